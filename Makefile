@@ -1,0 +1,20 @@
+# One line a target; the first use of any makes .venv, later ones find it up to date.
+SHELL := /bin/bash -o pipefail
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: setup reproduce_table2 test check
+
+setup: .venv/.done
+
+.venv/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv && .venv/bin/pip install --quiet --constraint constraints.txt --editable .[dev] && touch $@
+
+reproduce_table2: setup
+	snakemake --cores all $@
+
+test: setup
+	pytest
+
+check: setup
+	ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && snakemake --lint && mypy

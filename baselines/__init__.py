@@ -1,0 +1,23 @@
+"""Every method by name. A baseline is one module with one class; name it here and it trains, samples and is scored."""
+
+from importlib import import_module
+
+METHODS = {
+    "semflow": "semflow.model:SemFlow",
+    "dsm": "baselines.dsm:DSM",
+}
+CONTROLS = {
+    "ceiling": "baselines.controls:Ceiling",
+    "floor": "baselines.controls:Floor",
+}
+
+
+def module_of(name: str) -> str:
+    """The module that holds a method or a control."""
+    return (METHODS | CONTROLS)[name].partition(":")[0]
+
+
+def class_of(name: str) -> type:
+    """The class of a method or a control."""
+    module, _, cls = (METHODS | CONTROLS)[name].partition(":")
+    return getattr(import_module(module), cls)

@@ -1,0 +1,32 @@
+"""From a suite's settings to a model."""
+
+import torch
+from diffusers import UNet2DModel
+
+from baselines import class_of
+from semflow.autoencoder import make_autoencoder
+from semflow.config import CLASSES, Suite
+from semflow.model import Model
+from semflow.networks import UNet, make_unet
+from semflow.pseudo_mask import PseudoMask
+from semflow.seeds import seed_of
+
+
+def make_pseudo_mask(suite: Suite) -> PseudoMask:
+    """The suite's code between labels and colours."""
+    return PseudoMask(len(CLASSES[suite.data.name]), suite.pseudo_mask.k, suite.pseudo_mask.s)
+
+
+def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | None = None) -> Model:
+    """A method's model: around `unet` if one is given, else around a fresh one initialised from `seed`."""
+    kind = class_of(method)
+    autoencoder = make_autoencoder(suite.autoencoder)
+    if unet is None:
+        torch.manual_seed(seed_of("weights", seed))
+        h, w = (side // autoencoder.factor for side in suite.data.size)
+        channels = autoencoder.channels
+        unet = make_unet(suite.network, kind.image_copies * channels, channels, (h, w))
+    settings = getattr(suite.methods, method).model_dump()
+    if method == "semflow":
+        settings["amplitude"] = suite.pseudo_mask.amplitude
+    return kind(UNet(unet, kind.time_scale), make_pseudo_mask(suite), autoencoder, **settings)

@@ -1,0 +1,67 @@
+"""DSM: segmentation as image-conditioned denoising diffusion (Eq. 1 to 6), by DDPM (SDE) or DDIM (ODE)."""
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from torch import Tensor
+
+from semflow.autoencoder import Autoencoder
+from semflow.errors import SemFlowError
+from semflow.model import Sampler
+from semflow.networks import TRAIN_TIMESTEPS, UNet
+from semflow.pseudo_mask import PseudoMask
+
+# Stable Diffusion 1.5's schedule, without clipping, which Eq. 3 does not have.
+SCHEDULE = {
+    "num_train_timesteps": TRAIN_TIMESTEPS,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+}
+
+
+class DSM:
+    """Noise prediction on mask latents with the image latents concatenated on the channel axis (Eq. 6).
+
+    timestep_spacing: diffusers' name for how N steps are taken out of 1000: leading, linspace or trailing.
+    """
+
+    samplers = ("ddim", "ddpm")
+    time_scale = 1
+    image_copies = 2  # the network sees noise and image
+
+    def __init__(self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, timestep_spacing: str) -> None:
+        self.network, self.pseudo_mask, self.autoencoder = network, pseudo_mask, autoencoder
+        self.timestep_spacing = timestep_spacing
+        self.forward_process = DDPMScheduler(**SCHEDULE)
+
+    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Eq. 2, averaged over all elements, with t uniform over the 1000 timesteps."""
+        with torch.no_grad():
+            image = self.autoencoder.encode(images, generator)
+            x0 = self.autoencoder.encode(self.pseudo_mask.paint(labels))
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
+        t = torch.randint(TRAIN_TIMESTEPS, (len(x0),), generator=generator, device=x0.device)
+        xt = self.forward_process.add_noise(x0, noise, t)
+        return (self.network(torch.cat([xt, image], 1), t) - noise).square().mean()
+
+    def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
+        """Eq. 6: images to labels, from Gaussian noise drawn with the generator."""
+        image = self.autoencoder.encode(images)
+        scheduler = self.scheduler(sampler)
+        x = torch.randn(image.shape, generator=generator, device=image.device)
+        for t in scheduler.timesteps:
+            noise = self.network(torch.cat([x, image], 1), t)
+            x = scheduler.step(noise, t, x, generator=generator).prev_sample
+        return self.pseudo_mask.read(self.autoencoder.decode(x))
+
+    def scheduler(self, sampler: Sampler) -> DDIMScheduler | DDPMScheduler:
+        """diffusers' scheduler for Eq. 3, with the s_t of Eq. 5, set to the sampler's steps."""
+        if sampler.name not in self.samplers:
+            raise SemFlowError(f"dsm has no sampler {sampler.name!r}; it has {', '.join(self.samplers)}")
+        if sampler.steps > TRAIN_TIMESTEPS:
+            raise SemFlowError(f"sampler {sampler}: dsm was trained on {TRAIN_TIMESTEPS} timesteps and takes no more")
+        kind = DDIMScheduler if sampler.name == "ddim" else DDPMScheduler
+        scheduler = kind(**SCHEDULE, timestep_spacing=self.timestep_spacing)
+        scheduler.set_timesteps(sampler.steps)
+        return scheduler

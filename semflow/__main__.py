@@ -1,0 +1,5 @@
+"""`python -m semflow`."""
+
+from semflow.cli import main
+
+main()

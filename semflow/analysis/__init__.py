@@ -1,0 +1,1 @@
+"""Records -> statistics, tables, figures. Reads records, never models; imports no torch."""

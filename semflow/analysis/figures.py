@@ -1,0 +1,83 @@
+"""Figures from records; each function draws one and returns it with its caption."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from semflow import files, published
+from semflow.analysis.collect import NAMES, SAMPLERS, Run, by_cell
+from semflow.data.sample import IGNORE_INDEX
+
+matplotlib.use("Agg")
+matplotlib.rcParams.update(
+    {"font.size": 9, "svg.hashsalt": "semflow", "figure.dpi": 150, "axes.spines.top": False, "axes.spines.right": False}
+)
+COLOURS = {("semflow", "euler"): "#0072b2", ("dsm", "ddpm"): "#d55e00", ("dsm", "ddim"): "#009e73"}  # Okabe and Ito's
+
+
+def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
+    """mIoU over steps: measured with 95 % intervals on the left, published on the right, one scale."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    measured, paper = figure.subplots(1, 2, sharey=True, sharex=True)
+    known = published.table(2)
+    miou = frame[(frame.metric == "miou") & (frame.steps > 0)]
+    for row in known["rows"]:
+        key = row["method"], row["sampler"]
+        label = f"{NAMES[key[0]]} {SAMPLERS[key[1]]}"
+        paper.plot(list(row["values"]), list(row["values"].values()), "o-", color=COLOURS[key], ms=3.5, label=label)
+        ours = miou[(miou.method == key[0]) & (miou.sampler == key[1])].sort_values("steps")
+        if len(ours):
+            errors = np.maximum([ours.value - ours.low, ours.high - ours.value], 0)
+            measured.errorbar(ours.steps, ours.value, errors, fmt="o-", color=COLOURS[key], ms=3.5, capsize=2, label=label)
+    record = runs[0].record
+    measured.set_title(f"measured: {record.dataset}, {' x '.join(map(str, record.protocol.evaluation_size))}")
+    paper.set_title(f"published: {known['dataset']}, 512 x 512")
+    for axes in (measured, paper):
+        axes.set(xscale="log", xlabel="steps N")
+        axes.set_xticks([1, 2, 5, 10, 25, 50, 100, 200], ["1", "2", "5", "10", "25", "50", "100", "200"])
+        axes.minorticks_off()
+        axes.grid(alpha=0.25)
+    measured.set(ylabel="mIoU (%)", ylim=(0, None))
+    paper.legend(frameon=False)
+    caption = (
+        f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images, bars are 95 % bootstrap intervals over "
+        "test images. Right: the paper's numbers, on other data and at another scale; compare shapes and orderings, not values."
+    )
+    return figure, caption
+
+
+def figure02(runs: list[Run], n_rows: int = 6) -> tuple[Figure, str]:
+    """Image, ground truth, SemFlow, and DSM under each of its seeds, on the same pictures (the paper's Figure 2)."""
+    several = {cell: group for cell, group in by_cell(runs).items() if len(group) > 1}
+    first = next(iter(several.values()))[0]
+    palette = np.full((IGNORE_INDEX + 1, 3), 255, np.uint8)  # ignored pixels are white, as in the paper
+    palette[: len(first.record.palette)] = first.record.palette
+    columns = [("image", first.arrays.images.transpose(0, 2, 3, 1)), ("ground truth", palette[first.arrays.labels])]
+    for (method, sampler, steps), group in sorted(several.items(), key=lambda item: item[0][0] != "semflow"):
+        for run in group[:1] if method == "semflow" else group:
+            seed = "" if method == "semflow" else f"\nseed {run.record.sampling_seed}"
+            columns.append((f"{NAMES[method]}\n{SAMPLERS[sampler]}-{steps}{seed}", palette[run.arrays.predictions]))
+    n_rows = min(n_rows, len(first.arrays.images))
+    h, w = first.arrays.labels.shape[1:]
+    figure = Figure(figsize=(1.1 * len(columns), 1.1 * n_rows * h / w + 0.5), layout="constrained")
+    grid = figure.subplots(n_rows, len(columns), squeeze=False)
+    for column, (title, pictures) in enumerate(columns):
+        grid[0, column].set_title(title, fontsize=8)
+        for row in range(n_rows):
+            grid[row, column].imshow(pictures[row], interpolation="nearest")
+            grid[row, column].set_axis_off()
+    record = first.record
+    caption = (
+        f"Segmentation on {record.dataset} (suite {record.suite}; the paper's Figure 2 shows COCO-Stuff). SemFlow's result is the same under "
+        "every sampling seed; look for how DSM's changes from seed to seed. Classes in the data set's colours, ignored pixels white."
+    )
+    return figure, caption
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write `stem`.png and `stem`.svg, without dates, so that the same records give the same files."""
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        files.write_atomically(stem.with_suffix(suffix), lambda part, metadata=metadata: figure.savefig(part, metadata=metadata))

@@ -1,0 +1,193 @@
+"""Table 2: measured beside published, as a long data frame and as text."""
+
+import html
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from semflow import published
+from semflow.analysis.collect import NAMES, SAMPLERS, Run, by_cell
+from semflow.errors import SemFlowError
+from semflow.metrics.intervals import bootstrap, percentile_interval
+from semflow.metrics.scores import SCORES
+
+COLUMNS = ["method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds"]
+BOOTSTRAP_SEED = 0
+
+
+def table2(runs: list[Run], n_samples: int) -> pd.DataFrame:
+    """Long form, one row a (method, sampler, steps, metric), values in percent.
+
+    A value is the mean over the cell's seeds; [low, high] is the 95 % bootstrap interval of that mean over test images.
+    `miou_seed_sd` is the standard deviation of the mIoU between seeds, where a cell has several.
+    """
+    numbers = published.cells(2)
+    rows = []
+    for cell, group in by_cell(runs).items():
+        for metric, score in SCORES.items():
+            value = float(np.mean([run.record.metrics[metric].value for run in group]))
+            draws = [bootstrap(run.arrays.confusions, run.arrays.units, score, n_samples, BOOTSTRAP_SEED) for run in group]
+            low, high = percentile_interval(100 * np.mean(draws, axis=0))
+            known = numbers.get(cell, math.nan) if metric == "miou" else math.nan
+            rows.append([*cell, metric, value, low, high, known, group[0].record.n_images, len(group)])
+        if len(group) > 1:
+            spread = float(np.std([run.record.metrics["miou"].value for run in group], ddof=1))
+            rows.append([*cell, "miou_seed_sd", spread, math.nan, math.nan, math.nan, group[0].record.n_images, len(group)])
+    order = {(row["method"], row["sampler"]): place for place, row in enumerate(published.table(2)["rows"])}
+    rows.sort(key=lambda row: (order.get((row[0], row[1]), len(order)), row[0], row[2]))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table that `table2` made; SemFlowError if it is missing or of another form."""
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise SemFlowError(f"{path} is not a readable table ({error}); make it with `semflow report table2`") from None
+    if list(frame.columns) != COLUMNS:
+        raise SemFlowError(f"{path} has other columns than {', '.join(COLUMNS)}; make it again with `semflow report table2`")
+    return frame
+
+
+def determinism(runs: list[Run]) -> dict[tuple[str, str, int], bool]:
+    """For every cell with several sampling seeds: are the predicted label maps the same to the bit?"""
+    return {
+        cell: len({run.record.predictions_sha256 for run in group}) == 1
+        for cell, group in by_cell(runs).items()
+        if len({run.record.sampling_seed for run in group}) > 1
+    }
+
+
+def stand_in(runs: list[Run]) -> str:
+    """One sentence on how far the measured numbers are from the paper's setting."""
+    record, paper = runs[0].record, published.table(2)
+    h, w = record.protocol.evaluation_size
+    return (
+        f"Measured on {record.dataset} ({record.split} split, {record.n_images} images, {h} x {w}, {len(record.classes)} classes) with a "
+        f"small network trained from scratch; published on {paper['dataset']} with the {paper['network']}. "
+        "The two are shown side by side to compare orderings and shapes; their values are not comparable."
+    )
+
+
+def wide(frame: pd.DataFrame, cell) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of Table 2 in the paper's arrangement; `cell(row)` writes one measured number."""
+    miou = frame[(frame.metric == "miou") & (frame.steps > 0)]
+    steps = sorted(miou.steps.unique())
+    rows = []
+    for (method, sampler), group in miou.groupby(["method", "sampler"], sort=False):
+        by_steps = {row.steps: row for row in group.itertuples()}
+        name = f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}"
+        rows.append([name, "measured", *(cell(by_steps[n]) if n in by_steps else "-" for n in steps)])
+        known = [by_steps[n].published if n in by_steps else math.nan for n in steps]
+        rows.append(["", "published", *("-" if math.isnan(value) else f"{value:.1f}" for value in known)])
+    return ["mIoU at N steps", "", *map(str, steps)], rows
+
+
+def controls(frame: pd.DataFrame) -> str:
+    """One sentence on the ceiling and the floor."""
+    miou = frame[(frame.metric == "miou") & (frame.steps == 0)].set_index("method")
+    parts = []
+    for method, words in (
+        ("ceiling", "ground truth through encode and decode"),
+        ("floor", "another image's ground truth"),
+    ):
+        if method in miou.index:
+            row = miou.loc[method]
+            parts.append(f"{words} ({method}): {row.value:.1f} [{row.low:.1f}, {row.high:.1f}]")
+    return "Controls: " + "; ".join(parts) + "."
+
+
+def seeds(frame: pd.DataFrame, runs: list[Run]) -> str:
+    """One sentence on what a sampling seed changes."""
+    same = determinism(runs)
+    parts = []
+    for row in frame[frame.metric == "miou_seed_sd"].itertuples():
+        how = "identical to the bit" if same[row.method, row.sampler, row.steps] else f"mIoU standard deviation {row.value:.2f}"
+        parts.append(f"{NAMES[row.method]} {SAMPLERS[row.sampler]}-{row.steps} under {row.n_seeds} seeds: {how}")
+    return "Sampling seeds: " + "; ".join(parts) + "."
+
+
+def plain(row) -> str:
+    """41.2"""
+    return f"{row.value:.1f}"
+
+
+def with_interval(row) -> str:
+    """41.2 [38.0, 44.1]"""
+    return f"{row.value:.1f} [{row.low:.1f}, {row.high:.1f}]"
+
+
+def markdown(frame: pd.DataFrame, runs: list[Run]) -> str:
+    """The table twice, plain and with intervals, and what to know about it."""
+    parts = [f"# Table 2, suite {runs[0].record.suite}", ""]
+    for cell, above in ((plain, ""), (with_interval, "With 95 % bootstrap intervals over test images:")):
+        header, rows = wide(frame, cell)
+        parts += [above, ""] if above else []
+        parts += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+        parts += ["| " + " | ".join(row) + " |" for row in rows] + [""]
+        if cell is plain:
+            parts += [stand_in(runs), "", controls(frame), "", seeds(frame, runs), ""]
+    return "\n".join(parts)
+
+
+def latex(frame: pd.DataFrame, runs: list[Run]) -> str:
+    """A tabular for booktabs, with the same notes as a caption."""
+    header, rows = wide(frame, plain)
+    columns = "ll" + "r" * (len(header) - 2)
+    body = [" & ".join(row) + r" \\" for row in [header, *rows]]
+    caption = f"{stand_in(runs)} {controls(frame)} {seeds(frame, runs)}".replace("%", r"\%")
+    lines = [r"\begin{table}", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule"]
+    return "\n".join([*lines, *body[1:], r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8886; }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } img { max-width: 100%; background: white; }
+"""
+
+
+def page(frame: pd.DataFrame, runs: list[Run], figures: list[tuple[str, str]]) -> str:
+    """One HTML page: table, notes, figures as (relative path, caption), and the provenance of every run."""
+    title = f"Table 2, suite {runs[0].record.suite}"
+    notes = "".join(f"<p>{html.escape(text)}</p>" for text in (stand_in(runs), controls(frame), seeds(frame, runs)))
+    pictures = "".join(
+        f'<figure><img src="{html.escape(path)}" alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
+        for path, caption in figures
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><main><h1>{html.escape(title)}</h1>"
+        f"{_html_table(*wide(frame, with_interval))}{notes}{pictures}<h2>Runs</h2>{_html_table(*_provenance(runs))}</main></body></html>\n"
+    )
+
+
+def _provenance(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
+    header = ["run", "commit", "mIoU", "seeds (train, sample)", "wall s", "images/s", "device", "weights SHA-256", "data SHA-256"]
+    rows = []
+    for record, _ in runs:
+        source = record.provenance
+        rows.append([
+            f"{NAMES.get(record.method, record.method)} {record.sampler}-{record.steps}",
+            source.commit[:10] + (" (modified)" if source.dirty else ""),
+            f"{record.metrics['miou'].value:.2f}",
+            f"{record.training_seed}, {record.sampling_seed}",
+            f"{source.wall_s:.1f}",
+            f"{source.images_per_s:.1f}",
+            f"{source.device}, {source.threads} threads",
+            (source.checkpoint_sha256 or "-")[:12],
+            source.data_sha256[:12],
+        ])  # fmt: skip
+    return header, rows
+
+
+def _html_table(header: list[str], rows: list[list[str]]) -> str:
+    def line(tag: str, row: list[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in row) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    return f'<div class="scroll"><table><thead>{line("th", header)}</thead><tbody>{body}</tbody></table></div>'

@@ -1,0 +1,126 @@
+"""Training state that survives SIGKILL, and finished weights in a folder that diffusers opens. Safetensors and JSON only."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DModel
+from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from semflow import config, files, provenance
+from semflow.config import Suite
+from semflow.errors import SemFlowError
+
+STATE = "state.safetensors"
+CARD = "semflow.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+FORMAT = 1
+
+
+def save_state(folder: Path, step: int, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> None:
+    """Write everything that step `step` leaves behind; data order, noise and schedule are functions of the step."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params)}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+    tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
+    files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, {"step": str(step)}))
+
+
+def load_state(folder: Path, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> int:
+    """Restore what `save_state` wrote and return its step; 0 where there is nothing. SemFlowError if it is damaged."""
+    path = folder / STATE
+    if not path.exists():
+        return 0
+    tensors, metadata = _read_tensors(path)
+    groups: dict[str, dict[str, Any]] = {"network": {}, "ema": {}, "optimizer": {}}
+    for name, value in tensors.items():
+        group, _, rest = name.partition(".")
+        groups[group][rest] = value
+    try:
+        network.load_state_dict(groups["network"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in groups["optimizer"].items():
+            number, _, key = name.partition(".")
+            moments.setdefault(int(number), {})[key] = value
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+        for number, shadow in enumerate(ema.shadow_params):
+            shadow.copy_(groups["ema"][str(number)])
+        step = int(metadata["step"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise SemFlowError(
+            f"{path} belongs to another network ({str(error).splitlines()[0]}); delete it to start again"
+        ) from None
+    ema.optimization_step = step
+    return step
+
+
+def export(folder: Path, suite: Suite, method: str, seed: int, unet: UNet2DModel) -> None:
+    """Write finished weights: `config.json` and safetensors as diffusers wants them, and our card beside them."""
+    with files.new_folder(folder) as scratch:
+        unet.save_pretrained(scratch, safe_serialization=True)
+        commit, dirty = provenance.commit()
+        card = {
+            "format": FORMAT,
+            "method": method,
+            "seed": seed,
+            "key": provenance.weights_key(suite, method, seed),
+            "weights_sha256": provenance.file_hash(scratch / WEIGHTS),
+            "commit": commit,
+            "dirty": dirty,
+            "versions": provenance.versions(),
+            "suite": suite.model_dump(mode="json"),
+        }
+        files.write_json(scratch / CARD, card)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a finished checkpoint, its suite checked and its weights held against their SHA-256."""
+    folder = Path(folder)
+    if not (folder / CARD).exists():
+        pickles = [path.name for path in _files(folder) if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
+        if pickles:
+            raise SemFlowError(f"{pickles[0]} is a pickle, which can run code; only folders with {CARD} and {WEIGHTS} are opened")
+        raise SemFlowError(f"{folder} is not a checkpoint folder: it has no {CARD}")
+    card = files.read_json(folder / CARD, "checkpoint card")
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise SemFlowError(f"{folder / CARD} is not of format {FORMAT}; train again with this version")
+    if not (folder / WEIGHTS).exists():
+        raise SemFlowError(f"{folder} has no {WEIGHTS}; copy the whole folder again")
+    if provenance.file_hash(folder / WEIGHTS) != card["weights_sha256"]:
+        raise SemFlowError(f"{folder / WEIGHTS} is damaged or replaced: its SHA-256 is not the card's; copy the folder again")
+    return card
+
+
+def load_model(folder: Path) -> tuple[Any, Suite, dict[str, Any]]:
+    """(model, suite, card) of a finished checkpoint, on the CPU and ready to sample."""
+    from baselines.build import make_model
+
+    card = read_card(folder)
+    suite = config.check(card["suite"], str(Path(folder) / CARD))
+    try:
+        unet = UNet2DModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
+        model = make_model(suite, card["method"], unet=unet.eval())
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise SemFlowError(f"{folder} does not hold the network its card names ({str(error).splitlines()[0]})") from None
+    expected = model.image_copies * model.autoencoder.channels
+    if unet.config.in_channels != expected:
+        raise SemFlowError(
+            f"{folder}: the network takes {unet.config.in_channels} channels, but {card['method']} needs {expected}"
+        )
+    return model, suite, card
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else [folder]
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise SemFlowError(f"{path} is damaged or not safetensors ({error}); delete it to start this training again") from None

@@ -1,0 +1,179 @@
+"""The command line: one verb a rule. Parses, calls, writes; anything heavy is imported by the verb that needs it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from semflow import __version__
+from semflow.errors import Interrupted, SemFlowError
+
+EXAMPLES = """examples:
+  semflow train --config config/mini.yaml --method semflow --state state --out checkpoints/semflow
+  semflow evaluate --config config/mini.yaml --method semflow --checkpoint checkpoints/semflow --sampler euler-25 --out record.json
+  semflow segment photo.png --checkpoint checkpoints/semflow --out labels.png
+  semflow synthesize labels.png --checkpoint checkpoints/semflow --out picture.png
+  semflow info checkpoints/semflow
+  semflow bench train --config config/mini.yaml
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one verb. Exit status 0, 2 for a mistake that is named in one sentence, 130 when interrupted."""
+    arguments = _parser().parse_args(argv)
+    if getattr(arguments, "threads", None):
+        os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # read by torch when it is imported
+    try:
+        arguments.run(arguments)
+    except Interrupted as stop:
+        sys.exit(_say(str(stop), 130))
+    except SemFlowError as error:
+        sys.exit(_say(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_say("interrupted", 130))
+
+
+def _say(sentence: str, status: int) -> int:
+    print(f"semflow: {sentence}", file=sys.stderr)
+    return status
+
+
+def _train(a: argparse.Namespace) -> None:
+    from semflow import config
+    from semflow.training import train
+
+    train(config.load(a.config), a.method, a.seed, a.state, a.out)
+
+
+def _evaluate(a: argparse.Namespace) -> None:
+    from baselines import CONTROLS
+    from semflow import config
+    from semflow.evaluation import evaluate
+    from semflow.model import Sampler
+
+    if a.method not in CONTROLS and not (a.checkpoint and a.sampler):
+        raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
+    sampler = Sampler("none", 0) if a.method in CONTROLS else Sampler.parse(a.sampler)
+    record = evaluate(config.load(a.config), a.method, a.checkpoint, sampler, a.training_seed, a.sampling_seed, a.out)
+    for name, metric in record.metrics.items():
+        print(f"{name} {metric.value:.2f} [{metric.low:.2f}, {metric.high:.2f}] {metric.unit}")
+
+
+def _report(a: argparse.Namespace) -> None:
+    from semflow.analysis import report
+
+    report.write(a.what, a.records, a.results, a.reports)
+
+
+def _segment(a: argparse.Namespace) -> None:
+    from semflow.pictures import segment
+
+    segment(a.image, a.checkpoint, a.sampler, a.seed, a.out)
+
+
+def _synthesize(a: argparse.Namespace) -> None:
+    from semflow.pictures import synthesize
+
+    synthesize(a.labels, a.checkpoint, a.sampler, a.seed, a.out)
+
+
+def _info(a: argparse.Namespace) -> None:
+    from semflow.pictures import describe
+
+    print(describe(a.checkpoint))
+
+
+def _bench(a: argparse.Namespace) -> None:
+    from semflow import bench, config
+
+    suite = config.load(a.config)
+    print(bench.train(suite, a.method, a.repeats) if a.what == "train" else bench.sample(suite, a.method, a.repeats))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "semflow", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"semflow {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run, help_text: str, example: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=help_text, description=help_text, epilog=f"example: semflow {example}")
+        sub.set_defaults(run=run)
+        return sub
+
+    p = verb("train", _train, "train a method, or go on with a training", EXAMPLES.splitlines()[1].split(maxsplit=1)[1])
+    _common(p)
+    p.add_argument("--seed", type=_whole, default=0, help="training seed (default 0)")
+    p.add_argument("--state", type=Path, required=True, help="folder that keeps the state of an unfinished training")
+    p.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
+
+    p = verb("evaluate", _evaluate, "segment a split and write a record", EXAMPLES.splitlines()[2].split(maxsplit=1)[1])
+    _common(p)
+    p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling and floor")
+    p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200")
+    p.add_argument("--training-seed", type=_whole, default=0)
+    p.add_argument("--sampling-seed", type=_whole, default=0)
+    p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
+
+    p = verb(
+        "report",
+        _report,
+        "make a table or a figure from records",
+        "report table2 --results R --reports P --records R/records/*.json",
+    )
+    p.add_argument("what", choices=("table2", "figure_table2", "figure02", "page"))
+    p.add_argument("--results", type=Path, required=True, help="folder for CSV files")
+    p.add_argument("--reports", type=Path, required=True, help="folder for tables and figures to read")
+    p.add_argument("--records", type=Path, nargs="+", required=True)
+
+    p = verb("segment", _segment, "segment a picture: label map and overlay", EXAMPLES.splitlines()[3].split(maxsplit=1)[1])
+    p.add_argument("image", type=Path, help="RGB picture of any size")
+    _sampling(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
+
+    p = verb("synthesize", _synthesize, "make a picture from a label map", EXAMPLES.splitlines()[4].split(maxsplit=1)[1])
+    p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored")
+    _sampling(p, "picture (PNG)")
+
+    p = verb("info", _info, "say what a checkpoint is", EXAMPLES.splitlines()[5].split(maxsplit=1)[1])
+    p.add_argument("checkpoint", type=Path)
+
+    p = verb("bench", _bench, "measure the speed of training or sampling", EXAMPLES.splitlines()[6].split(maxsplit=1)[1])
+    p.add_argument("what", choices=("train", "sample"))
+    _common(p, method="semflow")
+    p.add_argument("--repeats", type=_positive, default=5, help="repeats of each side, taken in turn (default 5)")
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, method: str | None = None) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="the suite's YAML file")
+    parser.add_argument("--method", required=method is None, default=method, choices=_methods(), help="which method")
+    parser.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
+
+
+def _sampling(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder that `train` wrote")
+    parser.add_argument("--sampler", default="euler-25", help="NAME-STEPS (default euler-25)")
+    parser.add_argument("--seed", type=_whole, default=0, help="sampling seed (default 0)")
+    parser.add_argument("--out", type=Path, required=True, help=what)
+
+
+def _methods() -> tuple[str, ...]:
+    from baselines import CONTROLS, METHODS
+
+    return (*METHODS, *CONTROLS)
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value

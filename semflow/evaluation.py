@@ -1,0 +1,187 @@
+"""Model + data set + metrics -> record."""
+
+import hashlib
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from baselines import CONTROLS
+from baselines.build import make_pseudo_mask
+from baselines.controls import Ceiling, Floor
+from semflow import records
+from semflow.autoencoder import make_autoencoder
+from semflow.checkpoints import load_model
+from semflow.config import CLASSES, Suite, content_hash
+from semflow.data import Dataset, open_dataset
+from semflow.data.batches import Batches, in_memory, to_unit_range
+from semflow.errors import SemFlowError
+from semflow.metrics import segmentation
+from semflow.metrics.intervals import blocks, bootstrap, percentile_interval
+from semflow.metrics.scores import SCORES, class_iou
+from semflow.model import Model, Sampler
+from semflow.progress import Progress
+from semflow.provenance import commit, scores_key, versions
+from semflow.seeds import generator
+
+Predict = Callable[[int, Tensor, Tensor], Tensor]
+BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
+
+
+def evaluate(
+    suite: Suite, method: str, checkpoint: Path | None, sampler: Sampler, training_seed: int, sampling_seed: int, out: Path
+) -> records.Record:
+    """Segment the suite's evaluation split, score it, and write the record to `out` and its arrays beside it."""
+    dataset = open_dataset(suite.data, suite.evaluation.split)
+    device = pick_device(suite)
+    predict, weights = _predictor(suite, method, checkpoint, sampler, sampling_seed, dataset, device)
+    samples = in_memory(dataset, f"load {suite.evaluation.split} images")
+    started = time.perf_counter()
+    images, labels, predictions = _run(samples, suite, predict, f"evaluate {method} {sampler} seed {sampling_seed}")
+    wall_s = time.perf_counter() - started
+    n_classes = len(CLASSES[suite.data.name])
+    matrices = segmentation.confusions(predictions, labels, n_classes).flatten(1)
+    k = suite.evaluation.examples
+    arrays = records.Arrays(
+        sparse.csr_array(matrices.numpy()),
+        blocks(dataset.groups, len(dataset), suite.evaluation.block_length),
+        images[:k].numpy(), labels[:k].numpy(), predictions[:k].numpy(),
+    )  # fmt: skip
+    metrics = score(arrays, suite.evaluation.bootstrap_samples)
+    record = records.Record(
+        suite=suite.suite,
+        dataset=dataset.name,
+        split=suite.evaluation.split,
+        method=method,
+        task="segmentation",
+        sampler=sampler.name,
+        steps=sampler.steps,
+        amplitude=suite.pseudo_mask.amplitude,
+        training_seed=training_seed,
+        sampling_seed=sampling_seed,
+        n_images=len(dataset),
+        classes=dataset.names,
+        palette=dataset.palette,
+        metrics=metrics,
+        class_iou=_per_class(arrays, dataset),
+        predictions_sha256=hashlib.sha256(predictions.numpy().tobytes()).hexdigest(),
+        arrays_sha256=arrays.save(records.arrays_path(out)),
+        protocol=_protocol(suite, dataset),
+        provenance=records.Provenance(
+            command=shlex.join(["semflow", *sys.argv[1:]]),
+            commit=commit()[0],
+            dirty=commit()[1],
+            config_sha256=content_hash(suite),
+            data_sha256=dataset.fingerprint(),
+            checkpoint_sha256=weights,
+            code_sha256=scores_key(suite, method),
+            versions=versions(),
+            device=device_name(device),
+            threads=torch.get_num_threads(),
+            wall_s=round(wall_s, 3),
+            images_per_s=round(len(dataset) / wall_s, 3),
+        ),
+    )
+    records.write(out, record)
+    return record
+
+
+def score(arrays: records.Arrays, n_samples: int) -> dict[str, records.Metric]:
+    """Every score in percent, with its 95 % bootstrap interval over images or blocks of frames."""
+    total = np.asarray(arrays.confusions.sum(0), dtype=np.int64)
+    n = round(total.size**0.5)
+    metrics = {}
+    for name, function in SCORES.items():
+        draws = 100 * bootstrap(arrays.confusions, arrays.units, function, n_samples, BOOTSTRAP_SEED)
+        low, high = percentile_interval(draws)
+        value = 100 * float(function(total.reshape(n, n)))
+        metrics[name] = records.Metric(value=value, low=low, high=high, unit="percent", direction="higher")
+    return metrics
+
+
+def pick_device(suite: Suite) -> torch.device:
+    """The suite's device; `auto` takes what is there."""
+    if suite.run.device != "auto":
+        return torch.device(suite.run.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """A name for people: the GPU's, or the kind of device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _run(samples: list, suite: Suite, predict: Predict, what: str) -> tuple[Tensor, Tensor, Tensor]:
+    """All images, labels and predicted labels, uint8, on the CPU."""
+    rows = []
+    with Progress(what, len(samples)) as progress:
+        for number, (images, labels) in enumerate(_in_batches(samples, suite.evaluation.batch_size)):
+            rows.append((images, labels, predict(number, images, labels).cpu()))
+            progress.update(len(images))
+    images, labels, predictions = (torch.cat(parts) for parts in zip(*rows, strict=True))
+    return images, labels, predictions
+
+
+def _in_batches(samples: list, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    batches = Batches(samples)
+    for start in range(0, len(samples), batch_size):
+        yield batches[range(start, min(start + batch_size, len(samples)))]
+
+
+def _predictor(
+    suite: Suite, method: str, checkpoint: Path | None, sampler: Sampler, seed: int, dataset: Dataset, device: torch.device
+) -> tuple[Predict, str | None]:
+    """(what turns a batch into labels, SHA-256 of the weights behind it)."""
+    if method in CONTROLS:
+        return _control(suite, method, dataset), None
+    model, _, card = load_model(checkpoint)
+    if card["method"] != method:
+        raise SemFlowError(f"{checkpoint} holds {card['method']}, not {method}")
+    to_device(model, device)
+
+    def predict(number: int, images: Tensor, labels: Tensor) -> Tensor:
+        draws = generator(device, "sample", seed, number)
+        with torch.inference_mode():
+            return model.segment(to_unit_range(images.to(device)), sampler, draws)
+
+    return predict, card["weights_sha256"]
+
+
+def to_device(model: Model, device: torch.device) -> None:
+    """Move a model's network and autoencoder, ready to sample."""
+    model.network.to(device).eval()
+    model.autoencoder.to(device)
+
+
+def _control(suite: Suite, method: str, dataset: Dataset) -> Predict:
+    if method == "ceiling":
+        control = Ceiling(make_pseudo_mask(suite), make_autoencoder(suite.autoencoder))
+        return lambda number, images, labels: control.predict(labels)
+    everything = Batches(dataset)[range(len(dataset))][1]
+    shuffled, size = Floor().predict(everything), suite.evaluation.batch_size
+    return lambda number, images, labels: shuffled[number * size : number * size + len(labels)]
+
+
+def _per_class(arrays: records.Arrays, dataset: Dataset) -> dict[str, float | None]:
+    """IoU of every class in percent; None where a class is in neither ground truth nor prediction."""
+    n = len(dataset.names)
+    iou = class_iou(np.asarray(arrays.confusions.sum(0)).reshape(n, n))
+    return {name: None if np.isnan(value) else 100 * float(value) for name, value in zip(dataset.names, iou, strict=True)}
+
+
+def _protocol(suite: Suite, dataset: Dataset) -> records.Protocol:
+    unit = "images" if dataset.groups is None else f"blocks of {suite.evaluation.block_length} consecutive frames"
+    return records.Protocol(
+        evaluation_size=suite.data.size,
+        resize="none"
+        if dataset.name == "scenes"
+        else "images by area, labels by nearest neighbour, scored at the network's size",
+        mean_over={"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"},
+        interval=f"95 % percentile bootstrap, {suite.evaluation.bootstrap_samples} resamples of {unit}",
+    )

@@ -1,0 +1,81 @@
+"""Files that appear whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from semflow.errors import SemFlowError
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turns what a full or forbidden disk raises (OSError, safetensors' own error) into one sentence about `target`."""
+    try:
+        yield
+    except SemFlowError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SemFlowError(
+            f"cannot write {target}: {reason}; free space or permission, then run the same command again"
+        ) from error
+
+
+def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new file beside `target`, then rename it over `target`. Raises SemFlowError, leaving nothing."""
+    target = Path(target)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays last: some writers choose their format by it.
+        part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+        try:
+            write(part)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_atomically(target, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write indented JSON atomically; NaN is refused, since JSON has none."""
+    write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(source: Path, what: str) -> Any:
+    """Read JSON; SemFlowError names `what` if the file is missing or damaged."""
+    try:
+        return json.loads(Path(source).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SemFlowError(f"there is no {what} at {source}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SemFlowError(f"{source} is not a readable {what} ({error}); delete it and make it again") from None
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A scratch folder that takes the place of `target` when the block ends well, and vanishes when it does not."""
+    target = Path(target)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        scratch.chmod(0o755)
+        try:
+            yield scratch
+            if target.exists():
+                shutil.rmtree(target)
+            scratch.replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)

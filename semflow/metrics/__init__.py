@@ -1,0 +1,1 @@
+"""Metrics: pure functions and accumulators; no files, no models of ours."""

@@ -1,0 +1,87 @@
+"""SemFlow: one velocity network between images and masks, in both directions."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from semflow import flow, solvers
+from semflow.autoencoder import Autoencoder
+from semflow.errors import SemFlowError
+from semflow.networks import TRAIN_TIMESTEPS, UNet
+from semflow.pseudo_mask import PseudoMask
+
+
+class Sampler(NamedTuple):
+    """How to integrate: a name and a number of steps, written `euler-25` or `ddim-200`."""
+
+    name: str
+    steps: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Sampler":
+        name, _, steps = text.rpartition("-")
+        if not name or not steps.isdecimal() or int(steps) < 1:
+            raise SemFlowError(f"sampler {text!r} is not NAME-STEPS with at least one step, such as euler-25")
+        return cls(name, int(steps))
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.steps}"
+
+
+class Model(Protocol):
+    """What training.py trains and evaluation.py scores. A method that cannot do a task lacks its function."""
+
+    network: UNet
+    autoencoder: Autoencoder
+
+    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Training loss, a scalar. images: float (B, 3, H, W) in [-1, 1].  labels: uint8 (B, H, W), 255 ignored."""
+        ...
+
+    def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
+        """images float (B, 3, H, W) in [-1, 1] to labels uint8 (B, H, W)."""
+        ...
+
+
+class SemFlow:
+    """Rectified flow from image latents z0 to pseudo-mask latents z1 (Eq. 8 to 14).
+
+    amplitude: of the finite perturbation in training and synthesis (Eq. 14), in 0..255 units.
+    """
+
+    samplers = ("euler",)
+    time_scale = TRAIN_TIMESTEPS
+    image_copies = 1  # the network sees z alone
+
+    def __init__(self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, amplitude: float) -> None:
+        self.network, self.pseudo_mask, self.autoencoder, self.amplitude = network, pseudo_mask, autoencoder, amplitude
+
+    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Eq. 10 on perturbed masks, with t ~ U(0, 1) drawn in float32."""
+        with torch.no_grad():
+            z0 = self.autoencoder.encode(images, generator)
+            z1 = self._encode_labels(labels, generator)
+        t = torch.rand(len(images), generator=generator, device=images.device)
+        return flow.loss(self.network, z0, z1, t)
+
+    def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
+        """Eq. 12: images to labels. The generator is not used: the result is a function of the image alone."""
+        z1 = self._integrate(self.autoencoder.encode(images), sampler, reverse=False)
+        return self.pseudo_mask.read(self.autoencoder.decode(z1))
+
+    def synthesize(self, labels: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
+        """Eq. 13: labels uint8 (B, H, W) to images float (B, 3, H, W) in [-1, 1]; the perturbation makes them vary."""
+        z0 = self._integrate(self._encode_labels(labels, generator), sampler, reverse=True)
+        return self.autoencoder.decode(z0).clamp(-1, 1)
+
+    def _encode_labels(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        mask = self.pseudo_mask.perturb(self.pseudo_mask.paint(labels), self.amplitude, generator)
+        return self.autoencoder.encode(mask)
+
+    def _integrate(self, z: Tensor, sampler: Sampler, reverse: bool) -> Tensor:
+        if sampler.name not in self.samplers:
+            raise SemFlowError(f"semflow has no sampler {sampler.name!r}; it has {', '.join(self.samplers)}")
+        for z in solvers.euler(self.network, z, solvers.time_grid(sampler.steps, reverse)):
+            pass
+        return z

@@ -1,0 +1,126 @@
+"""What made a number: hashes of code, configuration and files, the commit, the versions, the machine."""
+
+import ast
+import hashlib
+import importlib.util
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from baselines import module_of
+from semflow import config as configuration
+from semflow.config import Suite
+
+PACKAGES = ("semflow", "baselines")
+VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy", "torch")
+
+# Modules that decide how a run is told, stored or read from a file, but no bit of a weight or a score. Without this
+# list a better error message would retrain everything.
+PLUMBING = frozenset({"baselines", *(f"semflow.{name}" for name in ("config", "errors", "files", "progress", "provenance"))})
+# Training reads these too, through the model's module, but never runs them.
+SAMPLING = frozenset({"semflow.solvers"})
+
+
+def weights_key(suite: Suite, method: str, seed: int) -> str:
+    """Hash of everything that determines the weights of a training: settings, seed, and the code behind them."""
+    return configuration.content_hash(
+        {
+            "data": _data_identity(suite),
+            "pseudo_mask": suite.pseudo_mask.model_dump(),
+            "autoencoder": suite.autoencoder.model_dump(mode="json"),
+            "network": suite.network.model_dump(),
+            "training": suite.training.model_dump(exclude={"seeds"}),
+            "seed": seed,
+            "method": method,
+            "code": code_hash(("semflow.training", module_of(method)), SAMPLING),
+        }
+    )[:16]
+
+
+def scores_key(suite: Suite, method: str) -> str:
+    """Hash of everything but the weights that determines a record of a method."""
+    return configuration.content_hash(
+        {
+            "data": _data_identity(suite),
+            "pseudo_mask": suite.pseudo_mask.model_dump(),
+            "method": getattr(suite.methods, method).model_dump() if hasattr(suite.methods, method) else None,
+            "evaluation": suite.evaluation.model_dump(exclude={"sweeps"}),
+            "code": code_hash(("semflow.evaluation", module_of(method)), frozenset()),
+        }
+    )[:16]
+
+
+def code_hash(modules: tuple[str, ...], without: frozenset[str] = frozenset()) -> str:
+    """SHA-256 of the syntax trees of `modules` and of all of ours that they import, comments and docstrings aside."""
+    pending, seen = list(modules), set()
+    while pending:
+        name = pending.pop()
+        if name not in seen | PLUMBING | without:
+            seen.add(name)
+            pending += _imports(name)
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(name.encode() + ast.dump(_tree(name)).encode())
+    return digest.hexdigest()
+
+
+def commit() -> tuple[str, bool]:
+    """Commit of the checkout this package lies in, and whether files differ from it; ("unknown", True) outside git."""
+    here = Path(__file__).resolve().parent
+    try:
+        head = _git(here, "rev-parse", "HEAD").strip()
+        return head, bool(_git(here, "status", "--porcelain", "--untracked-files=no").strip())
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that touch a number."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in VERSIONED}
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _data_identity(suite: Suite) -> dict:
+    """Where files lie on this machine is no part of what they are."""
+    return suite.data.model_dump(exclude={"root"})
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    spec = importlib.util.find_spec(name)
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """Modules of ours that a module imports, wherever in its text."""
+    found = []
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    ours = [word for word in found if word.split(".")[0] in PACKAGES]
+    return tuple(word for word in ours if _is_module(word))
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

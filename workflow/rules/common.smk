@@ -1,0 +1,70 @@
+# The checked suite, its paths, and the keys that make a result stale.
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from semflow import config as configuration
+from semflow import files, provenance
+from semflow.errors import SemFlowError
+
+try:
+    SUITE = configuration.check(config, "the configuration")
+except SemFlowError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{SUITE.suite}"
+REPORTS = f"reports/{SUITE.suite}"
+CONFIG = f"{RESULTS}/config.json"  # what every command reads: the merged configuration, written when a run starts
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+CHECKPOINT = RESULTS + "/checkpoints/{method}/seed{seed}"
+RECORD = RESULTS + "/records/" + SUITE.evaluation.split + "/{method}/segmentation/{sampler}-{steps}/train{seed}-sample{sample}.json"
+METHODS = sorted({sweep.method for sweep in SUITE.evaluation.sweeps})
+CONTROLS = ["ceiling", "floor"]
+
+TABLE2 = [
+    f"{RESULTS}/table2.csv",
+    *(f"{REPORTS}/table2.{suffix}" for suffix in ("md", "tex", "html")),
+    *(f"{REPORTS}/figures/{name}.{suffix}" for name in ("table2", "figure02") for suffix in ("png", "svg")),
+]
+SEVERAL_SEEDS = [sweep for sweep in SUITE.evaluation.sweeps if len(sweep.seeds) > 1]
+
+
+wildcard_constraints:
+    method="[a-z0-9]+",
+    sampler="[a-z0-9]+",
+    steps=r"\d+",
+    seed=r"\d+",
+    sample=r"\d+",
+
+
+def records(sweeps, only_repeats=False):
+    """Record files of the sweeps, for every training seed."""
+    return [
+        RECORD.format(method=sweep.method, sampler=sweep.sampler, steps=steps, seed=seed, sample=sample)
+        for sweep in sweeps
+        for steps, sample in sweep.runs()
+        if not only_repeats or steps == sweep.repeat_at
+        for seed in SUITE.training.seeds
+    ]
+
+
+def control_records():
+    return [RECORD.format(method=name, sampler="none", steps=0, seed=0, sample=0) for name in CONTROLS]
+
+
+def threads_for_training():
+    """Every method trains at once; they share the cores."""
+    return max(1, workflow.cores // (len(METHODS) * len(SUITE.training.seeds))) if workflow.cores else 1
+
+
+def code_of(module):
+    """Hash of a command's code: a change there makes its output stale, a change elsewhere does not."""
+    return provenance.code_hash((module,))[:16]
+
+
+def print_table2():
+    table = Path(f"{REPORTS}/table2.md")
+    if table.exists():
+        print(table.read_text().partition("With 95 %")[0])
+        print(f"Report: {Path(REPORTS).resolve() / 'table2.html'}")
