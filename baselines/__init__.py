@@ -1,6 +1,7 @@
 """Every method by name. A baseline is one module with one class; name it here and it trains, samples and is scored."""
 
 from importlib import import_module
+from typing import Any
 
 METHODS = {
     "semflow": "semflow.model:SemFlow",
@@ -17,7 +18,7 @@ def module_of(name: str) -> str:
     return (METHODS | CONTROLS)[name].partition(":")[0]
 
 
-def class_of(name: str) -> type:
+def class_of(name: str) -> Any:
     """The class of a method or a control."""
     module, _, cls = (METHODS | CONTROLS)[name].partition(":")
     return getattr(import_module(module), cls)

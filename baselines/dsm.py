@@ -1,5 +1,7 @@
 """DSM: segmentation as image-conditioned denoising diffusion (Eq. 1 to 6), by DDPM (SDE) or DDIM (ODE)."""
 
+from typing import ClassVar
+
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
@@ -26,9 +28,9 @@ class DSM:
     timestep_spacing: diffusers' name for how N steps are taken out of 1000: leading, linspace or trailing.
     """
 
-    samplers = ("ddim", "ddpm")
-    time_scale = 1
-    image_copies = 2  # the network sees noise and image
+    samplers: ClassVar = ("ddim", "ddpm")
+    time_scale: ClassVar = 1
+    image_copies: ClassVar = 2  # noise and image
 
     def __init__(self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, timestep_spacing: str) -> None:
         self.network, self.pseudo_mask, self.autoencoder = network, pseudo_mask, autoencoder

@@ -24,8 +24,8 @@ def save_state(folder: Path, step: int, network: nn.Module, ema: EMAModel, optim
     """Write everything that step `step` leaves behind; data order, noise and schedule are functions of the step."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params)}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
     files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, {"step": str(step)}))
 
@@ -44,8 +44,8 @@ def load_state(folder: Path, network: nn.Module, ema: EMAModel, optimizer: torch
         network.load_state_dict(groups["network"])
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in groups["optimizer"].items():
-            number, _, key = name.partition(".")
-            moments.setdefault(int(number), {})[key] = value
+            place, _, key = name.partition(".")
+            moments.setdefault(int(place), {})[key] = value
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
         for number, shadow in enumerate(ema.shadow_params):
             shadow.copy_(groups["ema"][str(number)])
@@ -121,6 +121,7 @@ def _files(folder: Path) -> list[Path]:
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise SemFlowError(f"{path} is damaged or not safetensors ({error}); delete it to start this training again") from None

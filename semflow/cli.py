@@ -3,20 +3,21 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from semflow import __version__
 from semflow.errors import Interrupted, SemFlowError
 
-EXAMPLES = """examples:
-  semflow train --config config/mini.yaml --method semflow --state state --out checkpoints/semflow
-  semflow evaluate --config config/mini.yaml --method semflow --checkpoint checkpoints/semflow --sampler euler-25 --out record.json
-  semflow segment photo.png --checkpoint checkpoints/semflow --out labels.png
-  semflow synthesize labels.png --checkpoint checkpoints/semflow --out picture.png
-  semflow info checkpoints/semflow
-  semflow bench train --config config/mini.yaml
-"""
+EXAMPLES = {
+    "train": "train --config config/mini.yaml --method semflow --state state --out checkpoint",
+    "evaluate": "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
+    "report": "report table2 --records r1.json r2.json --out table2.csv table2.md",
+    "segment": "segment photo.png --checkpoint checkpoint --out labels.png",
+    "synthesize": "synthesize labels.png --checkpoint checkpoint --out picture.png",
+    "info": "info checkpoint",
+    "bench": "bench train --config config/mini.yaml",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -63,7 +64,7 @@ def _evaluate(a: argparse.Namespace) -> None:
 def _report(a: argparse.Namespace) -> None:
     from semflow.analysis import report
 
-    report.write(a.what, a.records, a.results, a.reports)
+    report.write(a.what, a.records, a.table, a.captions, a.out)
 
 
 def _segment(a: argparse.Namespace) -> None:
@@ -92,24 +93,24 @@ def _bench(a: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "semflow", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    examples = "examples:\n" + "\n".join(f"  semflow {line}" for line in EXAMPLES.values())
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("semflow", description=__doc__, epilog=examples, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"semflow {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def verb(name: str, run, help_text: str, example: str) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(name, help=help_text, description=help_text, epilog=f"example: semflow {example}")
+    def verb(name: str, run: Callable[[argparse.Namespace], None], words: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=words, description=words, epilog=f"example: semflow {EXAMPLES[name]}")
         sub.set_defaults(run=run)
         return sub
 
-    p = verb("train", _train, "train a method, or go on with a training", EXAMPLES.splitlines()[1].split(maxsplit=1)[1])
+    p = verb("train", _train, "train a method, or go on with a training")
     _common(p)
     p.add_argument("--seed", type=_whole, default=0, help="training seed (default 0)")
     p.add_argument("--state", type=Path, required=True, help="folder that keeps the state of an unfinished training")
     p.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
 
-    p = verb("evaluate", _evaluate, "segment a split and write a record", EXAMPLES.splitlines()[2].split(maxsplit=1)[1])
+    p = verb("evaluate", _evaluate, "segment a split and write a record")
     _common(p)
     p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling and floor")
     p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200")
@@ -117,29 +118,24 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--sampling-seed", type=_whole, default=0)
     p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
 
-    p = verb(
-        "report",
-        _report,
-        "make a table or a figure from records",
-        "report table2 --results R --reports P --records R/records/*.json",
-    )
-    p.add_argument("what", choices=("table2", "figure_table2", "figure02", "page"))
-    p.add_argument("--results", type=Path, required=True, help="folder for CSV files")
-    p.add_argument("--reports", type=Path, required=True, help="folder for tables and figures to read")
+    p = verb("report", _report, "make a table or a figure from records")
     p.add_argument("--records", type=Path, nargs="+", required=True)
+    p.add_argument("--table", type=Path, help="table2.csv, for what is drawn from it")
+    p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
+    p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
 
-    p = verb("segment", _segment, "segment a picture: label map and overlay", EXAMPLES.splitlines()[3].split(maxsplit=1)[1])
+    p = verb("segment", _segment, "segment a picture: label map and overlay")
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _sampling(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
 
-    p = verb("synthesize", _synthesize, "make a picture from a label map", EXAMPLES.splitlines()[4].split(maxsplit=1)[1])
+    p = verb("synthesize", _synthesize, "make a picture from a label map")
     p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored")
     _sampling(p, "picture (PNG)")
 
-    p = verb("info", _info, "say what a checkpoint is", EXAMPLES.splitlines()[5].split(maxsplit=1)[1])
+    p = verb("info", _info, "say what a checkpoint is")
     p.add_argument("checkpoint", type=Path)
 
-    p = verb("bench", _bench, "measure the speed of training or sampling", EXAMPLES.splitlines()[6].split(maxsplit=1)[1])
+    p = verb("bench", _bench, "measure the speed of training or sampling")
     p.add_argument("what", choices=("train", "sample"))
     _common(p, method="semflow")
     p.add_argument("--repeats", type=_positive, default=5, help="repeats of each side, taken in turn (default 5)")

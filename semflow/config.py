@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,10 @@ CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
 PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
 
 
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]  # a YAML list of at least one
+
+
 class Section(BaseModel):
     """Frozen and strict: an unknown key or a value of another type is an error."""
 
@@ -26,11 +30,6 @@ class Section(BaseModel):
 Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Size = Annotated[tuple[Positive, Positive], Field(strict=False, description="height, width")]
-
-
-def many(item: Any) -> Any:
-    """A YAML list of at least one `item`, held as a tuple."""
-    return Annotated[tuple[item, ...], Field(strict=False, min_length=1)]
 
 
 class ScenesData(Section):
@@ -94,8 +93,8 @@ class Network(Section):
     """diffusers' UNet2DModel; `attention` says which resolutions have self-attention."""
 
     kind: Literal["unet2d"]
-    block_out_channels: many(Positive)
-    attention: many(bool)
+    block_out_channels: Many[Positive]
+    attention: Many[bool]
     layers_per_block: Positive
     norm_num_groups: Positive
     attention_head_dim: Positive
@@ -113,7 +112,7 @@ class Network(Section):
 class Training(Section):
     """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices."""
 
-    seeds: many(Annotated[int, Field(ge=0)])
+    seeds: Many[Annotated[int, Field(ge=0)]]
     steps: Positive
     batch_size: Positive
     lr: Annotated[float, Field(gt=0)]
@@ -159,8 +158,8 @@ class Sweep(Section):
 
     method: Literal["semflow", "dsm"]
     sampler: Name
-    steps: many(Positive)
-    seeds: many(Annotated[int, Field(ge=0)])
+    steps: Many[Positive]
+    seeds: Many[Annotated[int, Field(ge=0)]]
     repeat_at: Positive
 
     @model_validator(mode="after")
@@ -182,7 +181,7 @@ class Evaluation(Section):
     examples: Positive
     bootstrap_samples: Annotated[int, Field(ge=100)]
     block_length: Positive
-    sweeps: many(Sweep)
+    sweeps: Many[Sweep]
 
 
 class Suite(Section):
@@ -267,15 +266,16 @@ def _sentence(error: ValidationError, raw: dict[str, Any], origin: str) -> str:
     return f"{origin}: {text}" + (f" (and {more} more like it)" if more else "")
 
 
-def _real_path(location: tuple[int | str, ...], raw: Any) -> list[int | str]:
+def _real_path(location: tuple[int | str, ...], raw: Any) -> list[Any]:
     """pydantic's location without the tags that it inserts for unions."""
-    path: list[int | str] = []
+    path: list[Any] = []
     for number, part in enumerate(location):
         last = number == len(location) - 1
         if isinstance(raw, dict) and part not in raw and not last:
             continue
         path.append(part)
-        raw = raw[part] if (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int)) else None
+        inside = (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int))
+        raw = raw[part] if inside else None
     return path
 
 

@@ -140,6 +140,8 @@ def _predictor(
     """(what turns a batch into labels, SHA-256 of the weights behind it)."""
     if method in CONTROLS:
         return _control(suite, method, dataset), None
+    if checkpoint is None:
+        raise SemFlowError(f"a checkpoint is needed to evaluate {method}")
     model, _, card = load_model(checkpoint)
     if card["method"] != method:
         raise SemFlowError(f"{checkpoint} holds {card['method']}, not {method}")

@@ -28,7 +28,7 @@ def writing(target: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(target: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a new file beside `target`, then rename it over `target`. Raises SemFlowError, leaving nothing."""
     target = Path(target)
     with writing(target):

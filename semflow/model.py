@@ -1,6 +1,7 @@
 """SemFlow: one velocity network between images and masks, in both directions."""
 
-from typing import NamedTuple, Protocol
+from collections import deque
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -32,6 +33,10 @@ class Sampler(NamedTuple):
 class Model(Protocol):
     """What training.py trains and evaluation.py scores. A method that cannot do a task lacks its function."""
 
+    samplers: ClassVar[tuple[str, ...]]
+    time_scale: ClassVar[int]  # see networks.UNet
+    image_copies: ClassVar[int]  # how many latents of an image's size the network takes in
+
     network: UNet
     autoencoder: Autoencoder
 
@@ -50,9 +55,9 @@ class SemFlow:
     amplitude: of the finite perturbation in training and synthesis (Eq. 14), in 0..255 units.
     """
 
-    samplers = ("euler",)
-    time_scale = TRAIN_TIMESTEPS
-    image_copies = 1  # the network sees z alone
+    samplers: ClassVar = ("euler",)
+    time_scale: ClassVar = TRAIN_TIMESTEPS
+    image_copies: ClassVar = 1  # z alone
 
     def __init__(self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, amplitude: float) -> None:
         self.network, self.pseudo_mask, self.autoencoder, self.amplitude = network, pseudo_mask, autoencoder, amplitude
@@ -82,6 +87,5 @@ class SemFlow:
     def _integrate(self, z: Tensor, sampler: Sampler, reverse: bool) -> Tensor:
         if sampler.name not in self.samplers:
             raise SemFlowError(f"semflow has no sampler {sampler.name!r}; it has {', '.join(self.samplers)}")
-        for z in solvers.euler(self.network, z, solvers.time_grid(sampler.steps, reverse)):
-            pass
-        return z
+        states = solvers.euler(self.network, z, solvers.time_grid(sampler.steps, reverse))
+        return deque(states, maxlen=1).pop()

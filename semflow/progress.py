@@ -46,8 +46,7 @@ class Progress:
         rate = self.images_per_s
         left = int((self.total - self.done) / rate) if rate else 0
         share = f"{100 * self.done / self.total:.0f} %" if self.total else "0 %"
+        speed = f"{rate:.1f} images/s, {left // 60}:{left % 60:02d} left"
         print(
-            f"{self.what}: {self.done}/{self.total} images ({share}), {rate:.1f} images/s, {left // 60}:{left % 60:02d} left {self.note}".rstrip(),
-            file=sys.stderr,
-            flush=True,
+            f"{self.what}: {self.done}/{self.total} images ({share}), {speed} {self.note}".rstrip(), file=sys.stderr, flush=True
         )

@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import importlib.util
 import platform
 import subprocess
 from functools import cache
@@ -54,7 +53,7 @@ def scores_key(suite: Suite, method: str) -> str:
 
 def code_hash(modules: tuple[str, ...], without: frozenset[str] = frozenset()) -> str:
     """SHA-256 of the syntax trees of `modules` and of all of ours that they import, comments and docstrings aside."""
-    pending, seen = list(modules), set()
+    pending, seen = list(modules), set[str]()
     while pending:
         name = pending.pop()
         if name not in seen | PLUMBING | without:
@@ -98,8 +97,7 @@ def _git(folder: Path, *words: str) -> str:
 
 @cache
 def _tree(name: str) -> ast.Module:
-    spec = importlib.util.find_spec(name)
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = ast.parse(_source(name).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
@@ -115,12 +113,10 @@ def _imports(name: str) -> tuple[str, ...]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = [word for word in found if word.split(".")[0] in PACKAGES]
-    return tuple(word for word in ours if _is_module(word))
+    return tuple(word for word in found if word.split(".")[0] in PACKAGES and _source(word).exists())
 
 
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+def _source(name: str) -> Path:
+    """Where a module or package of ours would lie."""
+    place = Path(__file__).resolve().parent.parent.joinpath(*name.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")

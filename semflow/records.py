@@ -11,8 +11,6 @@ from scipy import sparse
 from semflow import files
 from semflow.errors import SemFlowError
 
-FORMAT = 1
-
 
 class Part(BaseModel):
     """Strict and closed, like the configuration."""
@@ -59,7 +57,7 @@ class Provenance(Part):
 class Record(Part):
     """One evaluation."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     suite: str
     dataset: str
     split: str
@@ -133,6 +131,4 @@ def read(path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
-        raise SemFlowError(
-            f"{path} is not a record of format {FORMAT}: {where}: {first['msg']}; run the evaluation again"
-        ) from None
+        raise SemFlowError(f"{path} is not a record of format 1: {where}: {first['msg']}; run the evaluation again") from None

@@ -201,7 +201,7 @@ class _FiniteWatch:
 @contextmanager
 def _stop_signals() -> Iterator:
     """Ctrl-C and SIGTERM set a flag that the loop reads between steps; a second one ends at once."""
-    seen = []
+    seen: list[int] = []
 
     def note(number: int, _frame: object) -> None:
         if seen:

@@ -1,5 +1,6 @@
 """Figures from records; each function draws one and returns it with its caption."""
 
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -43,8 +44,9 @@ def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
     measured.set(ylabel="mIoU (%)", ylim=(0, None))
     paper.legend(frameon=False)
     caption = (
-        f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images, bars are 95 % bootstrap intervals over "
-        "test images. Right: the paper's numbers, on other data and at another scale; compare shapes and orderings, not values."
+        f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images, bars are 95 % bootstrap "
+        "intervals over test images. Right: the paper's numbers, on other data and at another scale; compare shapes and "
+        "orderings, not values."
     )
     return figure, caption
 
@@ -71,13 +73,14 @@ def figure02(runs: list[Run], n_rows: int = 6) -> tuple[Figure, str]:
             grid[row, column].set_axis_off()
     record = first.record
     caption = (
-        f"Segmentation on {record.dataset} (suite {record.suite}; the paper's Figure 2 shows COCO-Stuff). SemFlow's result is the same under "
-        "every sampling seed; look for how DSM's changes from seed to seed. Classes in the data set's colours, ignored pixels white."
+        f"Segmentation on {record.dataset} (suite {record.suite}; the paper's Figure 2 shows COCO-Stuff). SemFlow's result is "
+        "the same under every sampling seed; look for how DSM's changes from seed to seed. Classes in the data set's colours, "
+        "ignored pixels white."
     )
     return figure, caption
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Write `stem`.png and `stem`.svg, without dates, so that the same records give the same files."""
-    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-        files.write_atomically(stem.with_suffix(suffix), lambda part, metadata=metadata: figure.savefig(part, metadata=metadata))
+def save(figure: Figure, path: Path) -> None:
+    """Write PNG or SVG by suffix, without dates, so that the same records give the same file."""
+    metadata = {".png": {"Software": None}, ".svg": {"Date": None}}[path.suffix]
+    files.write_atomically(path, partial(figure.savefig, metadata=metadata))

@@ -1,51 +1,69 @@
-"""What `semflow report` writes: one function a product, from records alone."""
+"""What `semflow report` writes: one function a product, from records alone, each file in the form its suffix says."""
 
+import os
 from pathlib import Path
 
 from semflow import files
-from semflow.analysis import figures, tables
+from semflow.analysis import figures, page, tables
 from semflow.analysis.collect import Run, read_runs
 from semflow.errors import SemFlowError
 
 BOOTSTRAP_SAMPLES = 1000
+PRODUCTS = ("table2", "figure_table2", "figure02", "page")
 
 
-def write(what: str, records: list[Path], results: Path, reports: Path) -> None:
-    """Make `table2`, `figure_table2`, `figure02` or the `page` that gathers them."""
-    {"table2": _table2, "figure_table2": _curves, "figure02": _figure02, "page": _page}[what](
-        read_runs(records), results, reports
-    )
+def write(what: str, records: list[Path], table: Path | None, captions: list[Path], out: list[Path]) -> None:
+    """Write one of PRODUCTS to the files `out`.
+
+    table: the CSV that `table2` made, for the products drawn from it.  captions: for the page, the .txt beside each figure.
+    """
+    runs = read_runs(records)
+    if what == "table2":
+        _write_table2(runs, out)
+    elif what == "figure02":
+        _write_figure(*figures.figure02(runs), out)
+    elif table is None:
+        raise SemFlowError(f"report {what} needs --table, the CSV that `report table2` wrote")
+    elif what == "figure_table2":
+        _write_figure(*figures.table2(tables.read_csv(table), runs), out)
+    else:
+        _write_page(runs, table, captions, out)
 
 
-def _table2(runs: list[Run], results: Path, reports: Path) -> None:
+def _write_table2(runs: list[Run], out: list[Path]) -> None:
     frame = tables.table2(runs, BOOTSTRAP_SAMPLES)
-    files.write_text(results / "table2.csv", frame.to_csv(index=False, lineterminator="\n"))
-    files.write_text(reports / "table2.md", tables.markdown(frame, runs))
-    files.write_text(reports / "table2.tex", tables.latex(frame, runs))
+    text = {
+        ".csv": lambda: frame.to_csv(index=False, lineterminator="\n"),
+        ".md": lambda: tables.markdown(frame, runs),
+        ".tex": lambda: tables.latex(frame, runs),
+    }
+    for path in out:
+        files.write_text(path, _choose(text, path)())
 
 
-def _curves(runs: list[Run], results: Path, reports: Path) -> None:
-    _save(figures.table2(tables.read_csv(results / "table2.csv"), runs), reports / "figures" / "table2")
+def _write_figure(figure: figures.Figure, caption: str, out: list[Path]) -> None:
+    kinds = {
+        ".png": lambda path: figures.save(figure, path),
+        ".svg": lambda path: figures.save(figure, path),
+        ".txt": lambda path: files.write_text(path, caption + "\n"),
+    }
+    for path in out:
+        _choose(kinds, path)(path)
 
 
-def _figure02(runs: list[Run], results: Path, reports: Path) -> None:
-    _save(figures.figure02(runs), reports / "figures" / "figure02")
+def _write_page(runs: list[Run], table: Path, captions: list[Path], out: list[Path]) -> None:
+    frame = tables.read_csv(table)
+    for path in out:
+        pictures = []
+        for caption in captions:
+            if not caption.exists():
+                raise SemFlowError(f"there is no {caption}; draw the figure first")
+            picture = os.path.relpath(caption.with_suffix(".svg"), path.parent)
+            pictures.append((picture, caption.read_text(encoding="utf-8").strip()))
+        files.write_text(path, page.table2(frame, runs, pictures))
 
 
-def _save(drawn: tuple, stem: Path) -> None:
-    figure, caption = drawn
-    figures.save(figure, stem)
-    files.write_text(stem.with_suffix(".txt"), caption + "\n")
-
-
-def _page(runs: list[Run], results: Path, reports: Path) -> None:
-    pictures = []
-    for name in ("table2", "figure02"):
-        caption = reports / "figures" / f"{name}.txt"
-        if not caption.exists():
-            raise SemFlowError(f"there is no {caption}; draw the figures first")
-        pictures.append(
-            (f"figures/{name}.svg" if name == "table2" else f"figures/{name}.png", caption.read_text(encoding="utf-8").strip())
-        )
-    frame = tables.read_csv(results / "table2.csv")
-    files.write_text(reports / "table2.html", tables.page(frame, runs, pictures))
+def _choose(kinds: dict, path: Path):
+    if path.suffix not in kinds:
+        raise SemFlowError(f"{path}: the suffix must be one of {', '.join(kinds)}")
+    return kinds[path.suffix]

@@ -10,7 +10,7 @@ from semflow.data.sample import Dataset, Sample
 from semflow.progress import Progress
 
 
-class Batches:
+class Batches(torch.utils.data.Dataset):
     """Indexed by a list of positions: uint8 images (B, 3, H, W) and labels (B, H, W)."""
 
     def __init__(self, samples: Sequence[Sample] | Dataset) -> None:

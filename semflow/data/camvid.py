@@ -20,14 +20,14 @@ class CamVid:
     """One split at `size` (h, w). Every listed file is looked up at once, so that a gap shows before training."""
 
     name = "camvid"
-    names = NAMES
-    palette = PALETTE
-    swaps = ()
+    names: tuple[str, ...] = NAMES
+    palette: tuple[tuple[int, int, int], ...] = PALETTE
+    swaps: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
-        self.size = tuple(size)
+        self.size = size
         self.pairs = _read_list(Path(root), split)
-        self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in self.pairs)
+        self.groups: tuple[str, ...] | None = tuple(image.stem.rpartition("_")[0] for image, _ in self.pairs)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -66,7 +66,7 @@ def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:
         names = line.split()
         if len(names) != 2:
             raise SemFlowError(f"{listing}, line {number}: expected an image and its labels, found {len(names)} names")
-        pair = tuple(root.joinpath(*Path(name).parts[-2:]) for name in names)
+        pair = root.joinpath(*Path(names[0]).parts[-2:]), root.joinpath(*Path(names[1]).parts[-2:])
         for path, what in zip(pair, ("image", "labels"), strict=True):
             if not path.is_file():
                 raise SemFlowError(f"{listing}, line {number}: the {what} {path} does not exist; fetch it or remove the line")

@@ -14,7 +14,7 @@ def blocks(groups: tuple[str, ...] | None, n_images: int, length: int) -> np.nda
     """
     if groups is None:
         return np.arange(n_images)
-    units, seen = np.empty(n_images, int), {}
+    units, seen = np.empty(n_images, int), dict[str, int]()
     names: dict[tuple[str, int], int] = {}
     for image, group in enumerate(groups):
         place = seen[group] = seen.get(group, -1) + 1

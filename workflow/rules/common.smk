@@ -15,17 +15,23 @@ except SemFlowError as error:
 RESULTS = f"results/{SUITE.suite}"
 REPORTS = f"reports/{SUITE.suite}"
 CONFIG = f"{RESULTS}/config.json"  # what every command reads: the merged configuration, written when a run starts
+STATE = f"{RESULTS}/state"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-CHECKPOINT = RESULTS + "/checkpoints/{method}/seed{seed}"
-RECORD = RESULTS + "/records/" + SUITE.evaluation.split + "/{method}/segmentation/{sampler}-{steps}/train{seed}-sample{sample}.json"
+CHECKPOINT = f"{RESULTS}/checkpoints/{{method}}/seed{{seed}}"
+RECORDS = f"{RESULTS}/records/{SUITE.data.name}-{SUITE.evaluation.split}"
+RECORD = f"{RECORDS}/{{method}}/segmentation/{{sampler}}-{{steps}}/train{{seed}}-sample{{sample}}.json"
 METHODS = sorted({sweep.method for sweep in SUITE.evaluation.sweeps})
 CONTROLS = ["ceiling", "floor"]
 
 TABLE2 = [
     f"{RESULTS}/table2.csv",
     *(f"{REPORTS}/table2.{suffix}" for suffix in ("md", "tex", "html")),
-    *(f"{REPORTS}/figures/{name}.{suffix}" for name in ("table2", "figure02") for suffix in ("png", "svg")),
+    *(
+        f"{REPORTS}/figures/{name}.{suffix}"
+        for name in ("table2", "figure02")
+        for suffix in ("png", "svg")
+    ),
 ]
 SEVERAL_SEEDS = [sweep for sweep in SUITE.evaluation.sweeps if len(sweep.seeds) > 1]
 
@@ -41,7 +47,13 @@ wildcard_constraints:
 def records(sweeps, only_repeats=False):
     """Record files of the sweeps, for every training seed."""
     return [
-        RECORD.format(method=sweep.method, sampler=sweep.sampler, steps=steps, seed=seed, sample=sample)
+        RECORD.format(
+            method=sweep.method,
+            sampler=sweep.sampler,
+            steps=steps,
+            seed=seed,
+            sample=sample,
+        )
         for sweep in sweeps
         for steps, sample in sweep.runs()
         if not only_repeats or steps == sweep.repeat_at
@@ -50,12 +62,19 @@ def records(sweeps, only_repeats=False):
 
 
 def control_records():
-    return [RECORD.format(method=name, sampler="none", steps=0, seed=0, sample=0) for name in CONTROLS]
+    return [
+        RECORD.format(method=name, sampler="none", steps=0, seed=0, sample=0)
+        for name in CONTROLS
+    ]
 
 
 def threads_for_training():
     """Every method trains at once; they share the cores."""
-    return max(1, workflow.cores // (len(METHODS) * len(SUITE.training.seeds))) if workflow.cores else 1
+    return (
+        max(1, workflow.cores // (len(METHODS) * len(SUITE.training.seeds)))
+        if workflow.cores
+        else 1
+    )
 
 
 def code_of(module):

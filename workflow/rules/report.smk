@@ -15,18 +15,15 @@ rule table2:
         f"{LOGS}/table2.log",
     benchmark:
         f"{BENCHMARKS}/table2.tsv"
-    params:
-        key=code_of("semflow.analysis.tables"),
-        results=RESULTS,
-        reports=REPORTS,
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../environment.yml"
+    params:
+        key=code_of("semflow.analysis.tables"),
     shell:
-        "python -m semflow report table2 --results {params.results} --reports {params.reports} --records {input}"
-        " 2>&1 | tee {log}  # {params.key}"
+        "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee {log}  # {params.key}"
 
 
 rule figure_table2:
@@ -46,18 +43,16 @@ rule figure_table2:
         f"{LOGS}/figure_table2.log",
     benchmark:
         f"{BENCHMARKS}/figure_table2.tsv"
-    params:
-        key=code_of("semflow.analysis.figures"),
-        results=RESULTS,
-        reports=REPORTS,
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../environment.yml"
+    params:
+        key=code_of("semflow.analysis.figures"),
     shell:
-        "python -m semflow report figure_table2 --results {params.results} --reports {params.reports}"
-        " --records {input.records} 2>&1 | tee {log}  # {params.key}"
+        "python -m semflow report figure_table2 --table {input.table} --records {input.records} --out {output}"
+        " 2>&1 | tee {log}  # {params.key}"
 
 
 rule figure02:
@@ -76,40 +71,36 @@ rule figure02:
         f"{LOGS}/figure02.log",
     benchmark:
         f"{BENCHMARKS}/figure02.tsv"
-    params:
-        key=code_of("semflow.analysis.figures"),
-        results=RESULTS,
-        reports=REPORTS,
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../environment.yml"
+    params:
+        key=code_of("semflow.analysis.figures"),
     shell:
-        "python -m semflow report figure02 --results {params.results} --reports {params.reports}"
-        " --records {input} 2>&1 | tee {log}  # {params.key}"
+        "python -m semflow report figure02 --records {input} --out {output} 2>&1 | tee {log}  # {params.key}"
 
 
 rule page:
     input:
         records=rules.table2.input,
         table=rules.table2.output.csv,
-        figures=[*rules.figure_table2.output, *rules.figure02.output],
+        captions=[rules.figure_table2.output[2], rules.figure02.output[2]],
+        pictures=[*rules.figure_table2.output[:2], *rules.figure02.output[:2]],
     output:
         f"{REPORTS}/table2.html",
     log:
         f"{LOGS}/page.log",
     benchmark:
         f"{BENCHMARKS}/page.tsv"
-    params:
-        key=code_of("semflow.analysis.tables"),
-        results=RESULTS,
-        reports=REPORTS,
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../environment.yml"
+    params:
+        key=code_of("semflow.analysis.page"),
     shell:
-        "python -m semflow report page --results {params.results} --reports {params.reports}"
-        " --records {input.records} 2>&1 | tee {log}  # {params.key}"
+        "python -m semflow report page --table {input.table} --captions {input.captions} --records {input.records}"
+        " --out {output} 2>&1 | tee {log}  # {params.key}"

@@ -2,27 +2,26 @@ rule train:
     # The state of an unfinished training lives in an undeclared folder, since Snakemake deletes declared outputs
     # before a job. Its name is a hash of all that determines the weights.
     output:
-        CHECKPOINT + "/config.json",
-        CHECKPOINT + "/diffusion_pytorch_model.safetensors",
-        CHECKPOINT + "/semflow.json",
+        f"{CHECKPOINT}/config.json",
+        f"{CHECKPOINT}/diffusion_pytorch_model.safetensors",
+        f"{CHECKPOINT}/semflow.json",
     log:
-        LOGS + "/train-{method}-seed{seed}.log",
+        f"{LOGS}/train-{{method}}-seed{{seed}}.log",
     benchmark:
-        BENCHMARKS + "/train-{method}-seed{seed}.tsv"
-    params:
-        config=CONFIG,
-        key=lambda w: provenance.weights_key(SUITE, w.method, int(w.seed)),
-        state=RESULTS + "/state",
-        out=CHECKPOINT,
+        f"{BENCHMARKS}/train-{{method}}-seed{{seed}}.tsv"
     wildcard_constraints:
         method="|".join(METHODS),
+    conda:
+        "../../environment.yml"
     threads: threads_for_training()
     resources:
         mem_mb=4000,
         runtime=720,
-    conda:
-        "../../environment.yml"
+    params:
+        config=CONFIG,
+        state=lambda w: f"{STATE}/{w.method}-{provenance.weights_key(SUITE, w.method, int(w.seed))}",
+        out=lambda w, output: str(Path(output[0]).parent),
     shell:
         "python -m semflow train --config {params.config} --method {wildcards.method} --seed {wildcards.seed}"
-        " --threads {threads} --state {params.state}/{wildcards.method}-{params.key} --out {params.out}"
+        " --threads {threads} --state {params.state} --out {params.out}"
         " 2>&1 | tee {log}"

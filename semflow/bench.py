@@ -1,0 +1,138 @@
+"""Speed of our loops against the least work that they could do, measured in turn on the same machine."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers.training_utils import EMAModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines.build import make_model
+from semflow.config import Suite
+from semflow.data import open_dataset
+from semflow.evaluation import to_device
+from semflow.model import Sampler
+from semflow.seeds import generator
+from semflow.training import make_accelerator, make_optimizer, schedule, train_step, training_batches
+
+STEPS = 10  # of training, and of the sampler, a repeat
+MATMUL = 2048
+
+
+def train(suite: Suite, method: str, repeats: int) -> str:
+    """The training loop against the bare forward, backward and optimizer step of the same network; a few lines of text."""
+    settings = suite.training.model_copy(update={"steps": STEPS * (repeats + 1)})
+    with tempfile.TemporaryDirectory() as logs:
+        accelerator = make_accelerator(settings, suite.run, Path(logs))
+        model = make_model(suite, method)
+        model.autoencoder.to(accelerator.device)
+        optimizer = make_optimizer(model, settings)
+        ema = EMAModel(model.network.parameters(), decay=settings.ema_decay, foreach=True)
+        model.network, optimizer = accelerator.prepare(model.network.train(), optimizer)
+        ema.to(accelerator.device)
+        learning_rate = schedule(settings)
+        batches = training_batches(open_dataset(suite.data, "train"), settings, suite.run, 0, 0, accelerator)
+        bare_step = _bare_step(suite, method, accelerator.device)
+
+        def loop() -> None:
+            for _ in range(STEPS):
+                images, labels = next(batches)
+                train_step(model, optimizer, accelerator, settings, images, labels, learning_rate(0), (0, 0))
+                ema.step(model.network.parameters())
+
+        def bare() -> None:
+            for _ in range(STEPS):
+                bare_step()
+
+        flops = _flops(bare_step)
+        loop_s, bare_s, peak = _in_turn((loop, bare, _matmul(accelerator.device)), repeats, accelerator.device)
+    n_images = STEPS * settings.batch_size
+    achieved, best = STEPS * flops / loop_s, 2 * MATMUL**3 / peak
+    product = f"a {MATMUL} x {MATMUL} matrix product's {best / 1e9:.1f}"
+    return "\n".join(
+        [
+            f"training loop  {n_images / loop_s:8.1f} images/s (median of {repeats})",
+            f"bare step      {n_images / bare_s:8.1f} images/s: the loop reaches {bare_s / loop_s:.2f} of it",
+            f"arithmetic     {achieved / 1e9:8.1f} GFLOP/s, {achieved / best:.2f} of {product}",
+        ]
+    )
+
+
+def sample(suite: Suite, method: str, repeats: int) -> str:
+    """N sampler steps against N bare forwards of the same network; a few lines of text."""
+    model = make_model(suite, method)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    to_device(model, device)
+    size = suite.evaluation.batch_size
+    images = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1
+    z = model.autoencoder.encode(images)
+    z = torch.cat([z] * model.image_copies, 1)
+    sampler = Sampler(model.samplers[0], STEPS)
+
+    def sampling() -> None:
+        with torch.inference_mode():
+            model.segment(images, sampler, generator(device, "bench"))
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for step in range(STEPS):
+                model.network(z, torch.tensor(step / STEPS))
+
+    sampling_s, bare_s = _in_turn((sampling, bare), repeats, device)
+    return "\n".join(
+        [
+            f"sampler        {size / sampling_s:8.2f} images/s with {sampler} (median of {repeats})",
+            f"bare forwards  {size / bare_s:8.2f} images/s: the sampler reaches {bare_s / sampling_s:.2f} of it",
+        ]
+    )
+
+
+def _bare_step(suite: Suite, method: str, device: torch.device) -> Callable[[], None]:
+    """Forward, backward and optimizer step on constant tensors: no data, no noise, no clipping, no average."""
+    model = make_model(suite, method)
+    network = model.network.to(device).train()
+    optimizer = make_optimizer(model, suite.training)
+    h, w = (side // model.autoencoder.factor for side in suite.data.size)
+    z = torch.rand(suite.training.batch_size, model.image_copies * model.autoencoder.channels, h, w, device=device)
+    t = torch.rand(len(z), device=device)
+
+    def step() -> None:
+        network(z, t).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _matmul(device: torch.device) -> Callable[[], None]:
+    a, b = torch.rand(2, MATMUL, MATMUL, device=device)
+    product = torch.empty_like(a)
+
+    def multiply() -> None:
+        torch.mm(a, b, out=product)
+
+    return multiply
+
+
+def _flops(run: Callable[[], None]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def _in_turn(sides: tuple[Callable[[], None], ...], repeats: int, device: torch.device) -> list[float]:
+    """Median seconds of each side, one after the other in every repeat, so that a noisy machine is noisy to all."""
+    for side in sides:
+        side()
+    seconds: list[list[float]] = [[] for _ in sides]
+    for _ in range(repeats):
+        for place, side in enumerate(sides):
+            started = time.perf_counter()
+            side()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[place].append(time.perf_counter() - started)
+    return [statistics.median(times) for times in seconds]
