@@ -7,9 +7,10 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
 from semflow.autoencoder import Autoencoder
+from semflow.config import SAMPLERS, TRAIN_TIMESTEPS
 from semflow.errors import SemFlowError
 from semflow.model import Sampler
-from semflow.networks import TRAIN_TIMESTEPS, UNet
+from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
 
 # Stable Diffusion 1.5's schedule, without clipping, which Eq. 3 does not have.
@@ -25,10 +26,11 @@ SCHEDULE = {
 class DSM:
     """Noise prediction on mask latents with the image latents concatenated on the channel axis (Eq. 6).
 
-    timestep_spacing: diffusers' name for how N steps are taken out of 1000: leading, linspace or trailing.
+    timestep_spacing: diffusers' name for which N timesteps of 1000 are visited, leading (0, 1000/N, ...: Stable
+    Diffusion's way) or trailing (..., 999). N must divide 1000: elsewhere diffusers' DDIM steps past its own list.
     """
 
-    samplers: ClassVar = ("ddim", "ddpm")
+    samplers: ClassVar = SAMPLERS["dsm"]
     time_scale: ClassVar = 1
     image_copies: ClassVar = 2  # noise and image
 
@@ -61,8 +63,8 @@ class DSM:
         """diffusers' scheduler for Eq. 3, with the s_t of Eq. 5, set to the sampler's steps."""
         if sampler.name not in self.samplers:
             raise SemFlowError(f"dsm has no sampler {sampler.name!r}; it has {', '.join(self.samplers)}")
-        if sampler.steps > TRAIN_TIMESTEPS:
-            raise SemFlowError(f"sampler {sampler}: dsm was trained on {TRAIN_TIMESTEPS} timesteps and takes no more")
+        if TRAIN_TIMESTEPS % sampler.steps:
+            raise SemFlowError(f"sampler {sampler}: dsm takes steps that divide its {TRAIN_TIMESTEPS} timesteps, such as 25")
         kind = DDIMScheduler if sampler.name == "ddim" else DDPMScheduler
         scheduler = kind(**SCHEDULE, timestep_spacing=self.timestep_spacing)
         scheduler.set_timesteps(sampler.steps)

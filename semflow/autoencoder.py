@@ -51,6 +51,8 @@ class KL(Autoencoder):
         super().__init__()
         from diffusers import AutoencoderKL
 
+        if not folder.is_dir():
+            raise SemFlowError(f"autoencoder.path: {folder} is not a folder; put Stable Diffusion's `vae` folder there")
         try:
             self.vae = AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         except Exception as error:  # diffusers raises a different kind for every way a folder can be wrong

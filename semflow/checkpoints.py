@@ -18,6 +18,7 @@ STATE = "state.safetensors"
 CARD = "semflow.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 FORMAT = 1
+CARD_KEYS = {"method", "seed", "key", "weights_sha256", "commit", "dirty", "versions", "suite"}
 
 
 def save_state(folder: Path, step: int, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> None:
@@ -78,7 +79,7 @@ def export(folder: Path, suite: Suite, method: str, seed: int, unet: UNet2DModel
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a finished checkpoint, its suite checked and its weights held against their SHA-256."""
+    """The card of a finished checkpoint, its weights held against their SHA-256."""
     folder = Path(folder)
     if not (folder / CARD).exists():
         pickles = [path.name for path in _files(folder) if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
@@ -88,6 +89,8 @@ def read_card(folder: Path) -> dict[str, Any]:
     card = files.read_json(folder / CARD, "checkpoint card")
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise SemFlowError(f"{folder / CARD} is not of format {FORMAT}; train again with this version")
+    if missing := CARD_KEYS - card.keys():
+        raise SemFlowError(f"{folder / CARD} lacks {', '.join(sorted(missing))}; copy the whole folder again")
     if not (folder / WEIGHTS).exists():
         raise SemFlowError(f"{folder} has no {WEIGHTS}; copy the whole folder again")
     if provenance.file_hash(folder / WEIGHTS) != card["weights_sha256"]:

@@ -50,13 +50,14 @@ def _train(a: argparse.Namespace) -> None:
 def _evaluate(a: argparse.Namespace) -> None:
     from baselines import CONTROLS
     from semflow import config
-    from semflow.evaluation import evaluate
+    from semflow.evaluation import Cell, evaluate
     from semflow.model import Sampler
 
     if a.method not in CONTROLS and not (a.checkpoint and a.sampler):
         raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
     sampler = Sampler("none", 0) if a.method in CONTROLS else Sampler.parse(a.sampler)
-    record = evaluate(config.load(a.config), a.method, a.checkpoint, sampler, a.training_seed, a.sampling_seed, a.out)
+    cell = Cell(a.method, sampler, a.training_seed, a.sampling_seed)
+    record = evaluate(config.load(a.config), cell, a.checkpoint, a.out)
     for name, metric in record.metrics.items():
         print(f"{name} {metric.value:.2f} [{metric.low:.2f}, {metric.high:.2f}] {metric.unit}")
 

@@ -17,6 +17,9 @@ CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
 PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
 
 
+SAMPLERS = {"semflow": ("euler",), "dsm": ("ddim", "ddpm")}
+TRAIN_TIMESTEPS = 1000  # of the diffusion schedule, and the range that Stable Diffusion's time embedding was made for
+
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]  # a YAML list of at least one
 
@@ -28,6 +31,7 @@ class Section(BaseModel):
 
 
 Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Size = Annotated[tuple[Positive, Positive], Field(strict=False, description="height, width")]
 
@@ -106,6 +110,9 @@ class Network(Section):
         for channels in self.block_out_channels:
             if channels % self.norm_num_groups:
                 raise ValueError(f"norm_num_groups {self.norm_num_groups} must divide every one of block_out_channels")
+        attended = [channels for channels, has in zip(self.block_out_channels, self.attention, strict=True) if has]
+        if self.attention_head_dim > min([*attended, self.block_out_channels[-1]]):  # the middle block always attends
+            raise ValueError(f"attention_head_dim {self.attention_head_dim} is wider than a resolution with attention")
         return self
 
 
@@ -115,13 +122,13 @@ class Training(Section):
     seeds: Many[Annotated[int, Field(ge=0)]]
     steps: Positive
     batch_size: Positive
-    lr: Annotated[float, Field(gt=0)]
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: Annotated[int, Field(ge=0)]
-    betas: Annotated[tuple[float, float], Field(strict=False)]
+    betas: Annotated[tuple[Share, Share], Field(strict=False)]
     weight_decay: Annotated[float, Field(ge=0)]
     grad_clip: Annotated[float, Field(gt=0)]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    ema_decay: Share
     flip: bool
     precision: Literal["fp32", "bf16"]
 
@@ -141,9 +148,9 @@ class SemFlowMethod(Section):
 
 
 class DSMMethod(Section):
-    """timestep_spacing: how N steps are taken out of 1000."""
+    """timestep_spacing: diffusers' name for which N timesteps of 1000 are visited; leading is Stable Diffusion's."""
 
-    timestep_spacing: Literal["leading", "linspace", "trailing"]
+    timestep_spacing: Literal["leading", "trailing"]
 
 
 class Methods(Section):
@@ -157,10 +164,18 @@ class Sweep(Section):
     """One row of Table 2: a sampler at each number of steps under the first seed, and at `repeat_at` under every seed."""
 
     method: Literal["semflow", "dsm"]
-    sampler: Name
+    sampler: str
     steps: Many[Positive]
     seeds: Many[Annotated[int, Field(ge=0)]]
     repeat_at: Positive
+
+    @model_validator(mode="after")
+    def _method_has_sampler(self) -> "Sweep":
+        if self.sampler not in SAMPLERS[self.method]:
+            raise ValueError(f"{self.method} has no sampler {self.sampler!r}; it has {', '.join(SAMPLERS[self.method])}")
+        if self.method == "dsm" and (uneven := [n for n in self.steps if TRAIN_TIMESTEPS % n]):
+            raise ValueError(f"dsm takes steps that divide {TRAIN_TIMESTEPS}, which {uneven[0]} does not")
+        return self
 
     @model_validator(mode="after")
     def _repeats_a_step(self) -> "Sweep":
@@ -274,7 +289,7 @@ def _real_path(location: tuple[int | str, ...], raw: Any) -> list[Any]:
         if isinstance(raw, dict) and part not in raw and not last:
             continue
         path.append(part)
-        inside = (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int))
+        inside = part in raw if isinstance(raw, dict) else isinstance(raw, list) and isinstance(part, int) and part < len(raw)
         raw = raw[part] if inside else None
     return path
 

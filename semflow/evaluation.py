@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from baselines.controls import Ceiling, Floor
 from semflow import records
 from semflow.autoencoder import make_autoencoder
 from semflow.checkpoints import load_model
-from semflow.config import CLASSES, Suite, content_hash
+from semflow.config import Suite, content_hash
 from semflow.data import Dataset, open_dataset
 from semflow.data.batches import Batches, in_memory, to_unit_range
 from semflow.errors import SemFlowError
@@ -34,59 +35,53 @@ Predict = Callable[[int, Tensor, Tensor], Tensor]
 BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
 
 
-def evaluate(
-    suite: Suite, method: str, checkpoint: Path | None, sampler: Sampler, training_seed: int, sampling_seed: int, out: Path
-) -> records.Record:
+class Cell(NamedTuple):
+    """What is evaluated: a method, how it samples, and the seeds."""
+
+    method: str
+    sampler: Sampler
+    training_seed: int
+    sampling_seed: int
+
+
+def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path) -> records.Record:
     """Segment the suite's evaluation split, score it, and write the record to `out` and its arrays beside it."""
     dataset = open_dataset(suite.data, suite.evaluation.split)
     device = pick_device(suite)
-    predict, weights = _predictor(suite, method, checkpoint, sampler, sampling_seed, dataset, device)
+    predict, weights = _predictor(suite, cell, checkpoint, dataset, device)
     samples = in_memory(dataset, f"load {suite.evaluation.split} images")
     started = time.perf_counter()
-    images, labels, predictions = _run(samples, suite, predict, f"evaluate {method} {sampler} seed {sampling_seed}")
+    images, labels, predictions = _run(
+        samples, suite, predict, f"evaluate {cell.method} {cell.sampler} seed {cell.sampling_seed}"
+    )
     wall_s = time.perf_counter() - started
-    n_classes = len(CLASSES[suite.data.name])
-    matrices = segmentation.confusions(predictions, labels, n_classes).flatten(1)
+    matrices = segmentation.confusions(predictions, labels, len(dataset.names)).flatten(1)
     k = suite.evaluation.examples
     arrays = records.Arrays(
         sparse.csr_array(matrices.numpy()),
         blocks(dataset.groups, len(dataset), suite.evaluation.block_length),
         images[:k].numpy(), labels[:k].numpy(), predictions[:k].numpy(),
     )  # fmt: skip
-    metrics = score(arrays, suite.evaluation.bootstrap_samples)
     record = records.Record(
         suite=suite.suite,
         dataset=dataset.name,
         split=suite.evaluation.split,
-        method=method,
+        method=cell.method,
         task="segmentation",
-        sampler=sampler.name,
-        steps=sampler.steps,
+        sampler=cell.sampler.name,
+        steps=cell.sampler.steps,
         amplitude=suite.pseudo_mask.amplitude,
-        training_seed=training_seed,
-        sampling_seed=sampling_seed,
+        training_seed=cell.training_seed,
+        sampling_seed=cell.sampling_seed,
         n_images=len(dataset),
         classes=dataset.names,
         palette=dataset.palette,
-        metrics=metrics,
+        metrics=score(arrays, suite.evaluation.bootstrap_samples),
         class_iou=_per_class(arrays, dataset),
         predictions_sha256=hashlib.sha256(predictions.numpy().tobytes()).hexdigest(),
         arrays_sha256=arrays.save(records.arrays_path(out)),
         protocol=_protocol(suite, dataset),
-        provenance=records.Provenance(
-            command=shlex.join(["semflow", *sys.argv[1:]]),
-            commit=commit()[0],
-            dirty=commit()[1],
-            config_sha256=content_hash(suite),
-            data_sha256=dataset.fingerprint(),
-            checkpoint_sha256=weights,
-            code_sha256=scores_key(suite, method),
-            versions=versions(),
-            device=device_name(device),
-            threads=torch.get_num_threads(),
-            wall_s=round(wall_s, 3),
-            images_per_s=round(len(dataset) / wall_s, 3),
-        ),
+        provenance=_provenance(suite, cell, dataset, weights, device, wall_s),
     )
     records.write(out, record)
     return record
@@ -135,22 +130,22 @@ def _in_batches(samples: list, batch_size: int) -> Iterator[tuple[Tensor, Tensor
 
 
 def _predictor(
-    suite: Suite, method: str, checkpoint: Path | None, sampler: Sampler, seed: int, dataset: Dataset, device: torch.device
+    suite: Suite, cell: Cell, checkpoint: Path | None, dataset: Dataset, device: torch.device
 ) -> tuple[Predict, str | None]:
     """(what turns a batch into labels, SHA-256 of the weights behind it)."""
-    if method in CONTROLS:
-        return _control(suite, method, dataset), None
+    if cell.method in CONTROLS:
+        return _control(suite, cell.method, dataset), None
     if checkpoint is None:
-        raise SemFlowError(f"a checkpoint is needed to evaluate {method}")
+        raise SemFlowError(f"a checkpoint is needed to evaluate {cell.method}")
     model, _, card = load_model(checkpoint)
-    if card["method"] != method:
-        raise SemFlowError(f"{checkpoint} holds {card['method']}, not {method}")
+    if card["method"] != cell.method:
+        raise SemFlowError(f"{checkpoint} holds {card['method']}, not {cell.method}")
     to_device(model, device)
 
     def predict(number: int, images: Tensor, labels: Tensor) -> Tensor:
-        draws = generator(device, "sample", seed, number)
+        draws = generator(device, "sample", cell.sampling_seed, number)
         with torch.inference_mode():
-            return model.segment(to_unit_range(images.to(device)), sampler, draws)
+            return model.segment(to_unit_range(images.to(device)), cell.sampler, draws)
 
     return predict, card["weights_sha256"]
 
@@ -175,6 +170,26 @@ def _per_class(arrays: records.Arrays, dataset: Dataset) -> dict[str, float | No
     n = len(dataset.names)
     iou = class_iou(np.asarray(arrays.confusions.sum(0)).reshape(n, n))
     return {name: None if np.isnan(value) else 100 * float(value) for name, value in zip(dataset.names, iou, strict=True)}
+
+
+def _provenance(
+    suite: Suite, cell: Cell, dataset: Dataset, weights: str | None, device: torch.device, wall_s: float
+) -> records.Provenance:
+    head, dirty = commit()
+    return records.Provenance(
+        command=shlex.join(["semflow", *sys.argv[1:]]),
+        commit=head,
+        dirty=dirty,
+        config_sha256=content_hash(suite),
+        data_sha256=dataset.fingerprint(),
+        checkpoint_sha256=weights,
+        code_sha256=scores_key(suite, cell.method),
+        versions=versions(),
+        device=device_name(device),
+        threads=torch.get_num_threads(),
+        wall_s=round(wall_s, 3),
+        images_per_s=round(len(dataset) / wall_s, 3),
+    )
 
 
 def _protocol(suite: Suite, dataset: Dataset) -> records.Protocol:

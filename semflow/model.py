@@ -8,8 +8,9 @@ from torch import Tensor
 
 from semflow import flow, solvers
 from semflow.autoencoder import Autoencoder
+from semflow.config import SAMPLERS, TRAIN_TIMESTEPS
 from semflow.errors import SemFlowError
-from semflow.networks import TRAIN_TIMESTEPS, UNet
+from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
 
 
@@ -55,7 +56,7 @@ class SemFlow:
     amplitude: of the finite perturbation in training and synthesis (Eq. 14), in 0..255 units.
     """
 
-    samplers: ClassVar = ("euler",)
+    samplers: ClassVar = SAMPLERS["semflow"]
     time_scale: ClassVar = TRAIN_TIMESTEPS
     image_copies: ClassVar = 1  # z alone
 

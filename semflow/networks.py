@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from semflow.config import Network as Settings
 
-TRAIN_TIMESTEPS = 1000  # the range that Stable Diffusion's time embedding was made for
-
 
 class UNet(nn.Module):
     """network(z, t): z (B, in_channels, h, w) and t, a scalar or (B,), to (B, out_channels, h, w).

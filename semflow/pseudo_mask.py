@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from semflow.data.sample import IGNORE_INDEX
+from semflow.errors import SemFlowError
 
 WHITE = 255.0  # the paper's colour for ignored pixels (Figure 2)
 PIXELS_AT_ONCE = 1 << 18  # bounds the memory of `read`
@@ -40,7 +41,12 @@ class PseudoMask:
         return colours[labels.long()].movedim(-1, -3)
 
     def read(self, pseudo_mask: Tensor) -> Tensor:
-        """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W): the nearest anchor in L2, the lowest class on a tie."""
+        """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W): the nearest anchor in L2, the lowest class on a tie.
+
+        SemFlowError if a value is not finite: no anchor is nearest to what a diverged network gives.
+        """
+        if not torch.isfinite(pseudo_mask).all():
+            raise SemFlowError("the network gave values that are not finite; its training diverged, train it again")
         pixels = pseudo_mask.movedim(-3, -1)
         parts = [self._nearest(part) for part in pixels.reshape(-1, 3).split(PIXELS_AT_ONCE)]
         return torch.cat(parts).view(pixels.shape[:-1])

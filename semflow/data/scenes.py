@@ -12,16 +12,13 @@ import numpy as np
 
 from semflow.data.sample import Sample
 
-# Numbered by rows of the anchors' lattice (6 a row with k = 6): the four large regions are its corners.
 NAMES = (
-    "sky", "cloud", "sun", "sail", "boat", "sea",
-    "mountain", "tree", "roof", "wall", "person", "parasol",
-    "grass", "road", "car", "wheel", "door", "sand",
+    "sky", "sun", "cloud", "mountain", "grass", "sand", "sea", "road",
+    "tree", "house", "roof", "car", "person", "boat", "sail", "parasol",
 )  # fmt: skip
 PALETTE = (
-    (135, 206, 235), (240, 240, 250), (255, 215, 0), (250, 250, 190), (130, 70, 160), (30, 90, 170),
-    (120, 100, 90), (20, 100, 40), (170, 50, 40), (220, 170, 150), (250, 140, 60), (230, 60, 200),
-    (90, 170, 60), (90, 90, 95), (200, 30, 90), (20, 20, 25), (100, 60, 30), (230, 205, 140),
+    (135, 206, 235), (255, 215, 0), (240, 240, 250), (120, 100, 90), (90, 170, 60), (230, 205, 140), (30, 90, 170), (90, 90, 95),
+    (20, 100, 40), (220, 170, 150), (170, 50, 40), (200, 30, 90), (250, 140, 60), (130, 70, 160), (250, 250, 190), (230, 60, 200),
 )  # fmt: skip
 SPLITS = {"train": 0, "val": 1, "test": 2}
 ID = {name: number for number, name in enumerate(NAMES)}
@@ -109,65 +106,64 @@ class _Canvas:
 
 
 def _draw_sky(c: _Canvas, horizon: float) -> None:
-    if c.uniform() < 0.55:
-        radius = c.between(0.08, 0.12)
-        c.ellipse("sun", c.place(0.1), c.between(0.1, 0.18), radius, radius)
-    if c.uniform() < 0.6:
-        x, y, r = c.place(0.2), c.between(0.1, 0.2), c.between(0.05, 0.07)
-        c.ellipse("cloud", x - 1.5 * r, y, 1.6 * r, r)
-        c.ellipse("cloud", x + 1.5 * r, y, 1.6 * r, r)
-        c.ellipse("cloud", x, y - 0.5 * r, 1.5 * r, 1.5 * r)
+    if c.uniform() < 0.75:
+        left, right = c.between(0.15, 0.35) * c.width, c.between(0.65, 0.85) * c.width
+        sun_left = c.uniform() < 0.5
+        radius, r = c.between(0.09, 0.13), c.between(0.06, 0.08)
+        c.ellipse("sun", left if sun_left else right, c.between(0.12, 0.18), radius, radius)
+        x, y = right if sun_left else left, c.between(0.12, 0.2)
+        c.ellipse("cloud", x, y, 3 * r, r)
+        c.ellipse("cloud", x, y - 0.4 * r, 1.6 * r, 1.5 * r)
     if c.uniform() < 0.6:
         for _ in range(2):
-            peak, slope = c.between(0.12, 0.24), c.between(0.5, 1.1)
+            peak, slope = c.between(0.14, 0.22), c.between(0.5, 0.9)
             ridge = horizon - peak + slope * abs(c.x - c.place(0.0))
             c.fill("mountain", (c.y > ridge) & (c.y < horizon))
 
 
 def _draw_coast(c: _Canvas, horizon: float) -> None:
-    shore, tilt = c.between(0.66, 0.82), c.between(-0.15, 0.15)
+    shore, tilt = c.between(0.66, 0.8), c.between(-0.12, 0.12)
     beach = shore + tilt * (c.x - c.width / 2)
     c.fill("sea", (c.y >= horizon) & (c.y < beach))
     c.fill("sand", (c.y >= beach) & (c.y >= horizon))
-    if c.uniform() < 0.85:
-        x, y, size = c.place(0.22), c.between(horizon + 0.06, shore - 0.1), c.between(0.17, 0.22)
-        c.trapezoid("boat", x, size, x, 0.6 * size, y, y + 0.5 * size)
-        lean = c.between(-0.3, 0.3) * size
-        c.trapezoid("sail", x + lean, 0.0, x, 0.75 * size, y - 1.6 * size, y)
-    if c.uniform() < 0.6:
-        _draw_parasol(c, c.place(0.2), c.between(0.9, 1.0))
-    if c.uniform() < 0.6:
-        _draw_person(c, c.place(0.1), c.between(0.86, 0.96))
+    if c.uniform() < 0.9:
+        x, y, size = c.place(0.25), c.between(horizon + 0.06, shore - 0.12), c.between(0.2, 0.25)
+        c.trapezoid("boat", x, size, x, 0.65 * size, y, y + 0.55 * size)
+        c.trapezoid("sail", x + c.between(-0.2, 0.2) * size, 0.0, x, 0.8 * size, y - 1.6 * size, y)
+    left = c.uniform() < 0.5
+    if c.uniform() < 0.8:
+        _draw_parasol(c, c.width * (c.between(0.2, 0.35) if left else c.between(0.65, 0.8)), c.between(0.92, 1.0))
+    if c.uniform() < 0.7:
+        _draw_person(c, c.width * (c.between(0.6, 0.9) if left else c.between(0.1, 0.4)), c.between(0.9, 0.99))
 
 
 def _draw_land(c: _Canvas, horizon: float) -> None:
     c.fill("grass", np.broadcast_to(c.y >= horizon, c.labels.shape))
-    if c.uniform() < 0.7:
-        x_far, x_near = c.place(0.1), c.place(0.2)
-        c.trapezoid("road", x_far, c.between(0.02, 0.05), x_near, c.between(0.2, 0.35), horizon, 1.01)
     left = c.uniform() < 0.5
-    near, far = (0.0, c.width / 2) if left else (c.width / 2, c.width)
+    if c.uniform() < 0.8:
+        x_far, x_near = c.between(0.4, 0.6) * c.width, (c.between(0.6, 0.8) if left else c.between(0.2, 0.4)) * c.width
+        c.trapezoid("road", x_far, c.between(0.03, 0.06), x_near, c.between(0.25, 0.35), horizon, 1.01)
+    near, far = (0.0, 0.5 * c.width) if left else (0.5 * c.width, c.width)
+    if c.uniform() < 0.8:
+        _draw_house(c, c.between(near + 0.22, far - 0.22), c.between(horizon + 0.18, 0.75))
+    if c.uniform() < 0.8:
+        _draw_tree(c, c.width - c.between(near + 0.12, far - 0.12), c.between(horizon + 0.2, 0.8))
     if c.uniform() < 0.7:
-        _draw_house(c, c.between(near + 0.2, far - 0.2), c.between(horizon + 0.12, 0.78))
-    if c.uniform() < 0.7:
-        _draw_tree(c, c.place(0.1), c.between(horizon + 0.15, 0.85))
-    if c.uniform() < 0.65:
-        _draw_car(c, c.place(0.24), c.between(0.8, 0.95))
-    if c.uniform() < 0.5:
-        _draw_person(c, c.place(0.1), c.between(0.75, 0.98))
+        _draw_car(c, c.place(0.28), c.between(0.85, 0.97))
+    if c.uniform() < 0.4:
+        _draw_person(c, c.place(0.1), c.between(0.8, 0.98))
 
 
 def _draw_house(c: _Canvas, x: float, ground: float) -> None:
-    half, height = c.between(0.16, 0.22), c.between(0.18, 0.26)
-    c.box("wall", x - half, x + half, ground - height, ground)
-    c.trapezoid("roof", x, c.between(0.0, 0.6) * half, x, 1.15 * half, ground - height - c.between(0.13, 0.19), ground - height)
-    door = x + c.between(-0.5, 0.5) * half
-    c.box("door", door - 0.06, door + 0.06, ground - 0.65 * height, ground)
+    half, height = c.between(0.18, 0.23), c.between(0.2, 0.26)
+    eaves = ground - height
+    c.box("house", x - half, x + half, eaves, ground)
+    c.trapezoid("roof", x, c.between(0.0, 0.6) * half, x, 1.2 * half, eaves - c.between(0.16, 0.2), eaves)
 
 
 def _draw_tree(c: _Canvas, x: float, ground: float) -> None:
-    height, half = c.between(0.3, 0.42), c.between(0.09, 0.14)
-    c.box("tree", x - 0.035, x + 0.035, ground - 0.4 * height, ground)
+    height, half = c.between(0.36, 0.46), c.between(0.12, 0.16)
+    c.box("tree", x - 0.04, x + 0.04, ground - 0.4 * height, ground)
     if c.uniform() < 0.5:
         c.trapezoid("tree", x, 0.0, x, half, ground - height, ground - 0.25 * height)
     else:
@@ -175,24 +171,24 @@ def _draw_tree(c: _Canvas, x: float, ground: float) -> None:
 
 
 def _draw_parasol(c: _Canvas, x: float, ground: float) -> None:
-    height, half = c.between(0.26, 0.34), c.between(0.13, 0.18)
-    c.box("parasol", x - 0.025, x + 0.025, ground - height, ground)
-    dx, dy = (c.x - x) / half, (c.y - ground + 0.75 * height) / (0.55 * height)
+    height, half = c.between(0.3, 0.38), c.between(0.16, 0.21)
+    c.box("parasol", x - 0.035, x + 0.035, ground - height, ground)
+    dx, dy = (c.x - x) / half, (c.y - ground + 0.7 * height) / (0.55 * height)
     c.fill("parasol", (dx * dx + dy * dy < 1) & (dy < 0.1))
 
 
 def _draw_car(c: _Canvas, x: float, ground: float) -> None:
-    half = c.between(0.18, 0.24)
-    c.box("car", x - half, x + half, ground - 0.17, ground - 0.04)
-    c.trapezoid("car", x, 0.45 * half, x, 0.75 * half, ground - 0.27, ground - 0.16)
+    half = c.between(0.22, 0.27)
+    c.box("car", x - half, x + half, ground - 0.2, ground - 0.05)
+    c.trapezoid("car", x, 0.45 * half, x, 0.75 * half, ground - 0.33, ground - 0.19)
     for side in (-0.55, 0.55):
-        c.ellipse("wheel", x + side * half, ground - 0.06, 0.075, 0.075)
+        c.ellipse("car", x + side * half, ground - 0.06, 0.075, 0.075)
 
 
 def _draw_person(c: _Canvas, x: float, ground: float) -> None:
-    height = c.between(0.26, 0.34)
-    c.trapezoid("person", x, 0.075, x, 0.05, ground - 0.75 * height, ground)
-    c.ellipse("person", x, ground - 0.85 * height, 0.055, 0.055)
+    height = c.between(0.32, 0.4)
+    c.trapezoid("person", x, 0.09, x, 0.06, ground - 0.7 * height, ground)
+    c.ellipse("person", x, ground - 0.84 * height, 0.065, 0.07)
 
 
 def _paint(c: _Canvas, rng: np.random.RandomState, uniform) -> np.ndarray:
@@ -211,7 +207,7 @@ def _colours(rng: np.random.RandomState, uniform) -> np.ndarray:
     """One colour a class, (3, n): hues spread evenly and dealt out at random, so that no class owns one."""
     n = len(NAMES)
     hue = 6 * ((rng.permutation(n) / n + uniform()) % 1.0)
-    saturation, value = 0.3 + 0.6 * rng.random_sample(n), 80 + 170 * rng.random_sample(n)
+    saturation, value = 0.3 + 0.6 * rng.random_sample(n), 100 + 150 * rng.random_sample(n)
     sectors = (hue + np.array([[0.0], [4.0], [2.0]])) % 6.0  # HSV to RGB, piecewise linear
     return value * (1 - saturation * np.clip(1 - (abs(sectors - 3.0) - 1.0), 0.0, 1.0))
 
@@ -222,20 +218,22 @@ def _wave(phase: np.ndarray) -> np.ndarray:
 
 
 def _textures(c: _Canvas, rng: np.random.RandomState, uniform) -> np.ndarray:
-    """Relative brightness of every pixel, (h, w), by the habit of its class."""
+    """Relative brightness of every pixel, (h, w), in the pattern of its class."""
     speckle = rng.randint(0, 256, c.labels.shape) / 127.5 - 1
     shift = uniform()
-    across, down, slant = _wave(5 * c.x + shift), _wave(9 * c.y + shift), _wave(5 * (c.x + c.y) + shift)
-    strength = 0.06 + 0.1 * uniform()
-    brightness = np.zeros(c.labels.shape)
+    across, down = _wave(8 * c.x + shift), _wave(8 * c.y + shift)
+    rising, falling = _wave(6 * (c.x + c.y) + shift), _wave(6 * (c.x - c.y) + shift)
+    brightness = np.zeros(c.labels.shape)  # road and person are plain
     for names, pattern in (
-        (("sky", "parasol"), c.y - 0.25),
+        (("sky",), 2 * c.y - 0.5),
         (("sea", "boat"), down),
-        (("grass", "tree"), speckle),
-        (("sand", "cloud"), 0.4 * speckle),
-        (("mountain", "roof"), slant),
-        (("wall", "sail"), across),
+        (("house", "sail"), across),
+        (("mountain", "parasol"), rising),
+        (("roof", "car"), falling),
+        (("tree", "cloud"), across * down),
+        (("grass",), speckle),
+        (("sand", "sun"), np.where(speckle > 0.5, 1.0, 0.0)),
     ):
         for name in names:
             np.copyto(brightness, pattern, where=c.labels == ID[name])
-    return strength * brightness
+    return (0.15 + 0.15 * uniform()) * brightness

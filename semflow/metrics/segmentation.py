@@ -20,7 +20,7 @@ def confusion(predicted: Tensor, labels: Tensor, n_classes: int, ignore_index: i
 def confusions(predicted: Tensor, labels: Tensor, n_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
     """As `confusion`, one matrix an image: (B, ...) and (B, ...) to int64 (B, n_classes, n_classes)."""
     if predicted.shape != labels.shape:
-        raise ValueError(f"prediction has shape {tuple(predicted.shape)}, labels {tuple(labels.shape)}; they must agree")
+        raise ValueError(f"prediction and labels must have one shape, not {tuple(predicted.shape)} and {tuple(labels.shape)}")
     n_images = len(labels)
     truth, guess = labels.reshape(n_images, -1).long(), predicted.reshape(n_images, -1).long()
     counted = truth != ignore_index

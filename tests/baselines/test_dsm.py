@@ -1,0 +1,208 @@
+"""DSM against Eq. 1 to 6 written out in float64."""
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.build import make_model
+from baselines.dsm import DSM
+from semflow import config
+from semflow.autoencoder import Autoencoder
+from semflow.config import DSMMethod
+from semflow.data.scenes import NAMES
+from semflow.errors import SemFlowError
+from semflow.model import Sampler
+from semflow.pseudo_mask import PseudoMask
+
+SPACINGS = get_args(DSMMethod.model_fields["timestep_spacing"].annotation)
+STEPS = [1, 2, 5, 25, 40, 200, 1000]
+CODE = PseudoMask(len(NAMES))
+
+# The cumulative a_t of Eq. 1 under Stable Diffusion's scaled-linear betas.
+ABAR = np.cumprod(1 - np.linspace(math.sqrt(0.00085), math.sqrt(0.012), 1000) ** 2)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def dsm(network, spacing: str = "leading") -> DSM:
+    return DSM(network, CODE, Autoencoder(), spacing)
+
+
+def reverse_step(x, eps, abar, abar_next, noise, sampler: str):
+    """Eq. 3 with the s_t of Eq. 5."""
+    s = math.sqrt((1 - abar_next) / (1 - abar)) * math.sqrt(1 - abar / abar_next) if sampler == "ddpm" else 0.0
+    x0 = (x - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
+    return math.sqrt(abar_next) * x0 + math.sqrt(max(1 - abar_next - s**2, 0)) * eps + s * noise
+
+
+@pytest.fixture
+def model(tiny_suite) -> DSM:
+    model = make_model(tiny_suite, "dsm")
+    model.network.eval()
+    return model
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return 2 * torch.rand(2, 3, 16, 16) - 1
+
+
+@pytest.fixture
+def labels() -> torch.Tensor:
+    return torch.randint(len(NAMES), (2, 16, 16), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("t", [0, 100, 500, 999])
+def test_forward_process_has_the_mean_and_variance_of_eq_1(t):
+    x0 = torch.full((1, 3, 200, 200), 0.8)
+    noise = torch.randn(x0.shape, generator=seeded())
+    xt = dsm(None).forward_process.add_noise(x0, noise, torch.tensor([t])).double()
+    n = xt.numel()
+    assert xt.mean().item() == pytest.approx(0.8 * math.sqrt(ABAR[t]), abs=5 * math.sqrt((1 - ABAR[t]) / n))
+    assert xt.var().item() == pytest.approx(1 - ABAR[t], rel=5 * math.sqrt(2 / n))
+
+
+def test_training_predicts_the_noise_of_eq_1(images, labels):
+    x0 = CODE.paint(labels)
+
+    def perfect(z, t):
+        abar = torch.from_numpy(ABAR).float()[t].view(-1, 1, 1, 1)
+        return (z[:, :3] - abar.sqrt() * x0) / (1 - abar).sqrt()
+
+    assert dsm(perfect).loss(images, labels, seeded()).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_training_noise_is_standard_normal():
+    labels = torch.zeros(64, 8, 8, dtype=torch.uint8)
+    loss = dsm(lambda z, t: torch.zeros_like(z[:, :3])).loss(torch.zeros(64, 3, 8, 8), labels, seeded())
+    assert loss.item() == pytest.approx(1, abs=5 * math.sqrt(2 / (64 * 3 * 64)))
+
+
+def test_training_timesteps_are_uniform_over_all_thousand():
+    seen = []
+    images, labels = torch.zeros(20000, 3, 1, 1), torch.zeros(20000, 1, 1, dtype=torch.uint8)
+    dsm(lambda z, t: seen.append(t) or z[:, :3]).loss(images, labels, seeded())
+    (t,) = seen
+    assert (t.min(), t.max()) == (0, 999)
+    counts = torch.bincount(t // 50, minlength=20).double()
+    assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-squared with 19 degrees of freedom, p = 0.001
+
+
+def test_the_network_sees_the_noise_and_then_the_image(images, labels):
+    seen = []
+    model = dsm(lambda z, t: seen.append(z) or z[:, :3])
+    model.loss(images, labels, seeded())
+    model.segment(images, Sampler("ddim", 2), seeded())
+    assert len(seen) == 3
+    for z in seen:
+        assert z.shape == (2, 6, 16, 16)
+        assert torch.equal(z[:, 3:], images)
+
+
+def test_one_ddim_step_worked_by_hand():
+    # Two steps, leading: 500 to 0. abar_500 = 0.276333 and abar_0 = 0.99915; x = 1 and eps = 0.5 give
+    # x0 = (1 - 0.850686 * 0.5) / 0.525674 = 1.093182, and 0.999575 * 1.093182 + 0.029155 * 0.5 = 1.107295.
+    scheduler = dsm(None).scheduler(Sampler("ddim", 2))
+    assert scheduler.timesteps.tolist() == [500, 0]
+    stepped = scheduler.step(torch.tensor([0.5]), scheduler.timesteps[0], torch.tensor([1.0])).prev_sample
+    assert stepped.item() == pytest.approx(1.107295, abs=3e-6)
+
+
+@pytest.mark.parametrize("n", STEPS)
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_every_step_is_that_of_eq_3(sampler, spacing, n):
+    scheduler = dsm(None, spacing).scheduler(Sampler(sampler, n))
+    timesteps = scheduler.timesteps.tolist()
+    abar = [*ABAR[timesteps], 1.0]
+    x = torch.linspace(-2, 2, 48).view(1, 3, 4, 4)
+    eps = torch.cos(3 * x)
+    for number, t in enumerate(scheduler.timesteps):
+        ours = scheduler.step(eps, t, x, generator=seeded(number)).prev_sample
+        noise = torch.randn(x.shape, generator=seeded(number)).double()
+        by_hand = reverse_step(x.double(), eps.double(), abar[number], abar[number + 1], noise, sampler)
+        torch.testing.assert_close(ours.double(), by_hand, rtol=0, atol=1e-4, msg=lambda text, t=t: f"at timestep {t}: {text}")
+
+
+@pytest.mark.parametrize("n", STEPS)
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_n_steps_visit_n_timesteps_from_noisy_to_clean(sampler, spacing, n):
+    timesteps = dsm(None, spacing).scheduler(Sampler(sampler, n)).timesteps
+    assert len(timesteps) == n
+    assert (timesteps.diff() < 0).all()
+    assert 0 <= timesteps.min() <= timesteps.max() <= 999
+
+
+@pytest.mark.parametrize("n", [1, 2, 25, 40])
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_perfect_network_gives_the_labels(images, labels, sampler, spacing, n):
+    x0 = CODE.paint(labels)
+
+    def perfect(z, t):
+        return (z[:, :3] - math.sqrt(ABAR[t]) * x0) / math.sqrt(1 - ABAR[t])
+
+    assert torch.equal(dsm(perfect, spacing).segment(images, Sampler(sampler, n), seeded()), labels)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sampler", ["ddim-4", "ddpm-4"])
+def test_samples_vary_with_the_seed_and_only_with_it(model, images, sampler):
+    same, again, other = (model.segment(images, Sampler.parse(sampler), seeded(seed)) for seed in (1, 1, 2))
+    assert torch.equal(same, again)
+    assert not torch.equal(same, other)
+
+
+@torch.no_grad()
+def test_the_global_generator_is_neither_read_nor_moved(model, images):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = model.segment(images, Sampler("ddpm", 4), seeded())
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert torch.equal(model.segment(images, Sampler("ddpm", 4), seeded()), first)
+
+
+@torch.no_grad()
+def test_segmentation_gives_labels_of_the_classes(model, images):
+    labels = model.segment(images, Sampler("ddim", 2), seeded())
+    assert labels.shape == (2, 16, 16)
+    assert labels.dtype == torch.uint8
+    assert labels.max() < len(NAMES)
+
+
+def test_the_network_is_told_whole_timesteps(images):
+    seen = []
+    dsm(lambda z, t: seen.append(t) or z[:, :3]).segment(images, Sampler("ddim", 4), seeded())
+    assert [t.item() for t in seen] == [750, 500, 250, 0]
+    assert DSM.time_scale == 1
+
+
+def test_networks_of_both_methods_have_the_same_size_within_2_percent(config_folder):
+    suite = config.load(config_folder / "mini.yaml")
+    ours, theirs = (
+        sum(weight.numel() for weight in make_model(suite, method).network.parameters()) for method in ("semflow", "dsm")
+    )
+    assert abs(theirs / ours - 1) < 0.02
+
+
+@pytest.mark.parametrize("n", [7, 30, 1001])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_steps_that_do_not_divide_the_timesteps_are_refused(sampler, n):
+    with pytest.raises(SemFlowError, match=f"{sampler}-{n}: dsm takes steps that divide"):
+        dsm(None).scheduler(Sampler(sampler, n))
+
+
+def test_an_unknown_sampler_is_named(images):
+    with pytest.raises(SemFlowError, match="'euler'"):
+        dsm(None).segment(images, Sampler("euler", 2), seeded())
+
+
+def test_dsm_offers_no_synthesis():
+    assert not hasattr(DSM, "synthesize")

@@ -1,0 +1,43 @@
+"""Fixtures that several modules share."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from semflow import config
+from semflow.config import Suite
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+
+
+@pytest.fixture(scope="session")
+def config_folder() -> Path:
+    return CONFIG
+
+
+@pytest.fixture
+def mini() -> dict[str, Any]:
+    """config/mini.yaml as a mapping that a test may change."""
+    return yaml.safe_load((CONFIG / "mini.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def tiny(mini) -> dict[str, Any]:
+    """A suite that a test can afford: a network of a few thousand weights, a few scenes of 16 x 16."""
+    mini["suite"] = "tiny"
+    mini["data"] |= {"size": [16, 16], "n_train": 8, "n_test": 4}
+    mini["network"] |= {"block_out_channels": [8, 16], "attention": [False, True], "norm_num_groups": 4, "attention_head_dim": 8}
+    return mini
+
+
+@pytest.fixture
+def tiny_suite(tiny) -> Suite:
+    return config.check(tiny, "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _same_global_stream():
+    torch.manual_seed(0)

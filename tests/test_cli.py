@@ -1,0 +1,197 @@
+"""What a user sees: help at once, one sentence for a mistake, no traceback."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from baselines.build import make_model
+from semflow import checkpoints, cli
+from semflow.data.scenes import NAMES
+from semflow.files import write_json
+
+
+@pytest.fixture(scope="module")
+def checkpoint_of(tmp_path_factory):
+    """Folder of an untrained checkpoint of a method."""
+
+    def write(suite, method="semflow") -> Path:
+        folder = tmp_path_factory.mktemp(method) / "checkpoint"
+        checkpoints.export(folder, suite, method, 0, make_model(suite, method).network.unet)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line; returns (exit status, standard output, standard error)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        status = 0
+        try:
+            cli.main([str(word) for word in words])
+        except SystemExit as end:
+            status = end.code or 0
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
+def is_one_sentence(error: str, *names: object) -> bool:
+    last = error.strip().splitlines()[-1]
+    return last.startswith("semflow: ") and "Traceback" not in error and all(str(name) in last for name in names)
+
+
+def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12)) -> Path:
+    shape = (size[1], size[0], len(mode)) if len(mode) > 1 else (size[1], size[0])
+    pixels = np.random.RandomState(0).randint(0, len(NAMES), shape).astype(np.uint8)
+    Image.fromarray(pixels, mode).save(path)
+    return path
+
+
+def test_help_comes_within_a_second_and_without_torch():
+    code = "import sys; from semflow import cli\ntry: cli.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        seconds.append(time.perf_counter() - started)
+        assert done.stdout.splitlines()[-1] == "False"
+        assert "examples:" in done.stdout
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize("verb", cli.EXAMPLES)
+def test_every_verb_has_help_with_an_example(run, verb):
+    status, out, _ = run(verb, "--help")
+    assert status == 0
+    assert "example: semflow " in " ".join(out.split())
+
+
+def test_segment_writes_a_label_map_of_the_pictures_size_and_an_overlay(run, tiny_suite, checkpoint_of, tmp_path):
+    source, target = picture(tmp_path / "photo.png"), tmp_path / "labels.png"
+    status, out, _ = run("segment", source, "--checkpoint", checkpoint_of(tiny_suite), "--sampler", "euler-2", "--out", target)
+    assert status == 0
+    assert "resized from 12 x 20 to the network's 16 x 16" in out
+    with Image.open(target) as labels, Image.open(tmp_path / "labels.overlay.png") as overlay:
+        assert (labels.mode, labels.size) == ("L", (20, 12))
+        assert np.array(labels).max() < len(NAMES)
+        assert (overlay.mode, overlay.size) == ("RGB", (20, 12))
+
+
+def test_synthesize_writes_another_picture_under_another_seed(run, tiny_suite, checkpoint_of, tmp_path):
+    layout, folder = picture(tmp_path / "layout.png", "L", (16, 16)), checkpoint_of(tiny_suite)
+    drawn = []
+    for seed in (0, 0, 1):
+        status, _, _ = run(
+            "synthesize", layout, "--checkpoint", folder, "--sampler", "euler-2", "--seed", seed, "--out", tmp_path / "p.png"
+        )
+        assert status == 0
+        drawn.append((tmp_path / "p.png").read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_info_says_what_a_checkpoint_is(run, tiny_suite, checkpoint_of):
+    folder = checkpoint_of(tiny_suite, "dsm")
+    status, out, _ = run("info", folder)
+    assert status == 0
+    assert "method:          dsm" in out
+    assert "k = 6, s = 50, amplitude = 6" in out
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_grey_and_rgba_pictures_are_refused(run, tiny_suite, checkpoint_of, tmp_path, mode):
+    source = picture(tmp_path / "photo.png", mode)
+    status, _, error = run("segment", source, "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "out.png")
+    assert status == 2
+    assert is_one_sentence(error, source, mode, "convert")
+
+
+def test_truncated_picture_is_refused(run, tiny_suite, checkpoint_of, tmp_path):
+    source = picture(tmp_path / "photo.png")
+    source.write_bytes(source.read_bytes()[:200])
+    status, _, error = run("segment", source, "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "out.png")
+    assert status == 2
+    assert is_one_sentence(error, source, "damaged")
+
+
+def test_dsm_cannot_synthesize_and_says_so(run, tiny_suite, checkpoint_of, tmp_path):
+    layout = picture(tmp_path / "layout.png", "L")
+    status, _, error = run("synthesize", layout, "--checkpoint", checkpoint_of(tiny_suite, "dsm"), "--out", tmp_path / "out.png")
+    assert status == 2
+    assert is_one_sentence(error, "dsm", "semflow checkpoint")
+
+
+@pytest.mark.parametrize("text", ["euler", "euler-0", "heun-5", "-5"])
+def test_nonsense_samplers_are_refused(run, tiny_suite, checkpoint_of, tmp_path, text):
+    words = ["segment", picture(tmp_path / "photo.png"), "--checkpoint", checkpoint_of(tiny_suite), f"--sampler={text}"]
+    status, _, error = run(*words, "--out", tmp_path / "out.png")
+    assert status == 2
+    assert is_one_sentence(error, "sampler", text.partition("-5")[0])
+
+
+def test_a_pickle_is_refused_without_being_opened(run, tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
+    status, _, error = run("info", tmp_path)
+    assert status == 2
+    assert is_one_sentence(error, "model.pt", "pickle")
+    assert not Path("opened").exists()
+
+
+def test_a_wrong_key_is_named_with_its_file(run, tiny, tmp_path):
+    tiny["training"]["stepz"] = 3
+    write_json(tmp_path / "suite.json", tiny)
+    status, _, error = run(
+        "train", "--config", tmp_path / "suite.json", "--method", "semflow", "--state", tmp_path / "s", "--out", tmp_path / "o"
+    )
+    assert status == 2
+    assert is_one_sentence(error, "suite.json", "training.stepz", "steps")
+
+
+def test_a_missing_data_root_is_named_with_the_mend(run, tiny, tmp_path, monkeypatch):
+    monkeypatch.delenv("SEMFLOW_DATA", raising=False)
+    tiny["data"] = {"name": "camvid", "root": str(tmp_path / "nowhere"), "size": [16, 16]}
+    write_json(tmp_path / "suite.json", tiny)
+    status, _, error = run(
+        "train", "--config", tmp_path / "suite.json", "--method", "semflow", "--state", tmp_path / "s", "--out", tmp_path / "o"
+    )
+    assert status == 2
+    assert is_one_sentence(error, tmp_path / "nowhere", "data.root", "SEMFLOW_DATA")
+
+
+def train_command(tiny_suite, folder: Path) -> list[str]:
+    write_json(folder / "suite.json", tiny_suite.model_dump(mode="json"))
+    words = ["train", "--config", folder / "suite.json", "--method", "semflow", "--state", folder / "disk/state"]
+    return [sys.executable, "-m", "semflow", *map(str, [*words, "--out", folder / "disk/out"])]
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there_is_room(tiny_suite, tmp_path):
+    suite = tiny_suite.model_copy(
+        update={
+            "training": tiny_suite.training.model_copy(update={"steps": 4}),
+            "run": tiny_suite.run.model_copy(update={"checkpoint_every": 2}),
+        }
+    )
+    command = train_command(suite, tmp_path)
+    (tmp_path / "disk").mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path / "disk"], capture_output=True, text=True)
+    stand_in = ["bash", "-c", 'ulimit -f 64; exec "$@"', "-"]  # not root: a limit on the size of files
+    limited = stand_in + command if mount.returncode else command
+    try:
+        done = subprocess.run(limited, capture_output=True, text=True)
+        left = [path for path in (tmp_path / "disk").rglob("*") if ".part" in path.name]
+    finally:
+        if not mount.returncode:
+            subprocess.run(["umount", tmp_path / "disk"], check=True)
+    assert done.returncode == 2
+    assert is_one_sentence(done.stderr, "state.safetensors", "free space")
+    assert left == []
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr

@@ -1,0 +1,221 @@
+"""Every mistake in a configuration is one sentence that names the key and the value."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from semflow import config
+from semflow.data.scenes import NAMES
+from semflow.errors import SemFlowError
+
+SUITES = sorted((Path(__file__).resolve().parent.parent / "config").glob("*.yaml"))
+TOP = ["suite", "data", "pseudo_mask", "autoencoder", "network", "training", "run", "methods", "evaluation"]
+PATCHIFY = {"kind": "patchify", "factor": 3}
+
+
+def changed(raw: dict, key: str, value: object) -> dict:
+    """`raw` with the value at a dotted key replaced, or the key removed where `value` is KeyError."""
+    *parents, last = [int(part) if part.isdecimal() else part for part in key.split(".")]
+    place = raw
+    for part in parents:
+        place = place[part]
+    if value is KeyError:
+        del place[last]
+    else:
+        place[last] = value
+    return raw
+
+
+def complaint(raw: object) -> str:
+    with pytest.raises(SemFlowError) as error:
+        config.check(raw, "some.yaml")
+    text = str(error.value)
+    assert "\n" not in text
+    assert "some.yaml" in text
+    return text
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_every_suite_in_the_repository_loads(path):
+    assert config.load(path).suite == path.stem
+
+
+@pytest.mark.parametrize("key", TOP)
+def test_no_part_of_a_suite_has_a_default(mini, key):
+    assert f"{key} is missing" in complaint(changed(mini, key, KeyError))
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["data.n_train", "data.seed", "pseudo_mask.amplitude", "network.attention", "training.ema_decay", "training.precision",
+     "run.device", "methods.dsm", "methods.dsm.timestep_spacing", "evaluation.block_length", "evaluation.sweeps.1.seeds"],
+)  # fmt: skip
+def test_no_key_of_a_part_has_a_default(mini, key):
+    assert f"{key} is missing" in complaint(changed(mini, key, KeyError))
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [("trainig", "training"), ("training.stepz", "steps"), ("pseudo_mask.amplitud", "amplitude"), ("data.n_trian", "n_train"),
+     ("evaluation.sweeps.1.sampIer", "sampler")],
+)  # fmt: skip
+def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
+    assert f"unknown key {key}; did you mean {near}?" in complaint(changed(mini, key, 1))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("training.steps", "many", "training.steps is 'many'"),
+        ("training.steps", 0, "training.steps is 0"),
+        ("training.steps", 2.5, "training.steps is 2.5"),
+        ("training.steps", True, "training.steps is True"),
+        ("training.lr", "1e-3", "training.lr is '1e-3'"),
+        ("training.lr", 0, "training.lr is 0"),
+        ("training.lr", float("nan"), "training.lr is nan"),
+        ("training.lr_schedule", "step", "training.lr_schedule is 'step'"),
+        ("training.seeds", [], "training.seeds is []"),
+        ("training.flip", "yes", "training.flip is 'yes'"),
+        ("training.ema_decay", 1.0, "training.ema_decay is 1.0"),
+        ("pseudo_mask.k", 6.0, "pseudo_mask.k is 6.0"),
+        ("pseudo_mask.s", "50", "pseudo_mask.s is '50'"),
+        ("pseudo_mask.s", float("nan"), "pseudo_mask.s is nan"),
+        ("pseudo_mask.amplitude", -1, "pseudo_mask.amplitude is -1"),
+        ("data.size", 32, "data.size is 32"),
+        ("data.size", [32, 32, 32], "data.size is [32, 32, 32]"),
+        ("data.size", [32, 8], "data.size.1 is 8"),
+        ("data.name", "coco", "'coco'"),
+        ("data", None, "data is None"),
+        ("data.root", "somewhere", "unknown key data.root"),
+        ("data.seed", -1, "data.seed is -1"),
+        ("autoencoder.kind", "vae", "'vae'"),
+        ("autoencoder", PATCHIFY | {"factor": 1}, "autoencoder.factor is 1"),
+        ("network.block_out_channels", [32, 0, 96], "network.block_out_channels.1 is 0"),
+        ("run.device", "tpu", "run.device is 'tpu'"),
+        ("methods.dsm.timestep_spacing", "even", "methods.dsm.timestep_spacing is 'even'"),
+        ("methods.gan", {}, "unknown key methods.gan"),
+        ("evaluation.sweeps", [], "evaluation.sweeps is []"),
+        ("evaluation.sweeps.0.steps", [0], "evaluation.sweeps.0.steps.0 is 0"),
+        ("evaluation.sweeps.0.method", "gan", "evaluation.sweeps.0.method is 'gan'"),
+        ("evaluation.bootstrap_samples", 99, "evaluation.bootstrap_samples is 99"),
+        ("suite", "My Suite", "suite is 'My Suite'"),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_key(mini, key, value, named):
+    assert named in complaint(changed(mini, key, value))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("pseudo_mask.s", 51, ["pseudo_mask", "s (k - 1) = 255", "Eq. 7"]),
+        ("pseudo_mask.k", 7, ["pseudo_mask", "s (k - 1) = 300", "Eq. 7"]),
+        ("pseudo_mask.amplitude", 25, ["pseudo_mask", "amplitude 25", "s/2 = 25", "Eq. 14"]),
+        ("pseudo_mask.k", 2, ["pseudo_mask.k = 2", "8 anchors", f"{len(NAMES)} classes"]),
+        ("data.size", [30, 32], ["data.size [30, 32]", "multiples of 4"]),
+        ("data.size", [32, 34], ["data.size [32, 34]", "multiples of 4"]),
+        ("autoencoder", PATCHIFY, ["data.size [32, 32]", "multiples of 12"]),
+        ("network.attention", [True], ["network", "attention", "block_out_channels"]),
+        ("network.norm_num_groups", 7, ["norm_num_groups 7", "block_out_channels"]),
+        ("evaluation.sweeps.0.repeat_at", 3, ["evaluation.sweeps.0", "repeat_at 3"]),
+    ],
+)
+def test_values_that_do_not_fit_together_are_named(mini, key, value, words):
+    text = complaint(changed(mini, key, value))
+    assert [word for word in words if word not in text] == []
+
+
+def test_a_list_that_is_too_short_is_named(mini):
+    assert "training.betas" in complaint(changed(mini, "training.betas", [0.9]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("training.betas", [0.9, 2.0], "betas"),
+        ("network.attention_head_dim", 128, "attention_head_dim"),
+        ("evaluation.sweeps.0.sampler", "rk46", "rk46"),
+        ("evaluation.sweeps.1.sampler", "euler", "euler"),
+        ("evaluation.sweeps.2.steps", [25, 1001], "1001"),
+    ],
+)
+def test_a_value_that_would_fail_later_is_refused_before_work_starts(mini, key, value, named):
+    assert named in complaint(changed(mini, key, value))
+
+
+@pytest.mark.parametrize("value", [[], None, "mini", 3])
+def test_a_file_that_holds_no_mapping_is_refused(value):
+    assert type(value).__name__ in complaint(value)
+
+
+def test_further_mistakes_are_counted(mini):
+    text = complaint(changed(changed(mini, "training.steps", 0), "training.batch_size", 0))
+    assert re.search(r"training\.steps is 0.*1 more", text)
+
+
+@pytest.mark.parametrize("content", [b"a: [1\nb: {", b"\xff\xfe\x00", b"a: b: c", b"\tx"])
+def test_a_file_that_is_no_yaml_is_named(tmp_path, content):
+    path = tmp_path / "suite.yaml"
+    path.write_bytes(content)
+    with pytest.raises(SemFlowError) as error:
+        config.load(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SemFlowError, match="no configuration at .*nowhere.yaml"):
+        config.load(tmp_path / "nowhere.yaml")
+
+
+def reversed_keys(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: reversed_keys(value[key]) for key in reversed(value)}
+    return [reversed_keys(item) for item in value] if isinstance(value, list) else value
+
+
+def test_hash_does_not_see_the_order_of_keys(mini):
+    assert config.content_hash(mini) == config.content_hash(reversed_keys(mini))
+    assert config.content_hash(config.check(mini, "a")) == config.content_hash(config.check(reversed_keys(mini), "b"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("training.lr", 2e-3), ("data.size", [32, 36]), ("network.attention", [True, False, False])]
+)
+def test_hash_sees_every_value(mini, key, value):
+    before = config.content_hash(config.check(mini, "a"))
+    assert config.content_hash(config.check(changed(mini, key, value), "b")) != before
+
+
+def test_a_suite_survives_being_written_and_read(mini, tmp_path):
+    suite = config.check(mini, "a")
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(suite.model_dump(mode="json")))
+    assert config.load(path) == suite
+
+
+def test_a_sweep_runs_each_step_once_and_one_of_them_under_every_seed(mini):
+    sweep = {"method": "dsm", "sampler": "ddim", "steps": [2, 25, 50], "seeds": [7, 8, 9], "repeat_at": 25}
+    suite = config.check(changed(mini, "evaluation.sweeps", [sweep]), "a")
+    assert suite.evaluation.sweeps[0].runs() == [(2, 7), (25, 7), (25, 8), (25, 9), (50, 7)]
+
+
+@pytest.fixture
+def camvid(mini):
+    data = {"name": "camvid", "root": "data/CamVid", "size": [192, 256]}
+    return config.check(changed(mini, "data", data), "a").data
+
+
+def test_data_lies_at_its_root_unless_the_environment_says_otherwise(camvid, monkeypatch, tmp_path):
+    monkeypatch.delenv("SEMFLOW_DATA", raising=False)
+    assert config.data_root(camvid) == Path("data/CamVid")
+    monkeypatch.setenv("SEMFLOW_DATA", str(tmp_path))
+    assert config.data_root(camvid) == tmp_path
+
+
+def test_the_environment_may_name_a_folder_of_many_data_sets(camvid, monkeypatch, tmp_path):
+    (tmp_path / "camvid").mkdir()
+    monkeypatch.setenv("SEMFLOW_DATA", str(tmp_path))
+    assert config.data_root(camvid) == tmp_path / "camvid"

@@ -1,0 +1,137 @@
+"""Files appear whole or not at all."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from semflow import files
+from semflow.errors import Interrupted, SemFlowError
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def failing(error: BaseException):
+    def write(part):
+        part.write_text("half of the new con")
+        raise error
+
+    return write
+
+
+def contents(folder) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    target = tmp_path / "target.json"
+    target.write_text("old")
+    with pytest.raises(type(error)):
+        files.write_atomically(target, failing(error))
+    assert contents(tmp_path) == {"target.json": "old"}
+
+
+def test_a_full_disk_is_one_sentence_about_the_target(tmp_path):
+    target = tmp_path / "target.npz"
+    target.write_text("old")
+    with pytest.raises(SemFlowError) as error:
+        files.write_atomically(target, failing(FULL))
+    assert f"cannot write {target}: No space left on device" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert contents(tmp_path) == {"target.npz": "old"}
+
+
+def test_a_folder_that_is_a_file_is_one_sentence_about_the_target(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    target = tmp_path / "taken" / "target.json"
+    with pytest.raises(SemFlowError, match="cannot write") as error:
+        files.write_text(target, "new")
+    assert str(target) in str(error.value)
+
+
+def test_our_own_sentences_pass_through_unchanged(tmp_path):
+    with pytest.raises(Interrupted, match="^stopped$"):
+        files.write_atomically(tmp_path / "target", failing(Interrupted("stopped")))
+
+
+def test_writing_makes_the_folders_above_and_replaces_what_was_there(tmp_path):
+    target = tmp_path / "a" / "b" / "target.txt"
+    files.write_text(target, "old")
+    files.write_text(target, "nëw")
+    assert target.read_bytes() == "nëw".encode()
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_writer_sees_a_file_with_the_target_s_suffix(tmp_path):
+    seen = []
+    files.write_atomically(tmp_path / "arrays.npz", lambda part: (seen.append(part.suffix), part.touch()))
+    assert seen == [".npz"]
+
+
+def test_new_folder_appears_whole(tmp_path):
+    target = tmp_path / "checkpoints" / "model"
+    with files.new_folder(target) as scratch:
+        (scratch / "weights").write_text("new")
+        assert not target.exists()
+    assert contents(tmp_path) == {"checkpoints/model/weights": "new"}
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
+
+
+def test_new_folder_takes_the_place_of_an_old_one(tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old weights").write_text("old")
+    with files.new_folder(target) as scratch:
+        (scratch / "weights").write_text("new")
+    assert contents(tmp_path) == {"model/weights": "new"}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_a_folder_half_filled_leaves_the_old_one_and_nothing_else(tmp_path, error):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "weights").write_text("old")
+    with pytest.raises(type(error)), files.new_folder(target) as scratch:
+        (scratch / "weights").write_text("half")
+        raise error
+    assert contents(tmp_path) == {"model/weights": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_full_disk_while_filling_a_folder_is_one_sentence_about_it(tmp_path):
+    target = tmp_path / "model"
+    with pytest.raises(SemFlowError, match="No space left on device") as error, files.new_folder(target):
+        raise FULL
+    assert f"cannot write {target}:" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [1.0, float("-inf")]}])
+def test_json_without_a_notation_for_it_is_refused(tmp_path, value):
+    target = tmp_path / "target.json"
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(target, value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_reads_back(tmp_path):
+    value = {"b": [1, 2.5, None, "ü"], "a": {"c": True}}
+    files.write_json(tmp_path / "x.json", value)
+    assert files.read_json(tmp_path / "x.json", "example") == value
+    assert json.loads((tmp_path / "x.json").read_text()) == value
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe"])
+def test_damaged_json_is_named(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(SemFlowError, match="not a readable example") as error:
+        files.read_json(path, "example")
+    assert str(path) in str(error.value)
+
+
+def test_missing_json_is_named(tmp_path):
+    with pytest.raises(SemFlowError, match="no example at .*x.json"):
+        files.read_json(tmp_path / "x.json", "example")

@@ -1,0 +1,45 @@
+"""The three files that say what to install agree."""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+
+
+def constraints() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_every_requirement_is_constrained_to_a_version_that_it_admits():
+    pinned = constraints()
+    for requirement in REQUIREMENTS:
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_installed_versions_are_the_constrained_ones():
+    pinned = constraints()
+    for requirement in REQUIREMENTS:
+        assert metadata.version(requirement.name) == pinned[canonicalize_name(requirement.name)]
+
+
+def test_the_conda_environment_installs_this_package_with_the_same_constraints_and_python():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip = environment["dependencies"][0], environment["dependencies"][-1]["pip"]
+    assert pip == ["--constraint constraints.txt", "--editable .[dev]"]
+    assert re.fullmatch(r"python=3\.\d+", python)
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.partition("=")[2] + ".0")
+
+
+def test_make_targets_are_one_line_each():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    recipes = [before.startswith("\t") and after.startswith("\t") for before, after in zip(lines, lines[1:], strict=False)]
+    assert not any(recipes)

@@ -1,0 +1,101 @@
+"""Euler's method against differential equations with a closed form."""
+
+import math
+
+import pytest
+import torch
+
+from semflow import solvers
+
+STEPS = [1, 2, 3, 5, 7, 10, 25, 30, 49, 200, 1000]
+
+
+def last(velocity, z, grid):
+    *_, end = solvers.euler(velocity, z, grid)
+    return end
+
+
+def latents(value: float = 1.0) -> torch.Tensor:
+    return torch.full((1, 1, 1, 1), value, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("n", STEPS)
+def test_grid_has_n_equal_steps_from_exactly_0_to_exactly_1(n):
+    grid = solvers.time_grid(n)
+    assert grid.shape == (n + 1,)
+    assert grid[0] == 0
+    assert grid[-1] == 1
+    assert (grid.diff() > 0).all()
+    torch.testing.assert_close(grid.diff(), torch.full((n,), 1 / n, dtype=torch.float64), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("n", STEPS)
+def test_reverse_grid_is_the_grid_flipped(n):
+    assert solvers.time_grid(n, reverse=True).tolist() == solvers.time_grid(n).tolist()[::-1]
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_fewer_than_one_step_is_refused(n):
+    with pytest.raises(ValueError, match=f"{n} steps"):
+        solvers.time_grid(n)
+
+
+@pytest.mark.parametrize("n", STEPS)
+def test_constant_field_is_integrated_exactly(n):
+    assert last(lambda z, t: torch.full_like(z, 3.0), latents(2), solvers.time_grid(n)).item() == pytest.approx(5, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 30])
+@pytest.mark.parametrize("a", [-1.5, 0.8])
+def test_linear_field_gives_the_compound_interest(n, a):
+    end = last(lambda z, t: a * z, latents(2), solvers.time_grid(n))
+    assert end.item() == pytest.approx(2 * (1 + a / n) ** n, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 30])
+def test_reverse_grid_integrates_backwards(n):
+    a = 0.8
+    end = last(lambda z, t: a * z, latents(2), solvers.time_grid(n, reverse=True))
+    assert end.item() == pytest.approx(2 * (1 - a / n) ** n, rel=1e-12)
+
+
+def test_error_of_a_nonlinear_field_halves_with_the_step():
+    # dz/dt = t z^2, z(0) = 1 has z(t) = 1 / (1 - t^2 / 2), so z(1) = 2.
+    errors = [abs(last(lambda z, t: t * z**2, latents(), solvers.time_grid(n)).item() - 2) for n in (200, 400, 800)]
+    assert errors[0] / errors[1] == pytest.approx(2, abs=0.05)
+    assert errors[1] / errors[2] == pytest.approx(2, abs=0.03)
+
+
+def test_there_and_back_returns_as_the_step_shrinks():
+    # dz/dt = cos(2 z) is smooth and autonomous: the exact flow undoes itself.
+    def field(z, t):
+        return torch.cos(2 * z)
+
+    there = last(field, latents(0.3), solvers.time_grid(5000))
+    back = last(field, there, solvers.time_grid(5000, reverse=True))
+    assert back.item() == pytest.approx(0.3, abs=1e-3)
+    assert there.item() == pytest.approx(math.asin(math.tanh(2 + math.atanh(math.sin(0.6)))) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_field_is_asked_at_the_start_of_every_step(reverse):
+    seen, grid = [], solvers.time_grid(7, reverse)
+    for _ in solvers.euler(lambda z, t: seen.append(t) or z, latents(), grid):
+        pass
+    assert [t.item() for t in seen] == grid[:-1].tolist()
+    assert all(t.ndim == 0 for t in seen)
+
+
+def test_every_state_after_the_first_is_yielded():
+    states = [z.item() for z in solvers.euler(lambda z, t: torch.ones_like(z), latents(0), solvers.time_grid(4))]
+    assert states == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_the_start_is_not_written_over():
+    start = latents(2)
+    last(lambda z, t: z, start, solvers.time_grid(3))
+    assert start.item() == 2
+
+
+def test_latents_keep_their_dtype():
+    assert last(lambda z, t: z, torch.ones(1, 1, 1, 1), solvers.time_grid(3)).dtype == torch.float32

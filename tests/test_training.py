@@ -1,0 +1,188 @@
+"""The loop: what it learns, what survives a kill, and how it stops."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from semflow import checkpoints
+from semflow.data import batches
+from semflow.data.scenes import NAMES, Scenes
+from semflow.errors import SemFlowError
+from semflow.files import write_json
+from semflow.metrics.segmentation import confusion, miou
+from semflow.model import Sampler
+from semflow.training import StepIndices, flip, schedule, train
+
+
+def with_training(suite, **changes):
+    return suite.model_copy(update={"training": suite.training.model_copy(update=changes)})
+
+
+def with_run(suite, **changes):
+    return suite.model_copy(update={"run": suite.run.model_copy(update=changes)})
+
+
+def weights_of(folder: Path) -> str:
+    return hashlib.sha256((folder / checkpoints.WEIGHTS).read_bytes()).hexdigest()
+
+
+def step_of(state: Path) -> int:
+    with safe_open(state / checkpoints.STATE, framework="pt") as file:
+        return int(file.metadata()["step"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["semflow", "dsm"])
+def test_overfits_four_images(tiny_suite, tmp_path, method):
+    suite = tiny_suite.model_copy(
+        update={
+            "data": tiny_suite.data.model_copy(update={"n_train": 4}),
+            "network": tiny_suite.network.model_copy(update={"block_out_channels": (32, 32)}),
+        }
+    )
+    suite = with_training(suite, steps=500, batch_size=4, lr=3e-3, flip=False, warmup_steps=20, ema_decay=0.95)
+    train(suite, method, 0, tmp_path / "state", tmp_path / "out")
+    model, _, _ = checkpoints.load_model(tmp_path / "out")
+    images, labels = batches.Batches(Scenes(4, suite.data.size, suite.data.seed, "train"))[range(4)]
+    sampler = Sampler("euler", 5) if method == "semflow" else Sampler("ddpm", 50)
+    with torch.inference_mode():
+        predicted = model.segment(batches.to_unit_range(images), sampler, torch.Generator().manual_seed(0))
+    assert miou(confusion(predicted, labels, len(NAMES))) > 0.8
+
+
+def start(config: Path, folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "semflow", "train", "--config", config, "--method", "semflow", "--threads", "1"]
+    return subprocess.Popen(
+        [*command, "--state", folder / "state", "--out", folder / "out"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_progress(process: subprocess.Popen, state: Path, beyond: int) -> None:
+    """Until the saved step is past `beyond`, or the process ends."""
+    while process.poll() is None:
+        if (state / checkpoints.STATE).exists() and step_of(state) > beyond:
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterrupted_run(tiny_suite, tmp_path):
+    suite = with_run(with_training(tiny_suite, steps=600, batch_size=8), checkpoint_every=7)
+    config = tmp_path / "suite.json"
+    write_json(config, suite.model_dump(mode="json"))
+    torch.set_num_threads(1)
+    train(suite, "semflow", 0, tmp_path / "whole/state", tmp_path / "whole/out")
+    moments = random.Random(0)
+    stops, step = [], 0
+    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+        process = start(config, tmp_path / "cut")
+        wait_for_progress(process, tmp_path / "cut/state", step)
+        time.sleep(0.3 * moments.random())
+        assert process.poll() is None, "the run ended before it could be stopped"
+        os.killpg(process.pid, number)
+        _, said = process.communicate()
+        stops.append(process.returncode)
+        step = step_of(tmp_path / "cut/state")
+        assert 0 < step < 600
+        assert "Traceback" not in said
+    assert stops == [-9, -9, 130, -9]
+    process = start(config, tmp_path / "cut")
+    process.communicate()
+    assert process.returncode == 0
+    assert weights_of(tmp_path / "cut/out") == weights_of(tmp_path / "whole/out")
+    states = [(tmp_path / run / "state" / checkpoints.STATE).read_bytes() for run in ("cut", "whole")]
+    assert states[0] == states[1]
+
+
+def test_same_seed_same_bits_other_seed_other_bits(tiny_suite, tmp_path):
+    suite = with_training(tiny_suite, steps=3)
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(suite, "dsm", seed, tmp_path / name / "state", tmp_path / name / "out")
+    first, second, other = (weights_of(tmp_path / name / "out") for name in "abc")
+    assert first == second != other
+
+
+def test_a_loss_that_is_not_finite_stops_names_the_step_and_keeps_the_good_state(tiny_suite, tmp_path):
+    suite = with_run(
+        with_training(tiny_suite, steps=6, warmup_steps=0, lr_schedule="constant"), checkpoint_every=3, log_every=100
+    )
+    train(with_training(suite, steps=3), "semflow", 0, tmp_path / "state", tmp_path / "good")
+    before = (tmp_path / "state" / checkpoints.STATE).read_bytes()
+    with pytest.raises(SemFlowError, match=r"not finite at step [345]; the last good checkpoint stays in"):
+        train(with_training(suite, lr=1e38, steps=9), "semflow", 0, tmp_path / "state", tmp_path / "bad")
+    assert (tmp_path / "state" / checkpoints.STATE).read_bytes() == before
+    assert not (tmp_path / "bad").exists()
+
+
+def test_a_device_that_is_missing_is_named(tiny_suite, tmp_path):
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(SemFlowError, match=f"run.device is {missing}"):
+        train(with_run(tiny_suite, device=missing), "semflow", 0, tmp_path / "state", tmp_path / "out")
+
+
+def test_state_of_another_network_is_refused_with_the_mend(tiny_suite, tmp_path):
+    train(with_training(tiny_suite, steps=1), "semflow", 0, tmp_path / "state", tmp_path / "out")
+    wider = tiny_suite.model_copy(update={"network": tiny_suite.network.model_copy(update={"block_out_channels": (8, 24)})})
+    with pytest.raises(SemFlowError, match="belongs to another network"):
+        train(wider, "semflow", 0, tmp_path / "state", tmp_path / "out")
+
+
+def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
+    train(with_training(tiny_suite, steps=1), "semflow", 0, tmp_path / "state", tmp_path / "out")
+    path = tmp_path / "state" / checkpoints.STATE
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(SemFlowError, match="damaged"):
+        train(tiny_suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+
+
+def test_every_epoch_shows_every_image_once_in_another_order():
+    seen = np.concatenate(list(StepIndices(n=12, batch_size=8, seed=0, start=0, stop=3)))
+    assert sorted(seen[:12]) == sorted(seen[12:]) == list(range(12))
+    assert list(seen[:12]) != list(seen[12:])
+
+
+def test_data_order_continues_where_it_stopped():
+    whole = list(StepIndices(n=10, batch_size=4, seed=3, start=0, stop=9))
+    rest = list(StepIndices(n=10, batch_size=4, seed=3, start=5, stop=9))
+    assert np.array_equal(whole[5:], rest)
+
+
+def test_ranks_share_a_batch_without_overlap():
+    whole = next(iter(StepIndices(n=10, batch_size=4, seed=3, start=0, stop=1)))
+    parts = [next(iter(StepIndices(n=10, batch_size=4, seed=3, start=0, stop=1, rank=rank, ranks=2))) for rank in (0, 1)]
+    assert sorted(np.concatenate(parts)) == sorted(whole)
+
+
+def test_flip_mirrors_picture_and_labels_together():
+    labels = torch.arange(6, dtype=torch.uint8).repeat(64, 2, 1)
+    images = labels[:, None].repeat(1, 3, 1, 1)
+    flipped_images, flipped_labels = flip(images, labels, torch.Generator().manual_seed(0))
+    assert torch.equal(flipped_images[:, 0], flipped_labels)
+    mirrored = (flipped_labels == labels.flip(-1)).all(-1).all(-1)
+    assert 16 < mirrored.sum() < 48
+    assert torch.equal(flipped_labels[~mirrored], labels[~mirrored])
+
+
+@pytest.mark.parametrize(
+    ("name", "middle", "last"), [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)], ids=lambda value: str(value)
+)
+def test_schedule_warms_up_then_follows_its_name(tiny_suite, name, middle, last):
+    settings = tiny_suite.training.model_copy(update={"lr": 2.0, "lr_schedule": name, "warmup_steps": 10, "steps": 110})
+    rate = schedule(settings)
+    assert rate(0) == pytest.approx(0.2)
+    assert rate(10) == pytest.approx(2.0)
+    assert rate(60) == pytest.approx(2.0 * middle)
+    assert rate(110) == pytest.approx(2.0 * last, abs=1e-9)

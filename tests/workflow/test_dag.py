@@ -1,0 +1,159 @@
+"""The workflow itself, on a copy of the tree, from data to report."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "workflow", "config", "profiles", "semflow", "baselines", "environment.yml")
+SUITES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
+
+
+def snakemake(tree: Path, *words: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        ["snakemake", "--cores", "2", *words], cwd=tree, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+
+
+def copy_of_the_tree(place: Path) -> Path:
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, place / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, place / part)
+    return place
+
+
+def rules_to_run(tree: Path) -> set[str]:
+    """Rules in a dry run's table of jobs."""
+    done = snakemake(tree, "-n", "--quiet", "rules", "reproduce_table2", "--configfile", "config/smoke.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = re.search(r"^-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
+    return {line.split()[0] for line in table[1].splitlines() if line.strip()} if table else set()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """A tree in which the smoke suite ran to its end, and what that said."""
+    tree = copy_of_the_tree(tmp_path_factory.mktemp("tree"))
+    done = snakemake(tree, "reproduce_table2", "--configfile", "config/smoke.yaml")
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return tree, done
+
+
+@pytest.mark.slow
+def test_ends_by_printing_the_table_and_where_the_report_lies(finished):
+    tree, done = finished
+    said = done.stdout + done.stderr
+    assert "| SemFlow Euler | measured |" in said
+    assert "| DSM DDIM | measured |" in said
+    assert str(tree / "reports/smoke/table2.html") in said
+
+
+@pytest.mark.slow
+def test_every_cell_of_the_suite_is_in_the_long_table_with_its_interval(finished):
+    frame = pd.read_csv(finished[0] / "results/smoke/table2.csv")
+    assert list(frame.columns) == [
+        "method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds",
+    ]  # fmt: skip
+    miou = frame[frame.metric == "miou"].set_index(["method", "sampler", "steps"])
+    wanted = {("semflow", "euler", n) for n in (1, 2, 5)} | {("dsm", name, n) for name in ("ddim", "ddpm") for n in (2, 5)}
+    assert set(miou.index) == wanted | {("ceiling", "none", 0), ("floor", "none", 0)}
+    assert (miou.low <= miou.value).all()
+    assert (miou.value <= miou.high).all()
+    assert miou.loc[("ceiling", "none", 0), "value"] == 100
+    assert miou.loc[("semflow", "euler", 5), "published"] == 36.9
+    assert miou.loc[("dsm", "ddpm", 5), "published"] == 5.3
+    assert miou.loc[("dsm", "ddpm", 5), "n_seeds"] == 3
+
+
+@pytest.mark.slow
+def test_semflow_gives_the_same_bits_under_two_seeds_and_dsm_does_not(finished):
+    def digests(method, sampler):
+        folder = finished[0] / f"results/smoke/records/scenes-test/{method}/segmentation/{sampler}-5"
+        return [json.loads(path.read_text())["predictions_sha256"] for path in sorted(folder.glob("*.json"))]
+
+    semflow = digests("semflow", "euler")
+    assert len(semflow) == 2
+    assert len(set(semflow)) == 1
+    for sampler in ("ddim", "ddpm"):
+        assert len(set(digests("dsm", sampler))) == 3
+
+
+@pytest.mark.slow
+def test_reports_and_figures_are_there_and_look_like_what_they_are(finished):
+    reports = finished[0] / "reports/smoke"
+    assert "\\begin{tabular}" in (reports / "table2.tex").read_text()
+    page = (reports / "table2.html").read_text()
+    for source in re.findall(r'<img src="([^"]+)"', page):
+        assert (reports / source).read_text().startswith("<?xml")
+    for name in ("table2", "figure02"):
+        assert (reports / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_second_run_has_nothing_to_do(finished):
+    done = snakemake(finished[0], "reproduce_table2", "--configfile", "config/smoke.yaml")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "stale", "fresh"),
+    [
+        ("semflow/analysis/figures.py", {"figure02", "figure_table2"}, {"train", "evaluate", "table2"}),
+        ("semflow/analysis/tables.py", {"table2", "page"}, {"train", "evaluate", "figure02"}),
+        ("semflow/metrics/scores.py", {"evaluate", "evaluate_control", "table2"}, {"train"}),
+        ("semflow/solvers.py", {"evaluate"}, {"train"}),
+        ("semflow/flow.py", {"train", "evaluate"}, set()),
+        ("semflow/errors.py", set(), {"train", "evaluate", "table2", "figure02"}),
+    ],
+)
+def test_a_change_in_code_makes_stale_what_it_determines_and_no_more(finished, module, stale, fresh):
+    path = finished[0] / module
+    text = path.read_text()
+    try:
+        path.write_text(f"{text}\nA_CHANGE = 1\n")
+        jobs = rules_to_run(finished[0])
+    finally:
+        path.write_text(text)
+    assert stale <= jobs
+    assert not fresh & jobs
+
+
+@pytest.mark.slow
+def test_a_comment_or_a_touch_makes_nothing_stale(finished):
+    path = finished[0] / "semflow/flow.py"
+    text = path.read_text()
+    try:
+        path.write_text(f"{text}\n# a remark\n")
+        assert rules_to_run(finished[0]) == set()
+    finally:
+        path.write_text(text)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_dry_run_of_every_suite(suite, tmp_path):
+    tree = copy_of_the_tree(tmp_path)
+    done = snakemake(tree, "-n", "--configfile", f"config/{suite}.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "train" in done.stdout + done.stderr
+
+
+def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):
+    tree = copy_of_the_tree(tmp_path)
+    whole = (tree / "config/mini.yaml").read_text()
+    (tree / "part.yaml").write_text(re.sub(r"^pseudo_mask:.*?\n\n", "", whole, flags=re.MULTILINE | re.DOTALL))
+    done = snakemake(tree, "-n", "--configfile", "part.yaml")
+    assert done.returncode != 0
+    assert "pseudo_mask is missing" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
