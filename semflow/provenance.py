@@ -13,6 +13,7 @@ from semflow import config as configuration
 from semflow.config import Suite
 
 PACKAGES = ("semflow", "baselines")
+NOT_GENERATED = (":/", ":(top,exclude)results", ":(top,exclude)reports")  # a run rewrites its own committed snapshot
 VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy", "torch")
 
 # Modules that decide how a run is told, stored or read from a file, but no bit of a weight or a score. Without this
@@ -70,7 +71,8 @@ def commit() -> tuple[str, bool]:
     here = Path(__file__).resolve().parent
     try:
         head = _git(here, "rev-parse", "HEAD").strip()
-        return head, bool(_git(here, "status", "--porcelain", "--untracked-files=no").strip())
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", *NOT_GENERATED)
+        return head, bool(changed.strip())
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
 

@@ -1,0 +1,117 @@
+"""Table 2 from records made by hand, whose scores are known."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from semflow import published
+from semflow.analysis import page, tables
+from semflow.errors import SemFlowError
+
+
+@pytest.fixture
+def frame(runs):
+    return tables.table2(runs, n_samples=100)
+
+
+def row(frame, method, steps, metric="miou"):
+    (found,) = frame[(frame.method == method) & (frame.steps == steps) & (frame.metric == metric)].itertuples()
+    return found
+
+
+def test_a_value_is_the_mean_over_seeds(frame):
+    assert row(frame, "dsm", 25).value == pytest.approx(75)
+    assert row(frame, "dsm", 25).n_seeds == 2
+    assert row(frame, "semflow", 25).value == pytest.approx(100)
+
+
+def test_the_interval_of_equal_images_has_no_width(frame):
+    assert (row(frame, "dsm", 25).low, row(frame, "dsm", 25).high) == pytest.approx((75, 75))
+
+
+def test_the_interval_covers_what_images_differ_by(make_run):
+    mixed = [[[4, 0], [0, 4]], [[0, 4], [4, 0]]] * 10
+    found = row(tables.table2([make_run("semflow", "euler", 25, mixed)], n_samples=400), "semflow", 25)
+    assert found.value == pytest.approx(100 / 3)
+    assert found.low < 20
+    assert found.high > 50
+
+
+def test_the_spread_between_seeds_stands_in_a_row_of_its_own(frame):
+    assert row(frame, "dsm", 25, "miou_seed_sd").value == pytest.approx(50 / math.sqrt(2))
+    assert row(frame, "semflow", 25, "miou_seed_sd").value == 0
+    assert len(frame[(frame.metric == "miou_seed_sd") & (frame.steps == 1)]) == 0
+
+
+def test_published_numbers_stand_beside_measured_ones_and_only_for_miou(frame):
+    assert row(frame, "semflow", 25).published == 38.6
+    assert row(frame, "dsm", 25).published == 17.5
+    assert math.isnan(row(frame, "semflow", 25, "pixel_accuracy").published)
+    assert math.isnan(row(frame, "ceiling", 0).published)
+
+
+def test_published_table_is_the_papers():
+    cells = published.cells(2)
+    assert len(cells) == 22
+    assert [cells["semflow", "euler", n] for n in (1, 2, 5, 10, 25, 50, 100, 200)] == [
+        28.3,
+        31.0,
+        36.9,
+        38.4,
+        38.6,
+        38.4,
+        38.3,
+        38.3,
+    ]
+    assert [cells["dsm", "ddim", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 4.0, 9.5, 13.6, 14.9, 15.7, 16.1]
+    assert [cells["dsm", "ddpm", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 5.3, 12.3, 17.5, 18.9, 19.6, 20.2]
+
+
+def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_was_run(frame):
+    header, rows = tables.wide(frame, tables.plain)
+    assert header == ["mIoU at N steps", "", "1", "25"]
+    assert rows == [
+        ["DSM DDPM", "measured", "-", "75.0"],
+        ["", "published", "-", "17.5"],
+        ["SemFlow Euler", "measured", "50.0", "100.0"],
+        ["", "published", "28.3", "38.6"],
+    ]
+
+
+def test_text_says_that_it_is_a_stand_in_and_what_seeds_and_controls_gave(frame, runs):
+    text = tables.markdown(frame, runs)
+    assert "not comparable" in text
+    assert "SemFlow Euler-25 under 2 seeds: identical to the bit" in text
+    assert "DSM DDPM-25 under 2 seeds: mIoU standard deviation 35.36" in text
+    assert "(ceiling): 100.0 [100.0, 100.0]" in text
+    assert "(floor): 50.0 [50.0, 50.0]" in text
+
+
+def test_latex_escapes_the_percent_sign(frame, runs):
+    assert "%" not in tables.latex(frame, runs).replace(r"\%", "")
+
+
+def test_the_page_escapes_what_comes_from_data(frame, runs):
+    text = page.table2(frame, runs, [("figures/a.svg", 'a "caption" <i>')])
+    assert "scenes <b>" not in text
+    assert "scenes &lt;b&gt;" in text
+    assert "<i>" not in text
+    assert "cccccccccc" in text
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path):
+    (tmp_path / "table2.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(SemFlowError, match=r"table2\.csv has other columns"):
+        tables.read_csv(tmp_path / "table2.csv")
+
+
+def test_a_table_survives_writing_and_reading(frame, tmp_path):
+    frame.to_csv(tmp_path / "table2.csv", index=False)
+    assert tables.read_csv(tmp_path / "table2.csv").equals(frame)
+
+
+def test_analysis_needs_no_torch():
+    code = "import sys, semflow.analysis.report; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

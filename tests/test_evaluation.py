@@ -1,0 +1,57 @@
+"""From a model and a data set to a record."""
+
+import numpy as np
+import pytest
+
+from baselines.build import make_model
+from semflow import checkpoints, records
+from semflow.data.scenes import Scenes
+from semflow.errors import SemFlowError
+from semflow.evaluation import Cell, evaluate
+from semflow.model import Sampler
+
+CONTROL = Sampler("none", 0)
+
+
+@pytest.fixture
+def checkpoint(tiny_suite, tmp_path):
+    checkpoints.export(tmp_path / "dsm", tiny_suite, "dsm", 0, make_model(tiny_suite, "dsm").network.unet)
+    return tmp_path / "dsm"
+
+
+def test_the_ceiling_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_path):
+    record = evaluate(tiny_suite, Cell("ceiling", CONTROL, 0, 0), None, tmp_path / "r.json")
+    assert {metric.value for metric in record.metrics.values()} == {100}
+    assert set(record.class_iou.values()) <= {100, None}
+
+
+def test_the_floor_is_the_agreement_of_pictures_half_the_set_apart(tiny_suite, tmp_path):
+    record = evaluate(tiny_suite, Cell("floor", CONTROL, 0, 0), None, tmp_path / "r.json")
+    labels = [Scenes(4, (16, 16), 0, "test")[index].labels for index in range(4)]
+    agreement = np.mean([labels[index] == labels[(index + 2) % 4] for index in range(4)])
+    assert record.metrics["pixel_accuracy"].value == pytest.approx(100 * agreement)
+
+
+def test_a_record_counts_every_pixel_and_carries_where_it_came_from(tiny_suite, checkpoint, tmp_path):
+    record = evaluate(tiny_suite, Cell("dsm", Sampler("ddim", 2), 0, 5), checkpoint, tmp_path / "r.json")
+    arrays = records.Arrays.load(tmp_path / "r.npz")
+    assert arrays.confusions.sum() == 4 * 16 * 16
+    assert records.read(tmp_path / "r.json") == record
+    assert record.sampling_seed == 5
+    assert record.provenance.checkpoint_sha256 == checkpoints.read_card(checkpoint)["weights_sha256"]
+    assert record.provenance.data_sha256 == Scenes(4, (16, 16), 0, "test").fingerprint()
+    assert record.metrics["miou"].low <= record.metrics["miou"].value <= record.metrics["miou"].high
+
+
+def test_a_sampling_seed_repeats_its_bits(tiny_suite, checkpoint, tmp_path):
+    digests = [
+        evaluate(tiny_suite, Cell("dsm", Sampler("ddpm", 2), 0, seed), checkpoint, tmp_path / "r.json").predictions_sha256
+        for seed in (0, 0, 1)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_checkpoint_of_another_method_is_refused(tiny_suite, checkpoint, tmp_path):
+    with pytest.raises(SemFlowError, match="holds dsm, not semflow"):
+        evaluate(tiny_suite, Cell("semflow", Sampler("euler", 1), 0, 0), checkpoint, tmp_path / "r.json")
+    assert not (tmp_path / "r.json").exists()

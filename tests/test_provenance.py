@@ -1,0 +1,76 @@
+"""What makes a result stale."""
+
+import pytest
+
+from semflow import provenance
+
+
+def changed(suite, section, **values):
+    return suite.model_copy(update={section: getattr(suite, section).model_copy(update=values)})
+
+
+def test_weights_do_not_depend_on_how_a_training_is_run(tiny_suite):
+    other = changed(tiny_suite, "run", workers=2, log_every=1, checkpoint_every=1, device="cpu", in_memory=False)
+    assert provenance.weights_key(other, "semflow", 0) == provenance.weights_key(tiny_suite, "semflow", 0)
+
+
+def test_weights_do_not_depend_on_the_evaluation(tiny_suite):
+    other = changed(tiny_suite, "evaluation", batch_size=1, examples=1)
+    assert provenance.weights_key(other, "dsm", 0) == provenance.weights_key(tiny_suite, "dsm", 0)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("training", {"steps": 7}),
+        ("training", {"lr": 0.5}),
+        ("pseudo_mask", {"amplitude": 0.0}),
+        ("network", {"layers_per_block": 2}),
+        ("data", {"seed": 5}),
+    ],
+)
+def test_weights_depend_on_every_setting_of_the_recipe(tiny_suite, section, values):
+    other = changed(tiny_suite, section, **values)
+    assert provenance.weights_key(other, "semflow", 0) != provenance.weights_key(tiny_suite, "semflow", 0)
+
+
+def test_weights_depend_on_method_and_seed(tiny_suite):
+    keys = {provenance.weights_key(tiny_suite, method, seed) for method in ("semflow", "dsm") for seed in (0, 1)}
+    assert len(keys) == 4
+
+
+def test_code_hash_follows_imports_but_not_comments_and_docstrings(tmp_path, monkeypatch):
+    package = tmp_path / "semflow"
+    package.mkdir()
+    monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
+
+    def hash_of(text: str, helper: str = "X = 1") -> str:
+        (package / "top.py").write_text(text)
+        (package / "helper.py").write_text(helper)
+        provenance._tree.cache_clear()
+        provenance._imports.cache_clear()
+        return provenance.code_hash(("semflow.top",))
+
+    base = hash_of("from semflow.helper import X\n")
+    assert hash_of('"""Docs."""\nfrom semflow.helper import X  # why\n') == base
+    assert hash_of("from semflow.helper import X\nY = 2\n") != base
+    assert hash_of("from semflow.helper import X\n", helper="X = 2") != base
+    provenance._tree.cache_clear()
+    provenance._imports.cache_clear()
+
+
+def test_every_module_left_out_of_the_hashes_exists():
+    for name in provenance.PLUMBING | provenance.SAMPLING:
+        assert provenance._source(name).exists(), name
+
+
+def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, monkeypatch):
+    weights, scores = provenance.weights_key(tiny_suite, "semflow", 0), provenance.scores_key(tiny_suite, "semflow")
+    whole = provenance._tree
+
+    def with_a_change(name):
+        return provenance.ast.parse("CHANGED = 1") if name == "semflow.solvers" else whole(name)
+
+    monkeypatch.setattr(provenance, "_tree", with_a_change)
+    assert provenance.weights_key(tiny_suite, "semflow", 0) == weights
+    assert provenance.scores_key(tiny_suite, "semflow") != scores
