@@ -56,11 +56,11 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path) -> re
     )
     wall_s = time.perf_counter() - started
     matrices = segmentation.confusions(predictions, labels, len(dataset.names)).flatten(1)
-    k = suite.evaluation.examples
+    shown = np.linspace(0, len(dataset) - 1, min(suite.evaluation.examples, len(dataset))).astype(int)
     arrays = records.Arrays(
         sparse.csr_array(matrices.numpy()),
         blocks(dataset.groups, len(dataset), suite.evaluation.block_length),
-        images[:k].numpy(), labels[:k].numpy(), predictions[:k].numpy(),
+        images[shown].numpy(), labels[shown].numpy(), predictions[shown].numpy(),
     )  # fmt: skip
     record = records.Record(
         suite=suite.suite,

@@ -123,6 +123,7 @@ def make_accelerator(settings: Training, run: Run, logs: Path) -> Accelerator:
     cpu = run.device == "cpu" or not (available["cuda"] or available["mps"])
     bf16 = settings.precision == "bf16" and not cpu and (not available["cuda"] or torch.cuda.is_bf16_supported())
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
     return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=logs)
 
 
