@@ -11,6 +11,7 @@ from diffusers.training_utils import EMAModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.build import make_model
+from semflow import devices
 from semflow.config import Suite
 from semflow.data import open_dataset
 from semflow.evaluation import to_device
@@ -64,7 +65,7 @@ def train(suite: Suite, method: str, repeats: int) -> str:
 def sample(suite: Suite, method: str, repeats: int) -> str:
     """N sampler steps against N bare forwards of the same network; a few lines of text."""
     model = make_model(suite, method)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = devices.pick(suite.run.device)
     to_device(model, device)
     size = suite.evaluation.batch_size
     images = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1

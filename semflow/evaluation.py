@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines import CONTROLS
 from baselines.build import make_pseudo_mask
 from baselines.controls import Ceiling, Floor
-from semflow import records
+from semflow import devices, records
 from semflow.autoencoder import make_autoencoder
 from semflow.checkpoints import load_model
 from semflow.config import Suite, content_hash
@@ -47,7 +47,7 @@ class Cell(NamedTuple):
 def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path) -> records.Record:
     """Segment the suite's evaluation split, score it, and write the record to `out` and its arrays beside it."""
     dataset = open_dataset(suite.data, suite.evaluation.split)
-    device = pick_device(suite)
+    device = devices.pick(suite.run.device)
     predict, weights = _predictor(suite, cell, checkpoint, dataset, device)
     samples = in_memory(dataset, f"load {suite.evaluation.split} images")
     started = time.perf_counter()
@@ -98,18 +98,6 @@ def score(arrays: records.Arrays, n_samples: int) -> dict[str, records.Metric]:
         value = 100 * float(function(total.reshape(n, n)))
         metrics[name] = records.Metric(value=value, low=low, high=high, unit="percent", direction="higher")
     return metrics
-
-
-def pick_device(suite: Suite) -> torch.device:
-    """The suite's device; `auto` takes what is there."""
-    if suite.run.device != "auto":
-        return torch.device(suite.run.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """A name for people: the GPU's, or the kind of device."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _run(samples: list, suite: Suite, predict: Predict, what: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,7 +173,7 @@ def _provenance(
         checkpoint_sha256=weights,
         code_sha256=scores_key(suite, cell.method),
         versions=versions(),
-        device=device_name(device),
+        device=devices.name_of(device),
         threads=torch.get_num_threads(),
         wall_s=round(wall_s, 3),
         images_per_s=round(len(dataset) / wall_s, 3),

@@ -20,7 +20,7 @@ class UNet(nn.Module):
         self.unet, self.time_scale = unet, time_scale
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        t = (t * self.time_scale).to(device=z.device, dtype=z.dtype)
+        t = (t * self.time_scale).to(z.dtype).to(z.device)  # in this order: MPS has no float64
         return self.unet(z, t.expand(len(z))).sample
 
     def save(self, folder: Path) -> None:

@@ -18,7 +18,9 @@ VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy
 
 # Modules that decide how a run is told, stored or read from a file, but no bit of a weight or a score. Without this
 # list a better error message would retrain everything.
-PLUMBING = frozenset({"baselines", *(f"semflow.{name}" for name in ("config", "errors", "files", "progress", "provenance"))})
+PLUMBING = frozenset(
+    {"baselines", *(f"semflow.{name}" for name in ("config", "devices", "errors", "files", "progress", "provenance"))}
+)
 # Training reads these too, through the model's module, but never runs them.
 SAMPLING = frozenset({"semflow.solvers"})
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from baselines.build import make_model
-from semflow import checkpoints
+from semflow import checkpoints, devices
 from semflow.config import Run, Suite, Training
 from semflow.data import Dataset, open_dataset
 from semflow.data.batches import Batches, in_memory, to_unit_range
@@ -117,14 +117,9 @@ def flip(images: Tensor, labels: Tensor, draws: torch.Generator) -> tuple[Tensor
 
 def make_accelerator(settings: Training, run: Run, logs: Path) -> Accelerator:
     """accelerate on the device asked for; bf16 only where the device has it. SemFlowError if the device is missing."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if run.device != "auto" and not available[run.device]:
-        raise SemFlowError(f"run.device is {run.device}, but this machine has none; use auto or cpu")
-    cpu = run.device == "cpu" or not (available["cuda"] or available["mps"])
-    bf16 = settings.precision == "bf16" and not cpu and (not available["cuda"] or torch.cuda.is_bf16_supported())
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
-    return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=logs)
+    device = devices.pick(run.device)
+    precision = "bf16" if settings.precision == "bf16" and devices.has_bf16(device) else "no"
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, log_with="tensorboard", project_dir=logs)
 
 
 def make_optimizer(model: Model, settings: Training) -> torch.optim.AdamW:

@@ -1,0 +1,33 @@
+"""Which device work runs on, and the switches that make it repeat its bits."""
+
+import os
+
+import torch
+
+from semflow.errors import SemFlowError
+
+
+def pick(wanted: str) -> torch.device:
+    """The device `wanted` (auto, cpu, cuda, mps); auto takes an accelerator if there is one.
+
+    Deterministic kernels are switched on. SemFlowError if this machine has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        wanted = next(name for name, there in available.items() if there)
+    if not available[wanted]:
+        raise SemFlowError(f"run.device is {wanted}, but this machine has none; use auto or cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may sum in any order
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it only costs time
+    return torch.device(wanted)
+
+
+def name_of(device: torch.device) -> str:
+    """A name for people: the GPU's, or the kind of device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is fast on `device`; on CPUs it is not counted on."""
+    return device.type == "mps" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
