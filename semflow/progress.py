@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -47,6 +48,6 @@ class Progress:
         left = int((self.total - self.done) / rate) if rate else 0
         share = f"{100 * self.done / self.total:.0f} %" if self.total else "0 %"
         speed = f"{rate:.1f} images/s, {left // 60}:{left % 60:02d} left"
-        print(
-            f"{self.what}: {self.done}/{self.total} images ({share}), {speed} {self.note}".rstrip(), file=sys.stderr, flush=True
-        )
+        line = f"{self.what}: {self.done}/{self.total} images ({share}), {speed} {self.note}".rstrip()
+        with suppress(BrokenPipeError):  # a reader that is gone (Ctrl-C may end `tee` first) is no reason to lose the work
+            print(line, file=sys.stderr, flush=True)

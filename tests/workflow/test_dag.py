@@ -4,11 +4,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors import safe_open
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "config", "profiles", "semflow", "baselines", "environment.yml")
@@ -30,6 +33,11 @@ def copy_of_the_tree(place: Path) -> Path:
         else:
             shutil.copy(source, place / part)
     return place
+
+
+def step_of(state: Path) -> int:
+    with safe_open(state, framework="pt") as file:
+        return int(file.metadata()["step"])
 
 
 def rules_to_run(tree: Path) -> set[str]:
@@ -157,3 +165,28 @@ def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):
     assert done.returncode != 0
     assert "pseudo_mask is missing" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_state_and_the_next_run_goes_on_from_it(tmp_path):
+    tree = copy_of_the_tree(tmp_path)
+    smoke = tree / "config/smoke.yaml"
+    smoke.write_text(smoke.read_text().replace("steps: 40\n", "steps: 3000\n"))
+    target = "results/smoke/checkpoints/semflow/seed0/semflow.json"
+    command = ["snakemake", "--cores", "1", target, "--configfile", "config/smoke.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    first = subprocess.Popen(
+        command, cwd=tree, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 120
+    while not (states := list(tree.glob("results/smoke/state/*/state.safetensors"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGINT)
+    first.communicate(timeout=60)
+    assert first.returncode != 0
+    assert not (tree / target).exists()
+    assert 0 < step_of(states[0]) < 3000
+    again = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert re.search(r"goes on from step [1-9]\d*", again.stdout + again.stderr)
+    assert step_of(states[0]) == 3000

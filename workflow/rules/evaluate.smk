@@ -24,7 +24,7 @@ rule evaluate:
         "python -m semflow evaluate --config {params.config} --method {wildcards.method}"
         " --checkpoint {params.checkpoint} --sampler {wildcards.sampler}-{wildcards.steps} --threads {threads}"
         " --training-seed {wildcards.seed} --sampling-seed {wildcards.sample} --out {output.record}"
-        " 2>&1 | tee {log}  # {params.key}"
+        " 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule evaluate_control:
@@ -48,4 +48,4 @@ rule evaluate_control:
         key=lambda w: provenance.scores_key(SUITE, w.method),
     shell:
         "python -m semflow evaluate --config {params.config} --method {wildcards.method} --threads {threads}"
-        " --out {output.record} 2>&1 | tee {log}  # {params.key}"
+        " --out {output.record} 2>&1 | tee -i {log}  # {params.key}"

@@ -23,7 +23,7 @@ rule table2:
     params:
         key=code_of("semflow.analysis.tables"),
     shell:
-        "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee {log}  # {params.key}"
+        "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule figure_table2:
@@ -52,7 +52,7 @@ rule figure_table2:
         key=code_of("semflow.analysis.figures"),
     shell:
         "python -m semflow report figure_table2 --table {input.table} --records {input.records} --out {output}"
-        " 2>&1 | tee {log}  # {params.key}"
+        " 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule figure02:
@@ -79,7 +79,7 @@ rule figure02:
     params:
         key=code_of("semflow.analysis.figures"),
     shell:
-        "python -m semflow report figure02 --records {input} --out {output} 2>&1 | tee {log}  # {params.key}"
+        "python -m semflow report figure02 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule page:
@@ -103,4 +103,4 @@ rule page:
         key=code_of("semflow.analysis.page"),
     shell:
         "python -m semflow report page --table {input.table} --captions {input.captions} --records {input.records}"
-        " --out {output} 2>&1 | tee {log}  # {params.key}"
+        " --out {output} 2>&1 | tee -i {log}  # {params.key}"

@@ -24,4 +24,4 @@ rule train:
     shell:
         "python -m semflow train --config {params.config} --method {wildcards.method} --seed {wildcards.seed}"
         " --threads {threads} --state {params.state} --out {params.out}"
-        " 2>&1 | tee {log}"
+        " 2>&1 | tee -i {log}"
