@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
 
     p = verb("report", _report, "make a table or a figure from records")
+    p.add_argument("what", choices=("table2", "figure_table2", "figure02", "page"))
     p.add_argument("--records", type=Path, nargs="+", required=True)
     p.add_argument("--table", type=Path, help="table2.csv, for what is drawn from it")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
