@@ -6,6 +6,7 @@ from diffusers import UNet2DModel
 from baselines import class_of
 from semflow.autoencoder import make_autoencoder
 from semflow.config import CLASSES, Suite
+from semflow.errors import SemFlowError
 from semflow.model import Model
 from semflow.networks import UNet, make_unet
 from semflow.pseudo_mask import PseudoMask
@@ -23,6 +24,11 @@ def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | Non
     autoencoder = make_autoencoder(suite.autoencoder)
     if unet is None:
         torch.manual_seed(seed_of("weights", seed))
+        whole = autoencoder.factor * 2 ** (len(suite.network.block_out_channels) - 1)
+        if any(side % whole for side in suite.data.size):
+            raise SemFlowError(
+                f"data.size {list(suite.data.size)} must be multiples of {whole} with this autoencoder and network"
+            )
         h, w = (side // autoencoder.factor for side in suite.data.size)
         channels = autoencoder.channels
         unet = make_unet(suite.network, kind.image_copies * channels, channels, (h, w))

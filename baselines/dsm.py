@@ -28,15 +28,19 @@ class DSM:
 
     timestep_spacing: diffusers' name for which N timesteps of 1000 are visited, leading (0, 1000/N, ...: Stable
     Diffusion's way) or trailing (..., 999). N must divide 1000: elsewhere diffusers' DDIM steps past its own list.
+    noise_skip: predict the noise as sqrt(1 - a_t) x_t + sqrt(a_t) network(x_t, t) instead of network(x_t, t). Near pure
+    noise x_t is the answer, which a pretrained UNet knows and a small one, normalising its last features, hardly learns.
     """
 
     samplers: ClassVar = SAMPLERS["dsm"]
     time_scale: ClassVar = 1
     image_copies: ClassVar = 2  # noise and image
 
-    def __init__(self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, timestep_spacing: str) -> None:
+    def __init__(
+        self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, timestep_spacing: str, noise_skip: bool
+    ) -> None:
         self.network, self.pseudo_mask, self.autoencoder = network, pseudo_mask, autoencoder
-        self.timestep_spacing = timestep_spacing
+        self.timestep_spacing, self.noise_skip = timestep_spacing, noise_skip
         self.forward_process = DDPMScheduler(**SCHEDULE)
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -47,7 +51,7 @@ class DSM:
         noise = torch.randn(x0.shape, generator=generator, device=x0.device)
         t = torch.randint(TRAIN_TIMESTEPS, (len(x0),), generator=generator, device=x0.device)
         xt = self.forward_process.add_noise(x0, noise, t)
-        return (self.network(torch.cat([xt, image], 1), t) - noise).square().mean()
+        return (self._predict_noise(xt, image, t) - noise).square().mean()
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
         """Eq. 6: images to labels, from Gaussian noise drawn with the generator."""
@@ -55,9 +59,17 @@ class DSM:
         scheduler = self.scheduler(sampler)
         x = torch.randn(image.shape, generator=generator, device=image.device)
         for t in scheduler.timesteps:
-            noise = self.network(torch.cat([x, image], 1), t)
+            noise = self._predict_noise(x, image, t)
             x = scheduler.step(noise, t, x, generator=generator).prev_sample
         return self.pseudo_mask.read(self.autoencoder.decode(x))
+
+    def _predict_noise(self, x: Tensor, image: Tensor, t: Tensor) -> Tensor:
+        """eps_theta(x_t, t, I) of Eq. 2 and 3; t int, a scalar or (B,)."""
+        output = self.network(torch.cat([x, image], 1), t)
+        if not self.noise_skip:
+            return output
+        a = self.forward_process.alphas_cumprod[t.cpu()].to(x).view(-1, 1, 1, 1)
+        return (1 - a).sqrt() * x + a.sqrt() * output
 
     def scheduler(self, sampler: Sampler) -> DDIMScheduler | DDPMScheduler:
         """diffusers' scheduler for Eq. 3, with the s_t of Eq. 5, set to the sampler's steps."""

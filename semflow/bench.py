@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.build import make_model
@@ -17,7 +16,7 @@ from semflow.data import open_dataset
 from semflow.evaluation import to_device
 from semflow.model import Sampler
 from semflow.seeds import generator
-from semflow.training import make_accelerator, make_optimizer, schedule, train_step, training_batches
+from semflow.training import Trainer, make_optimizer, training_batches
 
 STEPS = 10  # of training, and of the sampler, a repeat
 MATMUL = 2048
@@ -26,36 +25,33 @@ MATMUL = 2048
 def train(suite: Suite, method: str, repeats: int) -> str:
     """The training loop against the bare forward, backward and optimizer step of the same network; a few lines of text."""
     settings = suite.training.model_copy(update={"steps": STEPS * (repeats + 1)})
-    with tempfile.TemporaryDirectory() as logs:
-        accelerator = make_accelerator(settings, suite.run, Path(logs))
-        model = make_model(suite, method)
-        model.autoencoder.to(accelerator.device)
-        optimizer = make_optimizer(model, settings)
-        ema = EMAModel(model.network.parameters(), decay=settings.ema_decay, foreach=True)
-        model.network, optimizer = accelerator.prepare(model.network.train(), optimizer)
-        ema.to(accelerator.device)
-        learning_rate = schedule(settings)
-        batches = training_batches(open_dataset(suite.data, "train"), settings, suite.run, 0, 0, accelerator)
-        bare_step = _bare_step(suite, method, accelerator.device)
+    suite = suite.model_copy(update={"training": settings})
+    with tempfile.TemporaryDirectory() as state:
+        trainer = Trainer(suite, method, 0, Path(state))
+        device = trainer.accelerator.device
+        batches = training_batches(open_dataset(suite.data, "train"), suite, 0, 0, trainer.accelerator)
+        progress = trainer.progress("bench")
+        bare_step = _bare_step(suite, method, trainer)
 
         def loop() -> None:
             for _ in range(STEPS):
-                images, labels = next(batches)
-                train_step(model, optimizer, accelerator, settings, images, labels, learning_rate(0), (0, 0))
-                ema.step(model.network.parameters())
+                loss, norm = trainer.advance(*next(batches))
+                progress.update(settings.batch_size)
+            trainer.log(loss, norm, progress)
 
         def bare() -> None:
             for _ in range(STEPS):
                 bare_step()
 
         flops = _flops(bare_step)
-        loop_s, bare_s, peak = _in_turn((loop, bare, _matmul(accelerator.device)), repeats, accelerator.device)
+        loop_s, bare_s, peak, save_s = _in_turn((loop, bare, _matmul(trainer), trainer.save), repeats, device)
     n_images = STEPS * settings.batch_size
+    saving = save_s / (suite.run.checkpoint_every / STEPS * loop_s)
     achieved, best = STEPS * flops / loop_s, 2 * MATMUL**3 / peak
     product = f"a {MATMUL} x {MATMUL} matrix product's {best / 1e9:.1f}"
     return "\n".join(
         [
-            f"training loop  {n_images / loop_s:8.1f} images/s (median of {repeats})",
+            f"training loop  {n_images / loop_s:8.1f} images/s (median of {repeats}), and {saving:.1%} more for saving the state",
             f"bare step      {n_images / bare_s:8.1f} images/s: the loop reaches {bare_s / loop_s:.2f} of it",
             f"arithmetic     {achieved / 1e9:8.1f} GFLOP/s, {achieved / best:.2f} of {product}",
         ]
@@ -91,9 +87,9 @@ def sample(suite: Suite, method: str, repeats: int) -> str:
     )
 
 
-def _bare_step(suite: Suite, method: str, device: torch.device) -> Callable[[], None]:
+def _bare_step(suite: Suite, method: str, trainer: Trainer) -> Callable[[], None]:
     """Forward, backward and optimizer step on constant tensors: no data, no noise, no clipping, no average."""
-    model = make_model(suite, method)
+    model, device = make_model(suite, method), trainer.accelerator.device
     network = model.network.to(device).train()
     optimizer = make_optimizer(model, suite.training)
     h, w = (side // model.autoencoder.factor for side in suite.data.size)
@@ -101,15 +97,18 @@ def _bare_step(suite: Suite, method: str, device: torch.device) -> Callable[[], 
     t = torch.rand(len(z), device=device)
 
     def step() -> None:
-        network(z, t).square().mean().backward()
+        with trainer.accelerator.autocast():
+            loss = network(z, t).square().mean()
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
     return step
 
 
-def _matmul(device: torch.device) -> Callable[[], None]:
-    a, b = torch.rand(2, MATMUL, MATMUL, device=device)
+def _matmul(trainer: Trainer) -> Callable[[], None]:
+    dtype = torch.bfloat16 if trainer.accelerator.mixed_precision == "bf16" else torch.float32
+    a, b = torch.rand(2, MATMUL, MATMUL, device=trainer.accelerator.device, dtype=dtype)
     product = torch.empty_like(a)
 
     def multiply() -> None:

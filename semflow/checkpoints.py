@@ -1,5 +1,8 @@
 """Training state that survives SIGKILL, and finished weights in a folder that diffusers opens. Safetensors and JSON only."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +24,49 @@ FORMAT = 1
 CARD_KEYS = {"method", "seed", "key", "weights_sha256", "commit", "dirty", "versions", "suite"}
 
 
-def save_state(folder: Path, step: int, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> None:
-    """Write everything that step `step` leaves behind; data order, noise and schedule are functions of the step."""
+@contextmanager
+def only_trainer(folder: Path) -> Iterator[None]:
+    """Hold the state folder for this process. SemFlowError if another one trains there."""
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SemFlowError(f"another process is training in {folder}; wait for it or stop it") from None
+        yield
+
+
+def save_state(folder: Path, key: str, step: int, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> None:
+    """Write everything that step `step` leaves behind; data order, noise and schedule are functions of the step.
+
+    key: of the training (provenance.weights_key), so that no other training goes on from it.
+    """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params)}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
-    files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, {"step": str(step)}))
+    files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, {"step": str(step), "key": key}))
 
 
-def load_state(folder: Path, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> int:
-    """Restore what `save_state` wrote and return its step; 0 where there is nothing. SemFlowError if it is damaged."""
+def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> int:
+    """Restore what `save_state` wrote and return its step; 0 where there is nothing.
+
+    SemFlowError if it is damaged, or if it belongs to another training than `key`.
+    """
     path = folder / STATE
     if not path.exists():
         return 0
     tensors, metadata = _read_tensors(path)
+    if metadata.get("key") != key:
+        raise SemFlowError(f"{path} belongs to a training with other settings, seed or code; give another --state or delete it")
     groups: dict[str, dict[str, Any]] = {"network": {}, "ema": {}, "optimizer": {}}
-    for name, value in tensors.items():
-        group, _, rest = name.partition(".")
-        groups[group][rest] = value
     try:
+        for name, value in tensors.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = value
         network.load_state_dict(groups["network"])
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in groups["optimizer"].items():

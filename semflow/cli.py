@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from baselines import CONTROLS, METHODS
 from semflow import __version__
+from semflow.analysis import PRODUCTS
 from semflow.errors import Interrupted, SemFlowError
 
 EXAMPLES = {
@@ -48,7 +50,6 @@ def _train(a: argparse.Namespace) -> None:
 
 
 def _evaluate(a: argparse.Namespace) -> None:
-    from baselines import CONTROLS
     from semflow import config
     from semflow.evaluation import Cell, evaluate
     from semflow.model import Sampler
@@ -106,13 +107,13 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     p = verb("train", _train, "train a method, or go on with a training")
-    _common(p)
+    _common(p, METHODS)
     p.add_argument("--seed", type=_whole, default=0, help="training seed (default 0)")
     p.add_argument("--state", type=Path, required=True, help="folder that keeps the state of an unfinished training")
     p.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
 
     p = verb("evaluate", _evaluate, "segment a split and write a record")
-    _common(p)
+    _common(p, (*METHODS, *CONTROLS))
     p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling and floor")
     p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200")
     p.add_argument("--training-seed", type=_whole, default=0)
@@ -120,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
 
     p = verb("report", _report, "make a table or a figure from records")
-    p.add_argument("what", choices=("table2", "figure_table2", "figure02", "page"))
+    p.add_argument("what", choices=PRODUCTS)
     p.add_argument("--records", type=Path, nargs="+", required=True)
     p.add_argument("--table", type=Path, help="table2.csv, for what is drawn from it")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
@@ -139,14 +140,14 @@ def _parser() -> argparse.ArgumentParser:
 
     p = verb("bench", _bench, "measure the speed of training or sampling")
     p.add_argument("what", choices=("train", "sample"))
-    _common(p, method="semflow")
+    _common(p, METHODS, default="semflow")
     p.add_argument("--repeats", type=_positive, default=5, help="repeats of each side, taken in turn (default 5)")
     return parser
 
 
-def _common(parser: argparse.ArgumentParser, method: str | None = None) -> None:
+def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: str | None = None) -> None:
     parser.add_argument("--config", type=Path, required=True, help="the suite's YAML file")
-    parser.add_argument("--method", required=method is None, default=method, choices=_methods(), help="which method")
+    parser.add_argument("--method", required=default is None, default=default, choices=tuple(methods), help="which method")
     parser.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
 
 
@@ -157,21 +158,15 @@ def _sampling(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help=what)
 
 
-def _methods() -> tuple[str, ...]:
-    from baselines import CONTROLS, METHODS
-
-    return (*METHODS, *CONTROLS)
-
-
 def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
+    return _at_least(0, text)
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
+    return _at_least(1, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(text)

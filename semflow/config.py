@@ -17,6 +17,8 @@ CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
 PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
 
 
+SWAPS = {"scenes": scenes.SWAPS, "camvid": camvid.SWAPS}  # classes that a mirror exchanges, such as left and right eye
+VOID = {"scenes": 255, "camvid": camvid.VOID}  # what the data set's own files say where a pixel is ignored
 SAMPLERS = {"semflow": ("euler",), "dsm": ("ddim", "ddpm")}
 TRAIN_TIMESTEPS = 1000  # of the diffusion schedule, and the range that Stable Diffusion's time embedding was made for
 
@@ -42,7 +44,7 @@ class ScenesData(Section):
     name: Literal["scenes"]
     size: Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], Field(strict=False)]
     n_train: Positive
-    n_test: Positive
+    n_test: Annotated[int, Field(ge=2)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -148,9 +150,13 @@ class SemFlowMethod(Section):
 
 
 class DSMMethod(Section):
-    """timestep_spacing: diffusers' name for which N timesteps of 1000 are visited; leading is Stable Diffusion's."""
+    """timestep_spacing: diffusers' name for which N timesteps of 1000 are visited; leading is Stable Diffusion's.
+
+    noise_skip: help for a network that was not pretrained, see baselines/dsm.py.
+    """
 
     timestep_spacing: Literal["leading", "trailing"]
+    noise_skip: bool
 
 
 class Methods(Section):
@@ -166,8 +172,16 @@ class Sweep(Section):
     method: Literal["semflow", "dsm"]
     sampler: str
     steps: Many[Positive]
-    seeds: Many[Annotated[int, Field(ge=0)]]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=2)]
     repeat_at: Positive
+
+    @model_validator(mode="after")
+    def _counts_nothing_twice(self) -> "Sweep":
+        if len(set(self.seeds)) < len(self.seeds) or len(set(self.steps)) < len(self.steps):
+            raise ValueError("steps and seeds must not repeat")
+        if self.method == "dsm" and len(self.seeds) < 3:
+            raise ValueError("dsm varies with its seed and needs at least 3 seeds")
+        return self
 
     @model_validator(mode="after")
     def _method_has_sampler(self) -> "Sweep":
@@ -197,6 +211,12 @@ class Evaluation(Section):
     bootstrap_samples: Annotated[int, Field(ge=100)]
     block_length: Positive
     sweeps: Many[Sweep]
+
+    @model_validator(mode="after")
+    def _one_sweep_a_sampler(self) -> "Evaluation":
+        if len({(sweep.method, sweep.sampler) for sweep in self.sweeps}) < len(self.sweeps):
+            raise ValueError("sweeps must not name one method and sampler twice")
+        return self
 
 
 class Suite(Section):
@@ -248,6 +268,12 @@ def check(raw: Any, origin: str) -> Suite:
         return Suite.model_validate(raw)
     except ValidationError as error:
         raise SemFlowError(_sentence(error, raw, origin)) from None
+
+
+def result_hash(suite: Suite) -> str:
+    """SHA-256 of all of a suite that a result depends on: not how it is run, nor where its files lie."""
+    plain = suite.model_dump(mode="json", exclude={"run": True, "data": {"root"}})
+    return content_hash(plain)
 
 
 def content_hash(value: BaseModel | dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from baselines.controls import Ceiling, Floor
 from semflow import devices, records
 from semflow.autoencoder import make_autoencoder
 from semflow.checkpoints import load_model
-from semflow.config import Suite, content_hash
+from semflow.config import Suite, result_hash
 from semflow.data import Dataset, open_dataset
 from semflow.data.batches import Batches, in_memory, to_unit_range
 from semflow.errors import SemFlowError
@@ -125,9 +125,12 @@ def _predictor(
         return _control(suite, cell.method, dataset), None
     if checkpoint is None:
         raise SemFlowError(f"a checkpoint is needed to evaluate {cell.method}")
-    model, _, card = load_model(checkpoint)
-    if card["method"] != cell.method:
-        raise SemFlowError(f"{checkpoint} holds {card['method']}, not {cell.method}")
+    model, trained, card = load_model(checkpoint)
+    if (card["method"], card["seed"]) != (cell.method, cell.training_seed):
+        asked = f"{cell.method} of training seed {cell.training_seed}"
+        raise SemFlowError(f"{checkpoint} holds {card['method']} of training seed {card['seed']}, not {asked}")
+    if (trained.pseudo_mask, trained.autoencoder, trained.data.name) != (suite.pseudo_mask, suite.autoencoder, suite.data.name):
+        raise SemFlowError(f"{checkpoint} was trained on {trained.data.name} with another data set, pseudo mask or autoencoder")
     to_device(model, device)
 
     def predict(number: int, images: Tensor, labels: Tensor) -> Tensor:
@@ -168,7 +171,7 @@ def _provenance(
         command=shlex.join(["semflow", *sys.argv[1:]]),
         commit=head,
         dirty=dirty,
-        config_sha256=content_hash(suite),
+        config_sha256=result_hash(suite),
         data_sha256=dataset.fingerprint(),
         checkpoint_sha256=weights,
         code_sha256=scores_key(suite, cell.method),
@@ -181,12 +184,18 @@ def _provenance(
 
 
 def _protocol(suite: Suite, dataset: Dataset) -> records.Protocol:
-    unit = "images" if dataset.groups is None else f"blocks of {suite.evaluation.block_length} consecutive frames"
+    unit = (
+        f"{suite.evaluation.split} images"
+        if dataset.groups is None
+        else f"blocks of {suite.evaluation.block_length} consecutive frames"
+    )
     return records.Protocol(
         evaluation_size=suite.data.size,
         resize="none"
         if dataset.name == "scenes"
         else "images by area, labels by nearest neighbour, scored at the network's size",
         mean_over={"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"},
-        interval=f"95 % percentile bootstrap, {suite.evaluation.bootstrap_samples} resamples of {unit}",
+        interval=f"95 % percentile bootstrap over {unit}",
+        bootstrap_samples=suite.evaluation.bootstrap_samples,
+        bootstrap_seed=BOOTSTRAP_SEED,
     )

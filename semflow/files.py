@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,8 +32,8 @@ def write_atomically(target: Path, write: Callable[[Path], object]) -> None:
     target = Path(target)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays last: some writers choose their format by it.
-        part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+        # One name, so that what a killed process left is overwritten; the suffix stays last, some writers go by it.
+        part = target.with_name(f".{target.stem}.part{target.suffix}")
         try:
             write(part)
             with part.open("rb") as file:
@@ -70,12 +69,17 @@ def new_folder(target: Path) -> Iterator[Path]:
     target = Path(target)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        scratch.chmod(0o755)
+        scratch, old = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
+        for left in (scratch, old):
+            shutil.rmtree(left, ignore_errors=True)
+        scratch.mkdir()
         try:
             yield scratch
             if target.exists():
-                shutil.rmtree(target)
+                target.replace(old)
             scratch.replace(target)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            if old.exists() and not target.exists():
+                old.replace(target)
+            for left in (scratch, old):
+                shutil.rmtree(left, ignore_errors=True)

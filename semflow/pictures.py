@@ -9,7 +9,7 @@ from PIL import Image
 
 from semflow import files
 from semflow.checkpoints import load_model, read_card
-from semflow.config import CLASSES, PALETTES, check
+from semflow.config import CLASSES, PALETTES, VOID, check
 from semflow.data.batches import to_unit_range
 from semflow.data.images import read_image, read_labels, resize_image, resize_labels
 from semflow.errors import SemFlowError
@@ -21,8 +21,9 @@ OVERLAY = 0.5  # share of the class colour in an overlay
 
 def segment(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
     """Write the label map of `image` (PNG of ids, at its own size) to `out` and an overlay to `out`.overlay.png."""
+    _check_target(out, image)
     picture = read_image(image)
-    model, suite, card = load_model(checkpoint)
+    model, suite, _ = load_model(checkpoint)
     pixels = to_unit_range(torch.from_numpy(resize_image(picture, suite.data.size)))[None]
     with torch.inference_mode():
         labels = model.segment(pixels, _sampler(model, sampler), generator("cpu", "sample", seed, 0))[0].numpy()
@@ -36,10 +37,11 @@ def segment(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -
 
 def synthesize(labels: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
     """Write a picture drawn from the label map `labels` to `out`, at the network's size."""
+    _check_target(out, labels)
     model, suite, card = load_model(checkpoint)
     if not hasattr(model, "synthesize"):
         raise SemFlowError(f"{checkpoint} holds {card['method']}, which cannot synthesize; use a semflow checkpoint")
-    layout = read_labels(labels, len(CLASSES[suite.data.name]))
+    layout = read_labels(labels, len(CLASSES[suite.data.name]), VOID[suite.data.name])
     _say_resized(labels, layout, suite.data.size)
     ids = torch.from_numpy(resize_labels(layout, suite.data.size))[None]
     with torch.inference_mode():
@@ -79,8 +81,13 @@ def _say_resized(path: Path, picture: Image.Image, size: tuple[int, int]) -> Non
         print(f"{path}: resized from {picture.height} x {picture.width} to the network's {size[0]} x {size[1]}")
 
 
-def _save(picture: Image.Image, out: Path) -> None:
+def _check_target(out: Path, source: Path) -> None:
     if out.suffix.lower() != ".png":
         raise SemFlowError(f"{out} must end in .png, since label maps and pictures are written without loss")
+    if out.exists() and source.exists() and out.samefile(source):
+        raise SemFlowError(f"--out {out} is the picture that is read; give another name")
+
+
+def _save(picture: Image.Image, out: Path) -> None:
     files.write_atomically(out, lambda part: picture.save(part, format="PNG"))
     print(out)

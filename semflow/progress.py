@@ -12,9 +12,10 @@ LINE_EVERY_S = 15.0
 class Progress:
     """Counts images: rate and time left. Use as a context manager; `update` after every batch."""
 
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
+    def __init__(self, what: str, total: int, done: int = 0, silent: bool = False) -> None:
         self.what, self.note = what, ""
-        self.interactive = sys.stderr.isatty()
+        self.silent = silent
+        self.interactive = sys.stderr.isatty() and not silent
         self.bar = tqdm(total=total, initial=done, desc=what, unit="img", unit_scale=True, disable=not self.interactive)
         self.total, self.done, self.first = total, done, done
         self.started = self.last_line = time.monotonic()
@@ -43,6 +44,8 @@ class Progress:
             self._print_line()
 
     def _print_line(self) -> None:
+        if self.silent:
+            return
         self.last_line = time.monotonic()
         rate = self.images_per_s
         left = int((self.total - self.done) / rate) if rate else 0

@@ -7,10 +7,13 @@ import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from baselines import module_of
 from semflow import config as configuration
-from semflow.config import Suite
+from semflow.config import CamVidData, ScenesData, Suite
+from semflow.data import open_dataset
+from semflow.errors import SemFlowError
 
 PACKAGES = ("semflow", "baselines")
 NOT_GENERATED = (":/", ":(top,exclude)results", ":(top,exclude)reports")  # a run rewrites its own committed snapshot
@@ -26,16 +29,13 @@ SAMPLING = frozenset({"semflow.solvers"})
 
 
 def weights_key(suite: Suite, method: str, seed: int) -> str:
-    """Hash of everything that determines the weights of a training: settings, seed, and the code behind them."""
+    """Hash of everything that determines the weights of a training: settings, data, seed, and the code behind them."""
     return configuration.content_hash(
-        {
-            "data": _data_identity(suite),
-            "pseudo_mask": suite.pseudo_mask.model_dump(),
-            "autoencoder": suite.autoencoder.model_dump(mode="json"),
+        _common(suite, method, "train")
+        | {
             "network": suite.network.model_dump(),
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
-            "method": method,
             "code": code_hash(("semflow.training", module_of(method)), SAMPLING),
         }
     )[:16]
@@ -43,17 +43,38 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
 
 def scores_key(suite: Suite, method: str) -> str:
     """Hash of everything but the weights that determines a record of a method."""
+    settings = getattr(suite.methods, method, None)
     return configuration.content_hash(
-        {
-            "data": _data_identity(suite),
-            "pseudo_mask": suite.pseudo_mask.model_dump(),
-            "method": getattr(suite.methods, method).model_dump() if hasattr(suite.methods, method) else None,
+        _common(suite, method, suite.evaluation.split)
+        | {
+            "settings": settings and settings.model_dump(),
             "evaluation": suite.evaluation.model_dump(exclude={"sweeps"}),
-            "code": code_hash(("semflow.evaluation", module_of(method)), frozenset()),
+            "code": code_hash(("semflow.evaluation", module_of(method))),
         }
     )[:16]
 
 
+def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
+    return {
+        "method": method,
+        "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
+        "stamp": _stamp(suite.data, split),
+        "classes": configuration.CLASSES[suite.data.name],
+        "timesteps": configuration.TRAIN_TIMESTEPS,
+        "pseudo_mask": suite.pseudo_mask.model_dump(),
+        "autoencoder": suite.autoencoder.model_dump(mode="json"),
+    }
+
+
+@cache
+def _stamp(data: ScenesData | CamVidData, split: str) -> str:
+    try:
+        return open_dataset(data, split).stamp()
+    except SemFlowError:  # said when the data are needed; a plan can be shown without them
+        return "missing"
+
+
+@cache
 def code_hash(modules: tuple[str, ...], without: frozenset[str] = frozenset()) -> str:
     """SHA-256 of the syntax trees of `modules` and of all of ours that they import, comments and docstrings aside."""
     pending, seen = list(modules), set[str]()
@@ -88,11 +109,6 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _data_identity(suite: Suite) -> dict:
-    """Where files lie on this machine is no part of what they are."""
-    return suite.data.model_dump(exclude={"root"})
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -47,6 +47,8 @@ class PseudoMask:
         """
         if not torch.isfinite(pseudo_mask).all():
             raise SemFlowError("the network gave values that are not finite; its training diverged, train it again")
+        if pseudo_mask.device.type == "mps":  # has no float64
+            pseudo_mask = pseudo_mask.cpu()
         pixels = pseudo_mask.movedim(-3, -1)
         parts = [self._nearest(part) for part in pixels.reshape(-1, 3).split(PIXELS_AT_ONCE)]
         return torch.cat(parts).view(pixels.shape[:-1])

@@ -35,6 +35,8 @@ class Protocol(Part):
     resize: str
     mean_over: dict[str, str]
     interval: str
+    bootstrap_samples: int
+    bootstrap_seed: int
 
 
 class Provenance(Part):

@@ -23,5 +23,5 @@ def euler(velocity: Velocity, z: Tensor, grid: Tensor) -> Iterator[Tensor]:
     velocity: (z, t) -> dz/dt with z (B, C, h, w) and t a scalar tensor.  grid: (n + 1,) times.
     """
     for t, t_next in pairwise(grid):
-        z = z + (t_next - t) * velocity(z, t)
+        z = z + (t_next - t).item() * velocity(z, t)
         yield z

@@ -6,9 +6,10 @@ named seeds at every step. So a run that is killed and started again ends in the
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from baselines.build import make_model
-from semflow import checkpoints, devices
-from semflow.config import Run, Suite, Training
+from semflow import checkpoints, devices, files, provenance
+from semflow.config import SWAPS, Suite, Training
 from semflow.data import Dataset, open_dataset
 from semflow.data.batches import Batches, in_memory, to_unit_range
 from semflow.errors import Interrupted, SemFlowError
@@ -35,90 +36,133 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
     Starts where `state` left off. SemFlowError if a loss is not finite; Interrupted after Ctrl-C, state saved.
     """
     settings, run = suite.training, suite.run
-    accelerator = make_accelerator(settings, run, state)
-    accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
-    model = make_model(suite, method, seed)
-    optimizer = make_optimizer(model, settings)
-    ema = EMAModel(model.network.parameters(), decay=settings.ema_decay, foreach=True)
-    step = checkpoints.load_state(state, model.network, ema, optimizer)
-    model.autoencoder.to(accelerator.device)
-    ema.to(accelerator.device)
-    model.network, optimizer = accelerator.prepare(model.network.train(), optimizer)
-    learning_rate = schedule(settings)
-    batches = training_batches(open_dataset(suite.data, "train"), settings, run, seed, step, accelerator)
-    watch = _FiniteWatch(accelerator.device)
-
-    def save() -> None:
-        watch.check(state)
-        if accelerator.is_main_process:
-            checkpoints.save_state(state, step, accelerator.unwrap_model(model.network), ema, optimizer.optimizer)
-
-    n_images, first = settings.steps * settings.batch_size, step * settings.batch_size
-    with Progress(f"train {method} seed {seed}", n_images, first) as progress, _stop_signals() as stopping:
-        for images, labels in batches:
-            loss, norm = train_step(model, optimizer, accelerator, settings, images, labels, learning_rate(step), (seed, step))
-            ema.step(model.network.parameters())
-            watch.see(step, loss, norm)
-            step += 1
-            progress.update(settings.batch_size)
-            if step % run.log_every == 0:
-                watch.check(state)
-                scalars = {
-                    "loss": loss.item(),
-                    "grad_norm": norm.item(),
-                    "lr": learning_rate(step),
-                    "images_per_s": progress.images_per_s,
-                }
-                accelerator.log(scalars, step)
-                progress.update(0, f"loss {scalars['loss']:.4f}")
-            if step % run.checkpoint_every == 0 or step == settings.steps or stopping():
-                save()
-            if stopping() and step < settings.steps:
-                raise Interrupted(f"stopped at step {step} of {settings.steps}; the same command goes on from there")
-    accelerator.end_training()
-    if accelerator.is_main_process:
-        unet = accelerator.unwrap_model(model.network).unet
-        ema.copy_to(unet.parameters())
-        checkpoints.export(out, suite, method, seed, unet)
+    with checkpoints.only_trainer(state), _stop_signals() as signalled:
+        trainer = Trainer(suite, method, seed, state)
+        batches = training_batches(open_dataset(suite.data, "train"), suite, seed, trainer.step, trainer.accelerator)
+        with trainer.progress(f"train {method} seed {seed}") as progress:
+            for images, labels in batches:
+                loss, norm = trainer.advance(images, labels)
+                progress.update(settings.batch_size)
+                if trainer.step % run.log_every == 0:
+                    trainer.log(loss, norm, progress)
+                stop = trainer.agree_to_stop(signalled())
+                if trainer.step % run.checkpoint_every == 0 or trainer.step == settings.steps or stop:
+                    trainer.save()
+                if stop and trainer.step < settings.steps:
+                    raise Interrupted(f"stopped at step {trainer.step} of {settings.steps}; the same command goes on from there")
+        trainer.export(out)
 
 
-def train_step(
-    model: Model,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-    settings: Training,
-    images: Tensor,
-    labels: Tensor,
-    lr: float,
-    names: tuple[int, int],
+class Trainer:
+    """What a training carries from step to step: network, average, optimizer, and the number of the step."""
+
+    def __init__(self, suite: Suite, method: str, seed: int, state: Path) -> None:
+        self.suite, self.method, self.seed, self.state = suite, method, seed, state
+        self.settings = suite.training
+        self.accelerator = make_accelerator(suite, state)
+        with files.writing(state):
+            self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
+        self.key = provenance.weights_key(suite, method, seed)
+        self.model = make_model(suite, method, seed)
+        self.optimizer: Any = make_optimizer(self.model, self.settings)
+        self.ema = EMAModel(self.model.network.parameters(), decay=self.settings.ema_decay, foreach=True)
+        self.step = checkpoints.load_state(state, self.key, self.model.network, self.ema, self.optimizer)
+        device = self.accelerator.device
+        self.model.autoencoder.to(device)
+        self.ema.to(device)
+        self.model.network, self.optimizer = self.accelerator.prepare(self.model.network.train(), self.optimizer)
+        self.learning_rate = schedule(self.settings)
+        self.first_bad_step = torch.full((), -1, device=device)  # read now and then: looking stalls an accelerator
+
+    def advance(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One optimizer step on uint8 images and labels. Returns the loss and the gradient's norm, before clipping."""
+        device = self.accelerator.device
+        draws = generator(device, "train", self.seed, self.step, self.accelerator.process_index)
+        images, labels = images.to(device), labels.to(device)
+        if self.settings.flip:
+            images, labels = flip(images, labels, draws, SWAPS[self.suite.data.name])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.step)
+        with self.accelerator.autocast():
+            loss = self.model.loss(to_unit_range(images), labels, draws)
+        self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.model.network.parameters(), self.settings.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ema.step(self.model.network.parameters())
+        fine = torch.isfinite(loss.detach() + norm) | (self.first_bad_step >= 0)
+        self.first_bad_step = torch.where(fine, self.first_bad_step, self.step)
+        self.step += 1
+        return loss.detach(), norm
+
+    def check_finite(self) -> None:
+        """SemFlowError if a loss or a gradient since the start was not finite."""
+        if (step := int(self.first_bad_step)) >= 0:
+            raise SemFlowError(
+                f"the loss or its gradient is not finite at step {step}; the last good checkpoint stays in {self.state}: "
+                "lower training.lr or look at the data, then start again"
+            )
+
+    def save(self) -> None:
+        """Write the state, unless it is spoilt."""
+        self.check_finite()
+        if self.accelerator.is_main_process:
+            network = self.accelerator.unwrap_model(self.model.network)
+            checkpoints.save_state(self.state, self.key, self.step, network, self.ema, self.optimizer.optimizer)
+
+    def export(self, out: Path) -> None:
+        """Write the averaged weights as a finished checkpoint, and end."""
+        with files.writing(self.state):
+            self.accelerator.end_training()
+        if self.accelerator.is_main_process:
+            unet = self.accelerator.unwrap_model(self.model.network).unet
+            self.ema.copy_to(unet.parameters())
+            checkpoints.export(out, self.suite, self.method, self.seed, unet)
+
+    def log(self, loss: Tensor, norm: Tensor, progress: Progress) -> None:
+        """Scalars of the last step to TensorBoard, the loss to the progress line too."""
+        self.check_finite()
+        scalars = {"loss": loss.item(), "grad_norm": norm.item(), "lr": self.learning_rate(self.step - 1)}
+        with files.writing(self.state):
+            self.accelerator.log(scalars | {"images_per_s": progress.images_per_s}, self.step)
+        progress.update(0, f"loss {scalars['loss']:.4f}")
+
+    def progress(self, what: str) -> Progress:
+        """Counts images from where the state left off; silent on all processes but one."""
+        if self.step and self.accelerator.is_main_process:
+            print(f"{what}: goes on from step {self.step}", file=sys.stderr)
+        size = self.settings.batch_size
+        return Progress(what, self.settings.steps * size, self.step * size, silent=not self.accelerator.is_main_process)
+
+    def agree_to_stop(self, signalled: bool) -> bool:
+        """Whether any process was asked to stop; several ask each other only where they wait for one another anyway."""
+        if self.accelerator.num_processes == 1:
+            return signalled
+        if self.step % self.suite.run.log_every:
+            return False
+        votes = torch.tensor(float(signalled), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(votes, "sum"))
+
+
+def flip(
+    images: Tensor, labels: Tensor, draws: torch.Generator, swaps: tuple[tuple[int, int], ...] = ()
 ) -> tuple[Tensor, Tensor]:
-    """One optimizer step on uint8 images and labels; names = (seed, step). Returns the loss and the gradient's norm."""
-    draws = generator(accelerator.device, "train", *names, accelerator.process_index)
-    images, labels = images.to(accelerator.device), labels.to(accelerator.device)
-    if settings.flip:
-        images, labels = flip(images, labels, draws)
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    with accelerator.autocast():
-        loss = model.loss(to_unit_range(images), labels, draws)
-    accelerator.backward(loss)
-    norm = accelerator.clip_grad_norm_(model.network.parameters(), settings.grad_clip)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return loss.detach(), norm
-
-
-def flip(images: Tensor, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mirror each picture with its labels left to right with probability 1/2."""
+    """Mirror each picture with its labels left to right with probability 1/2, exchanging the classes of each swap."""
     chosen = torch.rand(len(images), generator=draws, device=images.device) < 0.5
+    mirrored = labels.flip(-1)
+    if swaps:
+        partner = torch.arange(256, dtype=labels.dtype, device=labels.device)
+        for left, right in swaps:
+            partner[left], partner[right] = right, left
+        mirrored = partner[mirrored.long()]
     images = torch.where(chosen[:, None, None, None], images.flip(-1), images)
-    return images, torch.where(chosen[:, None, None], labels.flip(-1), labels)
+    return images, torch.where(chosen[:, None, None], mirrored, labels)
 
 
-def make_accelerator(settings: Training, run: Run, logs: Path) -> Accelerator:
+def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
     """accelerate on the device asked for; bf16 only where the device has it. SemFlowError if the device is missing."""
-    device = devices.pick(run.device)
-    precision = "bf16" if settings.precision == "bf16" and devices.has_bf16(device) else "no"
+    device = devices.pick(suite.run.device)
+    precision = "bf16" if suite.training.precision == "bf16" and devices.has_bf16(device) else "no"
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, log_with="tensorboard", project_dir=logs)
 
 
@@ -129,24 +173,23 @@ def make_optimizer(model: Model, settings: Training) -> torch.optim.AdamW:
     )
 
 
-def schedule(settings: Training):
+def schedule(settings: Training) -> Callable[[int], float]:
     """Learning rate as a function of the step alone, by diffusers' formulas; so a resumed run needs no scheduler state."""
     name = "constant_with_warmup" if settings.lr_schedule == "constant" else settings.lr_schedule
     anything = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-    factor = get_scheduler(name, anything, num_warmup_steps=settings.warmup_steps, num_training_steps=settings.steps).lr_lambdas[
-        0
-    ]
+    scheduler = get_scheduler(name, anything, num_warmup_steps=settings.warmup_steps, num_training_steps=settings.steps)
+    (factor,) = scheduler.lr_lambdas
     return lambda step: settings.lr * factor(step + 1 if step < settings.warmup_steps else step)
 
 
 def training_batches(
-    dataset: Dataset, settings: Training, run: Run, seed: int, start: int, accelerator: Accelerator
+    dataset: Dataset, suite: Suite, seed: int, start: int, accelerator: Accelerator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """uint8 (images, labels) of this process for steps `start` to the last."""
+    settings, run = suite.training, suite.run
     source = in_memory(dataset, "load training images") if run.in_memory else dataset
-    share = StepIndices(
-        len(dataset), settings.batch_size, seed, start, settings.steps, accelerator.process_index, accelerator.num_processes
-    )
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    share = StepIndices(len(dataset), settings.batch_size, seed, start, settings.steps, rank, ranks)
     return iter(DataLoader(Batches(source), batch_size=None, sampler=share, num_workers=run.workers))
 
 
@@ -175,32 +218,13 @@ class StepIndices:
             yield chosen[self.rank :: self.ranks]
 
 
-class _FiniteWatch:
-    """Remembers the first step whose loss or gradient was not finite, without waiting for the device at every step."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.first_bad = torch.full((), -1, device=device)
-
-    def see(self, step: int, loss: Tensor, norm: Tensor) -> None:
-        fine = torch.isfinite(loss + norm) | (self.first_bad >= 0)
-        self.first_bad = torch.where(fine, self.first_bad, step)
-
-    def check(self, state: Path) -> None:
-        step = int(self.first_bad)
-        if step >= 0:
-            raise SemFlowError(
-                f"the loss or its gradient is not finite at step {step}; the last good checkpoint stays in {state}: "
-                "lower training.lr or look at the data, then start again"
-            )
-
-
 @contextmanager
-def _stop_signals() -> Iterator:
-    """Ctrl-C and SIGTERM set a flag that the loop reads between steps; a second one ends at once."""
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM set a flag that the loop reads between steps; the same signal again ends at once."""
     seen: list[int] = []
 
     def note(number: int, _frame: object) -> None:
-        if seen:
+        if number in seen:
             sys.exit(128 + number)
         seen.append(number)
 

@@ -114,9 +114,9 @@ def test_an_impossible_value_is_named_with_its_key(mini, key, value, named):
         ("pseudo_mask.k", 7, ["pseudo_mask", "s (k - 1) = 300", "Eq. 7"]),
         ("pseudo_mask.amplitude", 25, ["pseudo_mask", "amplitude 25", "s/2 = 25", "Eq. 14"]),
         ("pseudo_mask.k", 2, ["pseudo_mask.k = 2", "8 anchors", f"{len(NAMES)} classes"]),
-        ("data.size", [30, 32], ["data.size [30, 32]", "multiples of 4"]),
-        ("data.size", [32, 34], ["data.size [32, 34]", "multiples of 4"]),
-        ("autoencoder", PATCHIFY, ["data.size [32, 32]", "multiples of 12"]),
+        ("data.size", [30, 32], ["data.size [30, 32]", "multiples of 8"]),
+        ("data.size", [32, 36], ["data.size [32, 36]", "multiples of 8"]),
+        ("autoencoder", PATCHIFY, ["data.size [32, 32]", "multiples of 24"]),
         ("network.attention", [True], ["network", "attention", "block_out_channels"]),
         ("network.norm_num_groups", 7, ["norm_num_groups 7", "block_out_channels"]),
         ("evaluation.sweeps.0.repeat_at", 3, ["evaluation.sweeps.0", "repeat_at 3"]),
@@ -182,7 +182,7 @@ def test_hash_does_not_see_the_order_of_keys(mini):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("training.lr", 2e-3), ("data.size", [32, 36]), ("network.attention", [True, False, False])]
+    ("key", "value"), [("training.lr", 2e-3), ("data.size", [32, 40]), ("network.attention", [False, False, True, True])]
 )
 def test_hash_sees_every_value(mini, key, value):
     before = config.content_hash(config.check(mini, "a"))

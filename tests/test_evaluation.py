@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from baselines.build import make_model
-from semflow import checkpoints, records
+from semflow import checkpoints, config, records
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
 from semflow.evaluation import Cell, evaluate
@@ -52,6 +52,18 @@ def test_a_sampling_seed_repeats_its_bits(tiny_suite, checkpoint, tmp_path):
 
 
 def test_a_checkpoint_of_another_method_is_refused(tiny_suite, checkpoint, tmp_path):
-    with pytest.raises(SemFlowError, match="holds dsm, not semflow"):
+    with pytest.raises(SemFlowError, match="holds dsm of training seed 0, not semflow"):
         evaluate(tiny_suite, Cell("semflow", Sampler("euler", 1), 0, 0), checkpoint, tmp_path / "r.json")
     assert not (tmp_path / "r.json").exists()
+
+
+def test_a_checkpoint_of_another_training_seed_is_refused(tiny_suite, checkpoint, tmp_path):
+    with pytest.raises(SemFlowError, match="not dsm of training seed 7"):
+        evaluate(tiny_suite, Cell("dsm", Sampler("ddim", 1), 7, 0), checkpoint, tmp_path / "r.json")
+
+
+def test_a_checkpoint_trained_on_other_data_is_refused(tiny_suite, checkpoint, tmp_path, config_folder):
+    other = config.load(config_folder / "camvid_cpu.yaml")
+    scenes_with_other_code = tiny_suite.model_copy(update={"pseudo_mask": other.pseudo_mask.model_copy(update={"s": 40})})
+    with pytest.raises(SemFlowError, match="another data set, pseudo mask or autoencoder"):
+        evaluate(scenes_with_other_code, Cell("dsm", Sampler("ddim", 1), 0, 0), checkpoint, tmp_path / "r.json")

@@ -1,8 +1,15 @@
 """What makes a result stale."""
 
 import pytest
+from PIL import Image
 
 from semflow import provenance
+from semflow.config import CamVidData, Patchify
+
+
+def forget() -> None:
+    for remembered in (provenance._tree, provenance._imports, provenance.code_hash):
+        remembered.cache_clear()
 
 
 def changed(suite, section, **values):
@@ -47,16 +54,14 @@ def test_code_hash_follows_imports_but_not_comments_and_docstrings(tmp_path, mon
     def hash_of(text: str, helper: str = "X = 1") -> str:
         (package / "top.py").write_text(text)
         (package / "helper.py").write_text(helper)
-        provenance._tree.cache_clear()
-        provenance._imports.cache_clear()
+        forget()
         return provenance.code_hash(("semflow.top",))
 
     base = hash_of("from semflow.helper import X\n")
     assert hash_of('"""Docs."""\nfrom semflow.helper import X  # why\n') == base
     assert hash_of("from semflow.helper import X\nY = 2\n") != base
     assert hash_of("from semflow.helper import X\n", helper="X = 2") != base
-    provenance._tree.cache_clear()
-    provenance._imports.cache_clear()
+    forget()
 
 
 def test_every_module_left_out_of_the_hashes_exists():
@@ -72,5 +77,26 @@ def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, mon
         return provenance.ast.parse("CHANGED = 1") if name == "semflow.solvers" else whole(name)
 
     monkeypatch.setattr(provenance, "_tree", with_a_change)
+    provenance.code_hash.cache_clear()
     assert provenance.weights_key(tiny_suite, "semflow", 0) == weights
     assert provenance.scores_key(tiny_suite, "semflow") != scores
+    provenance.code_hash.cache_clear()
+
+
+def test_scores_depend_on_the_autoencoder_even_of_a_control(tiny_suite):
+    other = tiny_suite.model_copy(update={"autoencoder": Patchify(kind="patchify", factor=2)})
+    assert provenance.scores_key(other, "ceiling") != provenance.scores_key(tiny_suite, "ceiling")
+
+
+def test_other_files_make_other_weights(tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.delenv("SEMFLOW_DATA", raising=False)
+    keys = set()
+    for name, side in (("a", 20), ("b", 24)):
+        for folder in ("train", "trainannot"):
+            (tmp_path / name / folder).mkdir(parents=True)
+            mode = "L" if folder.endswith("annot") else "RGB"
+            Image.effect_noise((side, side), 50).convert(mode).save(tmp_path / name / folder / "x_1.png")
+        (tmp_path / name / "train.txt").write_text("/x/train/x_1.png /x/trainannot/x_1.png\n")
+        data = CamVidData(name="camvid", root=str(tmp_path / name), size=(16, 16))
+        keys.add(provenance.weights_key(tiny_suite.model_copy(update={"data": data}), "semflow", 0))
+    assert len(keys) == 2

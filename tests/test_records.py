@@ -18,7 +18,10 @@ VALUES = {
     "metrics": {"miou": {"value": 41.5, "low": 40.0, "high": 43.25, "unit": "percent", "direction": "higher"}},
     "class_iou": {"sky": 41.5, "sea": None},
     "predictions_sha256": "ab", "arrays_sha256": "cd",
-    "protocol": {"evaluation_size": [16, 16], "resize": "none", "mean_over": {"miou": "truth"}, "interval": "bootstrap"},
+    "protocol": {
+        "evaluation_size": [16, 16], "resize": "none", "mean_over": {"miou": "truth"}, "interval": "bootstrap",
+        "bootstrap_samples": 9, "bootstrap_seed": 0,
+    },
     "provenance": {
         "command": "semflow evaluate", "commit": "0", "dirty": False, "config_sha256": "1", "data_sha256": "2",
         "checkpoint_sha256": None, "code_sha256": "3", "versions": {"torch": "2"}, "device": "cpu", "threads": 1,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from semflow import checkpoints
 from semflow.data import batches
@@ -20,8 +21,8 @@ from semflow.data.scenes import NAMES, Scenes
 from semflow.errors import SemFlowError
 from semflow.files import write_json
 from semflow.metrics.segmentation import confusion, miou
-from semflow.model import Sampler
-from semflow.training import StepIndices, flip, schedule, train
+from semflow.model import Sampler, SemFlow
+from semflow.training import StepIndices, Trainer, flip, schedule, train
 
 
 def with_training(suite, **changes):
@@ -115,16 +116,80 @@ def test_same_seed_same_bits_other_seed_other_bits(tiny_suite, tmp_path):
     assert first == second != other
 
 
-def test_a_loss_that_is_not_finite_stops_names_the_step_and_keeps_the_good_state(tiny_suite, tmp_path):
-    suite = with_run(
-        with_training(tiny_suite, steps=6, warmup_steps=0, lr_schedule="constant"), checkpoint_every=3, log_every=100
+def test_a_loss_that_is_not_finite_stops_names_the_step_and_keeps_the_good_state(tiny_suite, tmp_path, monkeypatch):
+    suite = with_run(with_training(tiny_suite, steps=9), checkpoint_every=3, log_every=100)
+    whole, calls = SemFlow.loss, []
+
+    def spoilt(self, *inputs):
+        calls.append(1)
+        return whole(self, *inputs) * (float("inf") if len(calls) == 5 else 1.0)
+
+    monkeypatch.setattr(SemFlow, "loss", spoilt)
+    with pytest.raises(SemFlowError, match=r"not finite at step 4; the last good checkpoint stays in"):
+        train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+    assert step_of(tmp_path / "state") == 3
+    assert not (tmp_path / "out").exists()
+    train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+    train(suite, "semflow", 0, tmp_path / "other", tmp_path / "whole")
+    assert weights_of(tmp_path / "out") == weights_of(tmp_path / "whole")
+
+
+def test_finished_weights_are_the_moving_average_of_the_steps(tiny_suite, tmp_path, monkeypatch):
+    suite = with_training(tiny_suite, steps=4, ema_decay=0.25)
+    seen = []
+    advance = Trainer.advance
+
+    def watched(self, *batch):
+        result = advance(self, *batch)
+        seen.append([weight.detach().clone() for weight in self.model.network.parameters()])
+        return result
+
+    monkeypatch.setattr(Trainer, "advance", watched)
+    train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+    average = seen[0]  # diffusers' average starts at the first step, then decays by min((1 + n) / (10 + n), decay)
+    for n, weights in enumerate(seen[1:], 1):
+        decay = min((1 + n) / (10 + n), 0.25)
+        average = [decay * old + (1 - decay) * new for old, new in zip(average, weights, strict=True)]
+    model, _, _ = checkpoints.load_model(tmp_path / "out")
+    for ours, by_hand in zip(model.network.parameters(), average, strict=True):
+        torch.testing.assert_close(ours, by_hand)
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for(tiny_suite, tmp_path):
+    suite = with_training(tiny_suite, grad_clip=1e-3)
+    trainer = Trainer(suite, "dsm", 0, tmp_path)
+    norms = []
+    trainer.optimizer.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: norms.append(
+            torch.cat([weight.grad.flatten() for group in optimizer.param_groups for weight in group["params"]]).norm().item()
+        )
     )
-    train(with_training(suite, steps=3), "semflow", 0, tmp_path / "state", tmp_path / "good")
-    before = (tmp_path / "state" / checkpoints.STATE).read_bytes()
-    with pytest.raises(SemFlowError, match=r"not finite at step [345]; the last good checkpoint stays in"):
-        train(with_training(suite, lr=1e38, steps=9), "semflow", 0, tmp_path / "state", tmp_path / "bad")
-    assert (tmp_path / "state" / checkpoints.STATE).read_bytes() == before
-    assert not (tmp_path / "bad").exists()
+    images, labels = batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)]
+    _, before = trainer.advance(images, labels)
+    assert before > 1e-3
+    assert norms == [pytest.approx(1e-3, rel=1e-3)]
+
+
+def test_scalars_go_to_tensorboard(tiny_suite, tmp_path):
+    train(with_run(with_training(tiny_suite, steps=4), log_every=2), "semflow", 0, tmp_path / "state", tmp_path / "out")
+    (folder,) = {path.parent for path in (tmp_path / "state").rglob("events.out.tfevents*")}
+    events = EventAccumulator(str(folder)).Reload()
+    assert {"loss", "grad_norm", "lr", "images_per_s"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("loss")] == [2, 4]
+
+
+def test_two_processes_never_train_in_one_folder(tiny_suite, tmp_path):
+    with (
+        checkpoints.only_trainer(tmp_path / "state"),
+        pytest.raises(SemFlowError, match="another process is training in"),
+    ):
+        train(tiny_suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+
+
+def test_a_state_that_is_no_folder_is_named(tiny_suite, tmp_path):
+    (tmp_path / "state").write_text("")
+    with pytest.raises(SemFlowError, match=str(tmp_path / "state")):
+        train(tiny_suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
 
 
 def test_a_device_that_is_missing_is_named(tiny_suite, tmp_path):
@@ -133,11 +198,13 @@ def test_a_device_that_is_missing_is_named(tiny_suite, tmp_path):
         train(with_run(tiny_suite, device=missing), "semflow", 0, tmp_path / "state", tmp_path / "out")
 
 
-def test_state_of_another_network_is_refused_with_the_mend(tiny_suite, tmp_path):
-    train(with_training(tiny_suite, steps=1), "semflow", 0, tmp_path / "state", tmp_path / "out")
-    wider = tiny_suite.model_copy(update={"network": tiny_suite.network.model_copy(update={"block_out_channels": (8, 24)})})
-    with pytest.raises(SemFlowError, match="belongs to another network"):
-        train(wider, "semflow", 0, tmp_path / "state", tmp_path / "out")
+@pytest.mark.parametrize("change", [{"seed": 1}, {"method": "dsm"}, {"lr": 0.5}], ids=str)
+def test_state_of_another_training_is_refused_with_the_mend(tiny_suite, tmp_path, change):
+    suite = with_training(tiny_suite, steps=1)
+    train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+    other = with_training(suite, lr=change.get("lr", suite.training.lr))
+    with pytest.raises(SemFlowError, match="belongs to a training with other settings, seed or code; give another --state"):
+        train(other, change.get("method", "semflow"), change.get("seed", 0), tmp_path / "state", tmp_path / "out")
 
 
 def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
@@ -174,6 +241,13 @@ def test_flip_mirrors_picture_and_labels_together():
     mirrored = (flipped_labels == labels.flip(-1)).all(-1).all(-1)
     assert 16 < mirrored.sum() < 48
     assert torch.equal(flipped_labels[~mirrored], labels[~mirrored])
+
+
+def test_flip_exchanges_left_and_right_classes():
+    labels = torch.tensor([[[1, 2, 3, 255]]], dtype=torch.uint8).repeat(64, 1, 1)
+    images = torch.zeros(64, 3, 1, 4, dtype=torch.uint8)
+    _, flipped = flip(images, labels, torch.Generator().manual_seed(0), swaps=((1, 2),))
+    assert {tuple(row.flatten().tolist()) for row in flipped} == {(1, 2, 3, 255), (255, 3, 1, 2)}
 
 
 @pytest.mark.parametrize(

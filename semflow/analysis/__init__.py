@@ -1,1 +1,3 @@
 """Records -> statistics, tables, figures. Reads records, never models; imports no torch."""
+
+PRODUCTS = ("table2", "figure_table2", "figure02", "page")  # what `semflow report` makes

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from semflow import files, published
 from semflow.analysis.collect import NAMES, SAMPLERS, Run, by_cell
 from semflow.data.sample import IGNORE_INDEX
+from semflow.errors import SemFlowError
 
 matplotlib.use("Agg")
 matplotlib.rcParams.update(
@@ -44,8 +45,8 @@ def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
     measured.set(ylabel="mIoU (%)", ylim=(0, None))
     paper.legend(frameon=False)
     caption = (
-        f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images, bars are 95 % bootstrap "
-        "intervals over test images. Right: the paper's numbers, on other data and at another scale; compare shapes and "
+        f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images; bars: "
+        f"{record.protocol.interval}. Right: the paper's numbers, on other data and at another scale; compare shapes and "
         "orderings, not values."
     )
     return figure, caption
@@ -53,7 +54,11 @@ def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
 
 def figure02(runs: list[Run], n_rows: int = 6) -> tuple[Figure, str]:
     """Image, ground truth, SemFlow, and DSM under each of its seeds, on the same pictures (the paper's Figure 2)."""
-    several = {cell: group for cell, group in by_cell(runs).items() if len(group) > 1}
+    first_training = min(run.record.training_seed for run in runs)
+    cells = by_cell([run for run in runs if run.record.training_seed == first_training])
+    several = {cell: group for cell, group in cells.items() if len(group) > 1}
+    if not several:
+        raise SemFlowError("figure 2 needs a method under several sampling seeds; evaluate one")
     first = next(iter(several.values()))[0]
     palette = np.full((IGNORE_INDEX + 1, 3), 255, np.uint8)  # ignored pixels are white, as in the paper
     palette[: len(first.record.palette)] = first.record.palette

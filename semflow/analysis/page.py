@@ -5,7 +5,7 @@ import html
 import pandas as pd
 
 from semflow.analysis.collect import NAMES, Run
-from semflow.analysis.tables import controls, seeds, stand_in, wide, with_interval
+from semflow.analysis.tables import seeds, stand_in, wide, with_interval
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -19,7 +19,10 @@ th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } img { max-width: 10
 def table2(frame: pd.DataFrame, runs: list[Run], figures: list[tuple[str, str]]) -> str:
     """One HTML page: table, notes, figures as (relative path, caption), and the provenance of every run."""
     title = f"Table 2, suite {runs[0].record.suite}"
-    notes = "".join(f"<p>{html.escape(text)}</p>" for text in (stand_in(runs), controls(frame), seeds(frame, runs)))
+    notes = "".join(
+        f"<p>{html.escape(text)}</p>"
+        for text in (stand_in(runs), seeds(frame, runs), f"Intervals: {runs[0].record.protocol.interval}.")
+    )
     pictures = "".join(
         f'<figure><img src="{html.escape(path)}" alt="{html.escape(caption)}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"

@@ -8,12 +8,9 @@ from semflow.analysis import figures, page, tables
 from semflow.analysis.collect import Run, read_runs
 from semflow.errors import SemFlowError
 
-BOOTSTRAP_SAMPLES = 1000
-PRODUCTS = ("table2", "figure_table2", "figure02", "page")
-
 
 def write(what: str, records: list[Path], table: Path | None, captions: list[Path], out: list[Path]) -> None:
-    """Write one of PRODUCTS to the files `out`.
+    """Write `what` (see semflow.analysis.PRODUCTS) to the files `out`.
 
     table: the CSV that `table2` made, for the products drawn from it.  captions: for the page, the .txt beside each figure.
     """
@@ -31,7 +28,7 @@ def write(what: str, records: list[Path], table: Path | None, captions: list[Pat
 
 
 def _write_table2(runs: list[Run], out: list[Path]) -> None:
-    frame = tables.table2(runs, BOOTSTRAP_SAMPLES)
+    frame = tables.table2(runs)
     text = {
         ".csv": lambda: frame.to_csv(index=False, lineterminator="\n"),
         ".md": lambda: tables.markdown(frame, runs),

@@ -12,31 +12,43 @@ from semflow.errors import SemFlowError
 from semflow.metrics.intervals import bootstrap, percentile_interval
 from semflow.metrics.scores import SCORES
 
+CONTROLS = {"ceiling": "ground truth, encoded and decoded", "floor": "another image's ground truth"}
+WITH_INTERVALS = "With intervals"
 COLUMNS = ["method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds"]
-BOOTSTRAP_SEED = 0
 
 
-def table2(runs: list[Run], n_samples: int) -> pd.DataFrame:
+def table2(runs: list[Run]) -> pd.DataFrame:
     """Long form, one row a (method, sampler, steps, metric), values in percent.
 
-    A value is the mean over the cell's seeds; [low, high] is the 95 % bootstrap interval of that mean over test images.
-    `miou_seed_sd` is the standard deviation of the mIoU between seeds, where a cell has several.
+    A value is the mean over the cell's seeds; [low, high] is the 95 % bootstrap interval of that mean.
+    `miou_seed_sd` is the standard deviation of the mIoU between sampling seeds, where a cell has several.
     """
-    numbers = published.cells(2)
+    numbers, protocol = published.cells(2), runs[0].record.protocol
     rows = []
     for cell, group in by_cell(runs).items():
         for metric, score in SCORES.items():
             value = float(np.mean([run.record.metrics[metric].value for run in group]))
-            draws = [bootstrap(run.arrays.confusions, run.arrays.units, score, n_samples, BOOTSTRAP_SEED) for run in group]
+            resamples = protocol.bootstrap_samples, protocol.bootstrap_seed
+            draws = [bootstrap(run.arrays.confusions, run.arrays.units, score, *resamples) for run in group]
             low, high = percentile_interval(100 * np.mean(draws, axis=0))
             known = numbers.get(cell, math.nan) if metric == "miou" else math.nan
             rows.append([*cell, metric, value, low, high, known, group[0].record.n_images, len(group)])
-        if len(group) > 1:
-            spread = float(np.std([run.record.metrics["miou"].value for run in group], ddof=1))
+        spread = _sampling_sd(group)
+        if spread is not None:
             rows.append([*cell, "miou_seed_sd", spread, math.nan, math.nan, math.nan, group[0].record.n_images, len(group)])
     order = {(row["method"], row["sampler"]): place for place, row in enumerate(published.table(2)["rows"])}
     rows.sort(key=lambda row: (order.get((row[0], row[1]), len(order)), row[0], row[2]))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _sampling_sd(group: list[Run]) -> float | None:
+    """Standard deviation of the mIoU between sampling seeds, pooled over trainings; None where no training has several."""
+    variances = []
+    for training in {run.record.training_seed for run in group}:
+        values = [run.record.metrics["miou"].value for run in group if run.record.training_seed == training]
+        if len(values) > 1:
+            variances.append(np.var(values, ddof=1))
+    return float(np.sqrt(np.mean(variances))) if variances else None
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -51,12 +63,14 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def determinism(runs: list[Run]) -> dict[tuple[str, str, int], bool]:
-    """For every cell with several sampling seeds: are the predicted label maps the same to the bit?"""
-    return {
-        cell: len({run.record.predictions_sha256 for run in group}) == 1
-        for cell, group in by_cell(runs).items()
-        if len({run.record.sampling_seed for run in group}) > 1
-    }
+    """For every cell with several sampling seeds: does each training predict the same label maps, to the bit, under all?"""
+    same = {}
+    for cell, group in by_cell(runs).items():
+        if len({run.record.sampling_seed for run in group}) > 1:
+            trainings = {run.record.training_seed for run in group}
+            digests = {(run.record.training_seed, run.record.predictions_sha256) for run in group}
+            same[cell] = len(digests) == len(trainings)
+    return same
 
 
 def stand_in(runs: list[Run]) -> str:
@@ -81,21 +95,9 @@ def wide(frame: pd.DataFrame, cell) -> tuple[list[str], list[list[str]]]:
         rows.append([name, "measured", *(cell(by_steps[n]) if n in by_steps else "-" for n in steps)])
         known = [by_steps[n].published if n in by_steps else math.nan for n in steps]
         rows.append(["", "published", *("-" if math.isnan(value) else f"{value:.1f}" for value in known)])
+    for control in frame[(frame.metric == "miou") & (frame.steps == 0)].itertuples():
+        rows.append([f"{control.method} ({CONTROLS[control.method]})", "measured", *[cell(control)] * len(steps)])
     return ["mIoU at N steps", "", *map(str, steps)], rows
-
-
-def controls(frame: pd.DataFrame) -> str:
-    """One sentence on the ceiling and the floor."""
-    miou = frame[(frame.metric == "miou") & (frame.steps == 0)].set_index("method")
-    parts = []
-    for method, words in (
-        ("ceiling", "ground truth through encode and decode"),
-        ("floor", "another image's ground truth"),
-    ):
-        if method in miou.index:
-            row = miou.loc[method]
-            parts.append(f"{words} ({method}): {row.value:.1f} [{row.low:.1f}, {row.high:.1f}]")
-    return "Controls: " + "; ".join(parts) + "."
 
 
 def seeds(frame: pd.DataFrame, runs: list[Run]) -> str:
@@ -104,7 +106,8 @@ def seeds(frame: pd.DataFrame, runs: list[Run]) -> str:
     parts = []
     for row in frame[frame.metric == "miou_seed_sd"].itertuples():
         how = "identical to the bit" if same[row.method, row.sampler, row.steps] else f"mIoU standard deviation {row.value:.2f}"
-        parts.append(f"{NAMES[row.method]} {SAMPLERS[row.sampler]}-{row.steps} under {row.n_seeds} seeds: {how}")
+        name = f"{NAMES.get(row.method, row.method)} {SAMPLERS.get(row.sampler, row.sampler)}"
+        parts.append(f"{name}-{row.steps} under {row.n_seeds} seeds: {how}")
     return "Sampling seeds: " + "; ".join(parts) + "."
 
 
@@ -121,13 +124,14 @@ def with_interval(row) -> str:
 def markdown(frame: pd.DataFrame, runs: list[Run]) -> str:
     """The table twice, plain and with intervals, and what to know about it."""
     parts = [f"# Table 2, suite {runs[0].record.suite}", ""]
-    for cell, above in ((plain, ""), (with_interval, "With 95 % bootstrap intervals over test images:")):
+    interval = runs[0].record.protocol.interval
+    for cell, above in ((plain, ""), (with_interval, f"{WITH_INTERVALS} ({interval}):")):
         header, rows = wide(frame, cell)
         parts += [above, ""] if above else []
         parts += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
         parts += ["| " + " | ".join(row) + " |" for row in rows] + [""]
         if cell is plain:
-            parts += [stand_in(runs), "", controls(frame), "", seeds(frame, runs), ""]
+            parts += [stand_in(runs), "", seeds(frame, runs), ""]
     return "\n".join(parts)
 
 
@@ -136,6 +140,6 @@ def latex(frame: pd.DataFrame, runs: list[Run]) -> str:
     header, rows = wide(frame, plain)
     columns = "ll" + "r" * (len(header) - 2)
     body = [" & ".join(row) + r" \\" for row in [header, *rows]]
-    caption = f"{stand_in(runs)} {controls(frame)} {seeds(frame, runs)}".replace("%", r"\%")
+    caption = f"{stand_in(runs)} {seeds(frame, runs)}".replace("%", r"\%")
     lines = [r"\begin{table}", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule"]
     return "\n".join([*lines, *body[1:], r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])

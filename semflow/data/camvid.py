@@ -13,7 +13,7 @@ PALETTE = (
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
 VOID = 11
-SPLITS = ("train", "val", "test")
+SWAPS: tuple[tuple[int, int], ...] = ()
 
 
 class CamVid:
@@ -22,7 +22,6 @@ class CamVid:
     name = "camvid"
     names: tuple[str, ...] = NAMES
     palette: tuple[tuple[int, int, int], ...] = PALETTE
-    swaps: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         self.size = size
@@ -39,6 +38,11 @@ class CamVid:
         if image.size != labels.size:
             raise SemFlowError(f"{image_path} is {image.size} but its labels {labels_path} are {labels.size}; they must agree")
         return Sample(resize_image(image, self.size), resize_labels(labels, self.size))
+
+    def stamp(self) -> str:
+        """SHA-256 over the names and sizes of every file."""
+        sizes = [(path.name, path.stat().st_size) for pair in self.pairs for path in pair]
+        return hashlib.sha256(repr((self.size, sizes)).encode()).hexdigest()
 
     def fingerprint(self) -> str:
         """SHA-256 over the names and bytes of every file, and the size."""

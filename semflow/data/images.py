@@ -16,7 +16,12 @@ def _open(path: Path) -> Image.Image:
             return picture
     except FileNotFoundError:
         raise SemFlowError(f"there is no picture at {path}") from None
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for truncated and foreign files
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:  # what Pillow raises for truncated and foreign files
         raise SemFlowError(f"{path} is damaged or not a picture ({error}); fetch it again") from None
 
 

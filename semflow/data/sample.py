@@ -18,19 +18,21 @@ class Dataset(Protocol):
     """A sized, indexable collection of samples of one size that knows its classes.
 
     names, palette: one entry a class, palette as (R, G, B) in 0..255.
-    swaps: pairs of classes that a horizontal flip exchanges (left and right eye).
     groups: one sequence name an image where neighbours are not independent (video), else None.
     """
 
     name: str
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
-    swaps: tuple[tuple[int, int], ...]
     groups: tuple[str, ...] | None
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+    def stamp(self) -> str:
+        """A cheap SHA-256 (names and sizes of files) that tells a workflow that the data changed."""
+        ...
 
     def fingerprint(self) -> str:
         """SHA-256 of the content, so that a record can say what it was measured on."""

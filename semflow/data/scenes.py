@@ -20,6 +20,7 @@ PALETTE = (
     (135, 206, 235), (255, 215, 0), (240, 240, 250), (120, 100, 90), (90, 170, 60), (230, 205, 140), (30, 90, 170), (90, 90, 95),
     (20, 100, 40), (220, 170, 150), (170, 50, 40), (200, 30, 90), (250, 140, 60), (130, 70, 160), (250, 250, 190), (230, 60, 200),
 )  # fmt: skip
+SWAPS: tuple[tuple[int, int], ...] = ()
 SPLITS = {"train": 0, "val": 1, "test": 2}
 ID = {name: number for number, name in enumerate(NAMES)}
 N_DRAWS = 192  # uniform numbers set aside for one scene; a scene uses fewer
@@ -32,7 +33,6 @@ class Scenes:
     name = "scenes"
     names: tuple[str, ...] = NAMES
     palette: tuple[tuple[int, int, int], ...] = PALETTE
-    swaps: tuple[tuple[int, int], ...] = ()
     groups: tuple[str, ...] | None = None
 
     def __init__(self, n: int, size: tuple[int, int], seed: int, split: str) -> None:
@@ -45,6 +45,10 @@ class Scenes:
         if not 0 <= index < self.n:
             raise IndexError(index)
         return draw(np.random.RandomState([self.seed, SPLITS[self.split], index]), *self.size)
+
+    def stamp(self) -> str:
+        """What the pictures are determined by."""
+        return self.fingerprint()
 
     def fingerprint(self) -> str:
         """SHA-256 that changes whenever a picture would."""

@@ -16,18 +16,21 @@ def metric(value: float) -> Metric:
 def make_run():
     """make_run(method, sampler, steps, confusions (n_images, 2, 2), sampling_seed=0, digest="a") -> Run."""
 
-    def make(method, sampler, steps, confusions, sampling_seed=0, digest="a", dataset="scenes <b>"):
+    def make(method, sampler, steps, confusions, sampling_seed=0, digest="a", dataset="scenes <b>", training_seed=0):
         confusions = np.asarray(confusions)
         n_images = len(confusions)
         total = confusions.sum(0)
         iou = [total[c, c] / (total[c].sum() + total[:, c].sum() - total[c, c]) for c in (0, 1)]
         record = Record(
             suite="hand", dataset=dataset, split="test", method=method, task="segmentation", sampler=sampler, steps=steps,
-            amplitude=6, training_seed=0, sampling_seed=sampling_seed, n_images=n_images, classes=("a", "b"),
+            amplitude=6, training_seed=training_seed, sampling_seed=sampling_seed, n_images=n_images, classes=("a", "b"),
             palette=((255, 0, 0), (0, 0, 255)),
             metrics={name: metric(100 * float(np.mean(iou))) for name in ("miou", "miou_either", "pixel_accuracy")},
             class_iou={"a": 100 * float(iou[0]), "b": 100 * float(iou[1])}, predictions_sha256=digest, arrays_sha256="0",
-            protocol=Protocol(evaluation_size=(4, 6), resize="none", mean_over={}, interval="bootstrap"),
+            protocol=Protocol(
+                evaluation_size=(4, 6), resize="none", mean_over={}, interval="over frames", bootstrap_samples=400,
+                bootstrap_seed=0,
+            ),
             provenance=Provenance(
                 command="semflow", commit="c" * 40, dirty=False, config_sha256="1", data_sha256="2", checkpoint_sha256=None,
                 code_sha256="3", versions={}, device="cpu", threads=1, wall_s=1.0, images_per_s=1.0,

@@ -10,7 +10,7 @@ from semflow.records import write as write_record
 
 
 def test_curves_draw_measured_and_published_in_two_panels_with_one_scale(runs):
-    figure, caption = figures.table2(tables.table2(runs, n_samples=100), runs)
+    figure, caption = figures.table2(tables.table2(runs), runs)
     measured, paper = figure.axes
     assert len(paper.lines) == 3
     assert len(measured.containers) == 2
@@ -65,3 +65,8 @@ def test_records_of_different_data_are_not_mixed(stored, runs, tmp_path):
 def test_an_unknown_suffix_is_refused(stored, tmp_path):
     with pytest.raises(SemFlowError, match=r"table2\.xls: the suffix must be one of \.csv, \.md, \.tex"):
         write("table2", stored, None, [], [tmp_path / "table2.xls"])
+
+
+def test_figure_2_without_several_seeds_is_refused(runs, tmp_path):
+    with pytest.raises(SemFlowError, match="several sampling seeds"):
+        figures.figure02(runs[2:3])

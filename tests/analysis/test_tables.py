@@ -10,10 +10,13 @@ from semflow import published
 from semflow.analysis import page, tables
 from semflow.errors import SemFlowError
 
+PERFECT = [[[4, 0], [0, 4]]] * 3
+HALF = [[[4, 0], [4, 4]]] * 3
+
 
 @pytest.fixture
 def frame(runs):
-    return tables.table2(runs, n_samples=100)
+    return tables.table2(runs)
 
 
 def row(frame, method, steps, metric="miou"):
@@ -33,7 +36,7 @@ def test_the_interval_of_equal_images_has_no_width(frame):
 
 def test_the_interval_covers_what_images_differ_by(make_run):
     mixed = [[[4, 0], [0, 4]], [[0, 4], [4, 0]]] * 10
-    found = row(tables.table2([make_run("semflow", "euler", 25, mixed)], n_samples=400), "semflow", 25)
+    found = row(tables.table2([make_run("semflow", "euler", 25, mixed)]), "semflow", 25)
     assert found.value == pytest.approx(100 / 3)
     assert found.low < 20
     assert found.high > 50
@@ -77,16 +80,35 @@ def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_w
         ["", "published", "-", "17.5"],
         ["SemFlow Euler", "measured", "50.0", "100.0"],
         ["", "published", "28.3", "38.6"],
+        ["ceiling (ground truth, encoded and decoded)", "measured", "100.0", "100.0"],
+        ["floor (another image's ground truth)", "measured", "50.0", "50.0"],
     ]
 
 
-def test_text_says_that_it_is_a_stand_in_and_what_seeds_and_controls_gave(frame, runs):
+def test_text_says_that_it_is_a_stand_in_and_what_seeds_and_resamples_did(frame, runs):
     text = tables.markdown(frame, runs)
     assert "not comparable" in text
     assert "SemFlow Euler-25 under 2 seeds: identical to the bit" in text
     assert "DSM DDPM-25 under 2 seeds: mIoU standard deviation 35.36" in text
-    assert "(ceiling): 100.0 [100.0, 100.0]" in text
-    assert "(floor): 50.0 [50.0, 50.0]" in text
+    assert "With intervals (over frames):" in text
+
+
+def test_two_trainings_with_different_weights_are_no_sign_of_a_random_sampler(make_run):
+    group = [
+        make_run(
+            "semflow",
+            "euler",
+            25,
+            HALF if training else PERFECT,
+            sampling_seed=seed,
+            digest=f"weights {training}",
+            training_seed=training,
+        )
+        for training in (0, 1)
+        for seed in (0, 1)
+    ]
+    assert tables.determinism(group) == {("semflow", "euler", 25): True}
+    assert row(tables.table2(group), "semflow", 25, "miou_seed_sd").value == 0
 
 
 def test_latex_escapes_the_percent_sign(frame, runs):

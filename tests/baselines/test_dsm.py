@@ -30,7 +30,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def dsm(network, spacing: str = "leading") -> DSM:
-    return DSM(network, CODE, Autoencoder(), spacing)
+    return DSM(network, CODE, Autoencoder(), spacing, noise_skip=False)
 
 
 def reverse_step(x, eps, abar, abar_next, noise, sampler: str):
@@ -206,3 +206,16 @@ def test_an_unknown_sampler_is_named(images):
 
 def test_dsm_offers_no_synthesis():
     assert not hasattr(DSM, "synthesize")
+
+
+@pytest.mark.parametrize("t", [0, 500, 999])
+def test_with_the_skip_the_velocity_of_the_network_gives_the_noise(images, labels, t):
+    # v = sqrt(a) eps - sqrt(1 - a) x0 (Salimans and Ho, 2022) and x = sqrt(a) x0 + sqrt(1 - a) eps give
+    # eps = sqrt(1 - a) x + sqrt(a) v.
+    x0, noise, a = CODE.paint(labels).double(), torch.randn(2, 3, 16, 16, generator=seeded()).double(), ABAR[t]
+    x = math.sqrt(a) * x0 + math.sqrt(1 - a) * noise
+    velocity = math.sqrt(a) * noise - math.sqrt(1 - a) * x0
+    model = DSM(lambda z, t: velocity.float(), CODE, Autoencoder(), "leading", noise_skip=True)
+    for shape in ((), (2,)):
+        predicted = model._predict_noise(x.float(), images, torch.full(shape, t))
+        torch.testing.assert_close(predicted.double(), noise, rtol=0, atol=1e-5)

@@ -1,10 +1,11 @@
 # The checked suite, its paths, and the keys that make a result stale.
+import shutil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from semflow import config as configuration
-from semflow import files, provenance
+from semflow import files, provenance, published
 from semflow.errors import SemFlowError
 
 try:
@@ -82,8 +83,18 @@ def code_of(module):
     return provenance.code_hash((module,))[:16]
 
 
+PUBLISHED = configuration.content_hash(published.table(2))[
+    :16
+]  # a correction there makes tables and figures stale
+
+GPUS = int(
+    SUITE.run.device == "cuda"
+    or (SUITE.run.device == "auto" and shutil.which("nvidia-smi") is not None)
+)
+
+
 def print_table2():
     table = Path(f"{REPORTS}/table2.md")
     if table.exists():
-        print(table.read_text().partition("With 95 %")[0])
+        print(table.read_text().partition("With intervals")[0])
         print(f"Report: {Path(REPORTS).resolve() / 'table2.html'}")

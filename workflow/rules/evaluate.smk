@@ -15,6 +15,7 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=4000,
+        gpu=GPUS,
         runtime=240,
     params:
         config=CONFIG,
@@ -42,6 +43,7 @@ rule evaluate_control:
     threads: 1
     resources:
         mem_mb=4000,
+        gpu=GPUS,
         runtime=60,
     params:
         config=CONFIG,

@@ -21,7 +21,7 @@ rule table2:
         mem_mb=2000,
         runtime=30,
     params:
-        key=code_of("semflow.analysis.tables"),
+        key=f"{code_of('semflow.analysis.tables')}-{PUBLISHED}",
     shell:
         "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -49,7 +49,7 @@ rule figure_table2:
         mem_mb=2000,
         runtime=30,
     params:
-        key=code_of("semflow.analysis.figures"),
+        key=f"{code_of('semflow.analysis.figures')}-{PUBLISHED}",
     shell:
         "python -m semflow report figure_table2 --table {input.table} --records {input.records} --out {output}"
         " 2>&1 | tee -i {log}  # {params.key}"
@@ -77,7 +77,7 @@ rule figure02:
         mem_mb=2000,
         runtime=30,
     params:
-        key=code_of("semflow.analysis.figures"),
+        key=f"{code_of('semflow.analysis.figures')}-{PUBLISHED}",
     shell:
         "python -m semflow report figure02 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -100,7 +100,7 @@ rule page:
         mem_mb=2000,
         runtime=30,
     params:
-        key=code_of("semflow.analysis.page"),
+        key=f"{code_of('semflow.analysis.page')}-{PUBLISHED}",
     shell:
         "python -m semflow report page --table {input.table} --captions {input.captions} --records {input.records}"
         " --out {output} 2>&1 | tee -i {log}  # {params.key}"

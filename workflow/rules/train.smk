@@ -16,6 +16,7 @@ rule train:
     threads: threads_for_training()
     resources:
         mem_mb=4000,
+        gpu=GPUS,
         runtime=720,
     params:
         config=CONFIG,
