@@ -42,7 +42,7 @@ def step_of(state: Path) -> int:
 
 def rules_to_run(tree: Path) -> set[str]:
     """Rules in a dry run's table of jobs."""
-    done = snakemake(tree, "-n", "--quiet", "rules", "reproduce_table2", "--configfile", "config/smoke.yaml")
+    done = snakemake(tree, "reproduce_table2", "-n", "--configfile", "config/smoke.yaml", "--quiet", "rules")
     assert done.returncode == 0, done.stdout + done.stderr
     table = re.search(r"^-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
     return {line.split()[0] for line in table[1].splitlines() if line.strip()} if table else set()
