@@ -9,6 +9,7 @@ import yaml
 
 from semflow import config
 from semflow.config import Suite
+from semflow.data.scenes import NAMES
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
@@ -36,6 +37,18 @@ def tiny(mini) -> dict[str, Any]:
 @pytest.fixture
 def tiny_suite(tiny) -> Suite:
     return config.check(tiny, "tiny")
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """Two pictures of the tiny suite's size in [-1, 1]."""
+    return 2 * torch.rand(2, 3, 16, 16) - 1
+
+
+@pytest.fixture
+def labels() -> torch.Tensor:
+    """Label maps of the same size."""
+    return torch.randint(len(NAMES), (2, 16, 16), dtype=torch.uint8)
 
 
 @pytest.fixture(autouse=True)

@@ -25,16 +25,6 @@ def model(tiny_suite) -> SemFlow:
     return model
 
 
-@pytest.fixture
-def images() -> torch.Tensor:
-    return 2 * torch.rand(2, 3, 16, 16) - 1
-
-
-@pytest.fixture
-def labels() -> torch.Tensor:
-    return torch.randint(len(NAMES), (2, 16, 16), dtype=torch.uint8)
-
-
 @pytest.mark.parametrize(("text", "name", "steps"), [("euler-25", "euler", 25), ("ddim-200", "ddim", 200), ("a-b-1", "a-b", 1)])
 def test_a_sampler_is_its_name_and_steps(text, name, steps):
     assert Sampler.parse(text) == (name, steps)

@@ -47,16 +47,6 @@ def model(tiny_suite) -> DSM:
     return model
 
 
-@pytest.fixture
-def images() -> torch.Tensor:
-    return 2 * torch.rand(2, 3, 16, 16) - 1
-
-
-@pytest.fixture
-def labels() -> torch.Tensor:
-    return torch.randint(len(NAMES), (2, 16, 16), dtype=torch.uint8)
-
-
 @pytest.mark.parametrize("t", [0, 100, 500, 999])
 def test_forward_process_has_the_mean_and_variance_of_eq_1(t):
     x0 = torch.full((1, 3, 200, 200), 0.8)
