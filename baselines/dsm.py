@@ -28,8 +28,11 @@ class DSM:
 
     timestep_spacing: diffusers' name for which N timesteps of 1000 are visited, leading (0, 1000/N, ...: Stable
     Diffusion's way) or trailing (..., 999). N must divide 1000: elsewhere diffusers' DDIM steps past its own list.
-    noise_skip: predict the noise as sqrt(1 - a_t) x_t + sqrt(a_t) network(x_t, t) instead of network(x_t, t). Near pure
-    noise x_t is the answer, which a pretrained UNet knows and a small one, normalising its last features, hardly learns.
+    mask_scale: what mask latents are multiplied by before Eq. 1. Below 1 the noise hides them sooner, so that at more
+    timesteps they must be read off the image (Chen et al., 2023, scale masks by 0.1).
+    preconditioning: give the network x_t at unit variance, add its output to the best linear guess of the noise, and
+    weigh Eq. 2's error so that this output counts alike at every timestep (Karras et al., 2022, section 5, written for
+    Eq. 1). Without it a network that is not pretrained learns to denoise masks long before it looks at the image.
     """
 
     samplers: ClassVar = SAMPLERS["dsm"]
@@ -37,21 +40,28 @@ class DSM:
     image_copies: ClassVar = 2  # noise and image
 
     def __init__(
-        self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, timestep_spacing: str, noise_skip: bool
+        self,
+        network: UNet,
+        pseudo_mask: PseudoMask,
+        autoencoder: Autoencoder,
+        timestep_spacing: str,
+        mask_scale: float,
+        preconditioning: bool,
     ) -> None:
         self.network, self.pseudo_mask, self.autoencoder = network, pseudo_mask, autoencoder
-        self.timestep_spacing, self.noise_skip = timestep_spacing, noise_skip
+        self.timestep_spacing, self.mask_scale, self.preconditioning = timestep_spacing, mask_scale, preconditioning
         self.forward_process = DDPMScheduler(**SCHEDULE)
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Eq. 2, averaged over all elements, with t uniform over the 1000 timesteps."""
+        """Eq. 2, averaged over all elements, with t uniform over the 1000 timesteps; a scalar."""
         with torch.no_grad():
             image = self.autoencoder.encode(images, generator)
-            x0 = self.autoencoder.encode(self.pseudo_mask.paint(labels))
+            x0 = self.mask_scale * self.autoencoder.encode(self.pseudo_mask.paint(labels))
         noise = torch.randn(x0.shape, generator=generator, device=x0.device)
         t = torch.randint(TRAIN_TIMESTEPS, (len(x0),), generator=generator, device=x0.device)
         xt = self.forward_process.add_noise(x0, noise, t)
-        return (self._predict_noise(xt, image, t) - noise).square().mean()
+        _, _, unknown = self._scales(t, xt)
+        return ((self._predict_noise(xt, image, t) - noise) / unknown).square().mean()
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
         """Eq. 6: images to labels, from Gaussian noise drawn with the generator."""
@@ -61,15 +71,20 @@ class DSM:
         for t in scheduler.timesteps:
             noise = self._predict_noise(x, image, t)
             x = scheduler.step(noise, t, x, generator=generator).prev_sample
-        return self.pseudo_mask.read(self.autoencoder.decode(x))
+        return self.pseudo_mask.read(self.autoencoder.decode(x / self.mask_scale))
 
     def _predict_noise(self, x: Tensor, image: Tensor, t: Tensor) -> Tensor:
         """eps_theta(x_t, t, I) of Eq. 2 and 3; t int, a scalar or (B,)."""
-        output = self.network(torch.cat([x, image], 1), t)
-        if not self.noise_skip:
-            return output
-        a = self.forward_process.alphas_cumprod[t.cpu()].to(x).view(-1, 1, 1, 1)
-        return (1 - a).sqrt() * x + a.sqrt() * output
+        unit, guess, unknown = self._scales(t, x)
+        return guess * x + unknown * self.network(torch.cat([unit * x, image], 1), t)
+
+    def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What to multiply x_t by for the network and for the guess, and the network's output; each (B or 1, 1, 1, 1)."""
+        a = self.forward_process.alphas_cumprod[t.cpu()].to(like).view(-1, 1, 1, 1)
+        if not self.preconditioning:
+            return torch.ones_like(a), torch.zeros_like(a), torch.ones_like(a)
+        variance = a * self.mask_scale**2 + 1 - a  # of x_t, with latents of variance mask_scale^2
+        return variance.rsqrt(), (1 - a).sqrt() / variance, self.mask_scale * (a / variance).sqrt()
 
     def scheduler(self, sampler: Sampler) -> DDIMScheduler | DDPMScheduler:
         """diffusers' scheduler for Eq. 3, with the s_t of Eq. 5, set to the sampler's steps."""

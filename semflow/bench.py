@@ -16,7 +16,7 @@ from semflow.data import open_dataset
 from semflow.evaluation import to_device
 from semflow.model import Sampler
 from semflow.seeds import generator
-from semflow.training import Trainer, make_optimizer, training_batches
+from semflow.training import Trainer, make_accelerator, make_optimizer, training_batches
 
 STEPS = 10  # of training a repeat
 SAMPLER_STEPS = 25  # the paper's number
@@ -28,7 +28,7 @@ def train(suite: Suite, method: str, repeats: int) -> str:
     settings = suite.training.model_copy(update={"steps": STEPS * (repeats + 1)})
     suite = suite.model_copy(update={"training": settings})
     with tempfile.TemporaryDirectory() as state:
-        trainer = Trainer(suite, method, 0, Path(state))
+        trainer = Trainer(make_accelerator(suite, Path(state)), suite, method, 0, Path(state))
         device = trainer.accelerator.device
         batches = training_batches(open_dataset(suite.data, "train"), suite, 0, 0, trainer.accelerator)
         progress = trainer.progress("bench")

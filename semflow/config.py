@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from semflow.data import camvid, scenes
 from semflow.errors import SemFlowError
@@ -152,11 +152,12 @@ class SemFlowMethod(Section):
 class DSMMethod(Section):
     """timestep_spacing: diffusers' name for which N timesteps of 1000 are visited; leading is Stable Diffusion's.
 
-    noise_skip: help for a network that was not pretrained, see baselines/dsm.py.
+    mask_scale, preconditioning: help for a network that was not pretrained, see baselines/dsm.py; the paper has 1 and none.
     """
 
     timestep_spacing: Literal["leading", "trailing"]
-    noise_skip: bool
+    mask_scale: PositiveFloat
+    preconditioning: bool
 
 
 class Methods(Section):

@@ -7,7 +7,7 @@ named seeds at every step. So a run that is killed and started again ends in the
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,10 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
     Starts where `state` left off. SemFlowError if a loss is not finite; Interrupted after Ctrl-C, state saved.
     """
     settings, run = suite.training, suite.run
-    with checkpoints.only_trainer(state), _stop_signals() as signalled:
-        trainer = Trainer(suite, method, seed, state)
+    accelerator = make_accelerator(suite, state)
+    alone = checkpoints.only_trainer(state) if accelerator.is_main_process else nullcontext()
+    with alone, _stop_signals() as signalled:
+        trainer = Trainer(accelerator, suite, method, seed, state)
         batches = training_batches(open_dataset(suite.data, "train"), suite, seed, trainer.step, trainer.accelerator)
         with trainer.progress(f"train {method} seed {seed}") as progress:
             for images, labels in batches:
@@ -56,10 +58,9 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
 class Trainer:
     """What a training carries from step to step: network, average, optimizer, and the number of the step."""
 
-    def __init__(self, suite: Suite, method: str, seed: int, state: Path) -> None:
-        self.suite, self.method, self.seed, self.state = suite, method, seed, state
+    def __init__(self, accelerator: Accelerator, suite: Suite, method: str, seed: int, state: Path) -> None:
+        self.accelerator, self.suite, self.method, self.seed, self.state = accelerator, suite, method, seed, state
         self.settings = suite.training
-        self.accelerator = make_accelerator(suite, state)
         with files.writing(state):
             self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
         self.key = provenance.weights_key(suite, method, seed)

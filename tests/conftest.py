@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from diffusers import AutoencoderKL
 
 from semflow import config
 from semflow.config import Suite
@@ -37,6 +38,23 @@ def tiny(mini) -> dict[str, Any]:
 @pytest.fixture
 def tiny_suite(tiny) -> Suite:
     return config.check(tiny, "tiny")
+
+
+@pytest.fixture(scope="session")
+def kl_folder(tmp_path_factory) -> Path:
+    """A diffusers AutoencoderKL folder: 5 latent channels at a quarter of the size."""
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(4, 4, 8),
+        norm_num_groups=2,
+        latent_channels=5,
+        scaling_factor=0.3,
+    )
+    folder = tmp_path_factory.mktemp("kl")
+    vae.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture

@@ -11,23 +11,7 @@ from semflow.config import Identity
 from semflow.config import Patchify as PatchifySettings
 from semflow.errors import SemFlowError
 
-SCALE = 0.3
-
-
-@pytest.fixture(scope="module")
-def kl_folder(tmp_path_factory):
-    torch.manual_seed(0)
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(4, 4, 8),
-        norm_num_groups=2,
-        latent_channels=5,
-        scaling_factor=SCALE,
-    )
-    folder = tmp_path_factory.mktemp("kl")
-    vae.save_pretrained(folder)
-    return folder
+SCALE = 0.3  # of the autoencoder in kl_folder
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,14 @@ import torch
 from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from semflow import checkpoints
+from semflow import checkpoints, config, devices
 from semflow.data import batches
 from semflow.data.scenes import NAMES, Scenes
 from semflow.errors import SemFlowError
 from semflow.files import write_json
 from semflow.metrics.segmentation import confusion, miou
 from semflow.model import Sampler, SemFlow
-from semflow.training import StepIndices, Trainer, flip, schedule, train
+from semflow.training import StepIndices, Trainer, flip, make_accelerator, schedule, train
 
 
 def with_training(suite, **changes):
@@ -61,8 +61,8 @@ def test_overfits_four_images(tiny_suite, tmp_path, method, steps):
     assert miou(confusion(predicted, labels, len(NAMES))) > 0.8
 
 
-def start(config: Path, folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "semflow", "train", "--config", config, "--method", "semflow", "--threads", "1"]
+def start(path: Path, folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "semflow", "train", "--config", path, "--method", "semflow", "--threads", "1"]
     return subprocess.Popen(
         [*command, "--state", folder / "state", "--out", folder / "out"],
         stderr=subprocess.PIPE,
@@ -79,17 +79,44 @@ def wait_for_progress(process: subprocess.Popen, state: Path, beyond: int) -> No
         time.sleep(0.01)
 
 
+def start_two_processes(path: Path, folder: Path) -> subprocess.Popen:
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "semflow", "train"]
+    options = ["--config", path, "--method", "dsm", "--threads", "1", "--state", folder / "state", "--out", folder / "out"]
+    return subprocess.Popen([sys.executable, *command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model_and_stop_together(tiny_suite, tmp_path):
+    suite = with_run(with_training(tiny_suite, steps=300, batch_size=8), device="cpu", log_every=5, checkpoint_every=100)
+    path = tmp_path / "suite.json"
+    write_json(path, suite.model_dump(mode="json"))
+    whole = start_two_processes(path, tmp_path / "whole")
+    _, said = whole.communicate(timeout=300)
+    assert whole.returncode == 0, said
+    cut = start_two_processes(path, tmp_path / "cut")
+    wait_for_progress(cut, tmp_path / "cut/state", 0)
+    os.kill(cut.pid, signal.SIGTERM)  # the launcher hands it on to both
+    _, said = cut.communicate(timeout=60)
+    assert "stopped at step" in said
+    assert 0 < step_of(tmp_path / "cut/state") < 300
+    again = start_two_processes(path, tmp_path / "cut")
+    _, said = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert said.count("goes on from step") == 1
+    assert weights_of(tmp_path / "cut/out") == weights_of(tmp_path / "whole/out")
+
+
 @pytest.mark.slow
 def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterrupted_run(tiny_suite, tmp_path):
     suite = with_run(with_training(tiny_suite, steps=600, batch_size=8), checkpoint_every=7)
-    config = tmp_path / "suite.json"
-    write_json(config, suite.model_dump(mode="json"))
+    path = tmp_path / "suite.json"
+    write_json(path, suite.model_dump(mode="json"))
     torch.set_num_threads(1)
     train(suite, "semflow", 0, tmp_path / "whole/state", tmp_path / "whole/out")
     moments = random.Random(0)
     stops, step = [], 0
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
-        process = start(config, tmp_path / "cut")
+        process = start(path, tmp_path / "cut")
         wait_for_progress(process, tmp_path / "cut/state", step)
         time.sleep(0.3 * moments.random())
         assert process.poll() is None, "the run ended before it could be stopped"
@@ -100,7 +127,7 @@ def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterr
         assert 0 < step < 600
         assert "Traceback" not in said
     assert stops == [-9, -9, 130, -9]
-    process = start(config, tmp_path / "cut")
+    process = start(path, tmp_path / "cut")
     process.communicate()
     assert process.returncode == 0
     assert weights_of(tmp_path / "cut/out") == weights_of(tmp_path / "whole/out")
@@ -155,9 +182,46 @@ def test_finished_weights_are_the_moving_average_of_the_steps(tiny_suite, tmp_pa
         torch.testing.assert_close(ours, by_hand)
 
 
+def test_every_process_draws_its_own_times_and_noise(tiny_suite, tmp_path, monkeypatch):
+    batch = batches.Batches(Scenes(4, tiny_suite.data.size, 0, "train"))[range(4)]
+
+    def first_loss(rank: int) -> float:
+        trainer = Trainer(make_accelerator(tiny_suite, tmp_path), tiny_suite, "semflow", 0, tmp_path)
+        monkeypatch.setattr(type(trainer.accelerator), "process_index", rank)
+        return float(trainer.advance(*batch)[0])
+
+    assert first_loss(0) == first_loss(0) != first_loss(1)
+
+
+def test_bf16_computes_in_bf16_and_keeps_weights_and_times_in_float32(tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: True)
+    suite = with_training(tiny_suite, precision="bf16")
+    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
+    network, seen = trainer.model.network, {}
+    network.register_forward_pre_hook(lambda _, inputs: seen.update(t=inputs[1].dtype))
+    network.unet.conv_in.register_forward_hook(lambda _, inputs, output: seen.update(features=output.dtype))
+    loss, _ = trainer.advance(*batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)])
+    assert seen == {"t": torch.float32, "features": torch.bfloat16}
+    assert loss.isfinite()
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("method", ["semflow", "dsm"])
+def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_folder, tmp_path, method):
+    tiny["autoencoder"] = {"kind": "kl", "path": str(kl_folder)}
+    suite = with_training(config.check(tiny, "tiny"), steps=2, batch_size=2)
+    train(suite, method, 0, tmp_path / "state", tmp_path / "out")
+    model, _, _ = checkpoints.load_model(tmp_path / "out")
+    assert model.network.unet.config.in_channels == 5 * model.image_copies
+    images, _ = batches.Batches(Scenes(2, suite.data.size, 0, "test"))[range(2)]
+    with torch.inference_mode():
+        predicted = model.segment(batches.to_unit_range(images), Sampler(model.samplers[0], 2), torch.Generator())
+    assert predicted.shape == (2, 16, 16)
+
+
 def test_gradients_are_clipped_to_the_norm_asked_for(tiny_suite, tmp_path):
     suite = with_training(tiny_suite, grad_clip=1e-3)
-    trainer = Trainer(suite, "dsm", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
     norms = []
     trainer.optimizer.optimizer.register_step_pre_hook(
         lambda optimizer, *_: norms.append(

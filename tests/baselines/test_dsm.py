@@ -1,6 +1,7 @@
 """DSM against Eq. 1 to 6 written out in float64."""
 
 import math
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from semflow.errors import SemFlowError
 from semflow.model import Sampler
 from semflow.pseudo_mask import PseudoMask
 
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 SPACINGS = get_args(DSMMethod.model_fields["timestep_spacing"].annotation)
 STEPS = [1, 2, 5, 25, 40, 200, 1000]
 CODE = PseudoMask(len(NAMES))
@@ -29,8 +31,8 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def dsm(network, spacing: str = "leading") -> DSM:
-    return DSM(network, CODE, Autoencoder(), spacing, noise_skip=False)
+def dsm(network, spacing: str = "leading", scale: float = 1.0, preconditioning: bool = False) -> DSM:
+    return DSM(network, CODE, Autoencoder(), spacing, scale, preconditioning)
 
 
 def reverse_step(x, eps, abar, abar_next, noise, sampler: str):
@@ -174,8 +176,9 @@ def test_the_network_is_told_whole_timesteps(images):
     assert DSM.time_scale == 1
 
 
-def test_networks_of_both_methods_have_the_same_size_within_2_percent(config_folder):
-    suite = config.load(config_folder / "mini.yaml")
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIG.glob("*.yaml")))
+def test_networks_of_both_methods_have_the_same_size_within_2_percent(name):
+    suite = config.load(CONFIG / name)
     ours, theirs = (
         sum(weight.numel() for weight in make_model(suite, method).network.parameters()) for method in ("semflow", "dsm")
     )
@@ -198,14 +201,48 @@ def test_dsm_offers_no_synthesis():
     assert not hasattr(DSM, "synthesize")
 
 
-@pytest.mark.parametrize("t", [0, 500, 999])
-def test_with_the_skip_the_velocity_of_the_network_gives_the_noise(images, labels, t):
-    # v = sqrt(a) eps - sqrt(1 - a) x0 (Salimans and Ho, 2022) and x = sqrt(a) x0 + sqrt(1 - a) eps give
-    # eps = sqrt(1 - a) x + sqrt(a) v.
-    x0, noise, a = CODE.paint(labels).double(), torch.randn(2, 3, 16, 16, generator=seeded()).double(), ABAR[t]
-    x = math.sqrt(a) * x0 + math.sqrt(1 - a) * noise
-    velocity = math.sqrt(a) * noise - math.sqrt(1 - a) * x0
-    model = DSM(lambda z, t: velocity.float(), CODE, Autoencoder(), "leading", noise_skip=True)
-    for shape in ((), (2,)):
-        predicted = model._predict_noise(x.float(), images, torch.full(shape, t))
-        torch.testing.assert_close(predicted.double(), noise, rtol=0, atol=1e-5)
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_masks_are_scaled_before_noise_is_added_and_back_before_they_are_read(images, labels, scale):
+    x0 = scale * CODE.paint(labels)
+
+    def perfect(z, t):
+        abar = torch.from_numpy(ABAR).float()[t].view(-1, 1, 1, 1)
+        return (z[:, :3] - abar.sqrt() * x0) / (1 - abar).sqrt()
+
+    model = dsm(perfect, scale=scale)
+    assert model.loss(images, labels, seeded()).item() == pytest.approx(0, abs=1e-6)
+    assert torch.equal(model.segment(images, Sampler("ddim", 5), seeded()), labels)
+
+
+@pytest.mark.parametrize("t", [0, 100, 500, 999])
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_preconditioning_starts_from_the_best_linear_guess_at_unit_variance(t, scale):
+    # For latents of variance scale^2 the guess leaves an error that is uncorrelated with x (the normal equation of
+    # least squares) and that the network's output, at unit variance, makes up for.
+    seen = []
+    model = dsm(lambda z, t: seen.append(z) or torch.zeros_like(z[:, :3]), scale=scale, preconditioning=True)
+    x0, noise = (torch.randn(1, 3, 300, 300, generator=seeded(seed)) for seed in (1, 2))
+    x = math.sqrt(ABAR[t]) * scale * x0 + math.sqrt(1 - ABAR[t]) * noise
+    for shape in ((), (1,)):
+        error = noise - model._predict_noise(x, torch.zeros_like(x), torch.full(shape, t))
+        tolerance = 5 / math.sqrt(x.numel())
+        assert (x * error).mean().item() / (x.std() * error.std()).item() == pytest.approx(0, abs=tolerance)
+        assert seen[-1][:, :3].var().item() == pytest.approx(1, abs=2 * tolerance)
+    model.network = lambda z, t: torch.ones_like(z[:, :3])
+    output = model._predict_noise(torch.zeros_like(x), torch.zeros_like(x), torch.tensor(t))
+    torch.testing.assert_close(output, error.std().expand_as(output), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("t", [0, 100, 500, 999])
+def test_preconditioning_weighs_the_networks_error_alike_at_every_timestep(images, labels, t, monkeypatch):
+    scale, a = 0.1, ABAR[t]
+    x0, variance = scale * CODE.paint(labels).double(), a * scale**2 + 1 - a
+
+    def off_by_one(z, _):
+        x = z[:, :3].double() * math.sqrt(variance)
+        noise = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
+        return ((noise - math.sqrt(1 - a) / variance * x) / (scale * math.sqrt(a / variance)) + 1).float()
+
+    monkeypatch.setattr(torch, "randint", lambda high, size, **_: torch.full(size, t))
+    loss = dsm(off_by_one, scale=scale, preconditioning=True).loss(images, labels, seeded())
+    assert loss.item() == pytest.approx(1, rel=1e-3)

@@ -168,7 +168,8 @@ def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_state_and_the_next_run_goes_on_from_it(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+def test_a_stopped_run_goes_on_from_its_state(tmp_path, number):
     tree = copy_of_the_tree(tmp_path)
     smoke = tree / "config/smoke.yaml"
     smoke.write_text(smoke.read_text().replace("steps: 40\n", "steps: 3000\n"))
@@ -181,11 +182,14 @@ def test_ctrl_c_keeps_the_state_and_the_next_run_goes_on_from_it(tmp_path):
     deadline = time.monotonic() + 120
     while not (states := list(tree.glob("results/smoke/state/*/state.safetensors"))) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(first.pid, signal.SIGINT)
+    os.killpg(first.pid, number)
     first.communicate(timeout=60)
     assert first.returncode != 0
     assert not (tree / target).exists()
     assert 0 < step_of(states[0]) < 3000
+    if number == signal.SIGKILL:
+        unlocked = snakemake(tree, "--unlock", "--configfile", "config/smoke.yaml")
+        assert unlocked.returncode == 0, unlocked.stderr
     again = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert again.returncode == 0, again.stdout + again.stderr
     assert re.search(r"goes on from step [1-9]\d*", again.stdout + again.stderr)
