@@ -44,9 +44,12 @@ def _say(sentence: str, status: int) -> int:
 
 def _train(a: argparse.Namespace) -> None:
     from semflow import config
+    from semflow.data import open_dataset
     from semflow.training import train
 
-    train(config.load(a.config), a.method, a.seed, a.state, a.out)
+    suite = config.load(a.config)
+    open_dataset(suite.data, suite.evaluation.split)  # what evaluation will miss is better known before hours of training
+    train(suite, a.method, a.seed, a.state, a.out)
 
 
 def _evaluate(a: argparse.Namespace) -> None:
