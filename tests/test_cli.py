@@ -195,3 +195,17 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
     assert left == []
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
+
+
+def test_a_missing_evaluation_split_is_named_before_training_starts(run, tmp_path, monkeypatch, config_folder):
+    for folder in ("train", "trainannot"):
+        (tmp_path / folder).mkdir()
+        pixels = np.zeros((36, 48, 3) if folder == "train" else (36, 48), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / folder / "0001TP_006690.png")
+    (tmp_path / "train.txt").write_text("train/0001TP_006690.png trainannot/0001TP_006690.png\n")
+    monkeypatch.setenv("SEMFLOW_DATA", str(tmp_path))
+    options = ("--config", config_folder / "camvid_cpu.yaml", "--state", tmp_path / "state", "--out", tmp_path / "out")
+    status, _, error = run("train", "--method", "semflow", *options)
+    assert status == 2
+    assert is_one_sentence(error, tmp_path, "test.txt")
+    assert not (tmp_path / "state").exists()
