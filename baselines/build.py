@@ -18,6 +18,11 @@ def make_pseudo_mask(suite: Suite) -> PseudoMask:
     return PseudoMask(len(CLASSES[suite.data.name]), suite.pseudo_mask.k, suite.pseudo_mask.s)
 
 
+def amplitude_of(suite: Suite, method: str) -> float:
+    """How far a method's masks are perturbed in training (Eq. 14); only SemFlow's are."""
+    return suite.pseudo_mask.amplitude if method == "semflow" else 0.0
+
+
 def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | None = None) -> Model:
     """A method's model: around `unet` if one is given, else around a fresh one initialised from `seed`."""
     kind = class_of(method)
@@ -34,5 +39,5 @@ def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | Non
         unet = make_unet(suite.network, kind.image_copies * channels, channels, (h, w))
     settings = getattr(suite.methods, method).model_dump()
     if method == "semflow":
-        settings["amplitude"] = suite.pseudo_mask.amplitude
+        settings["amplitude"] = amplitude_of(suite, method)
     return kind(UNet(unet, kind.time_scale), make_pseudo_mask(suite), autoencoder, **settings)

@@ -30,7 +30,8 @@ class DSM:
     Diffusion's way) or trailing (..., 999). N must divide 1000: elsewhere diffusers' DDIM steps past its own list.
     mask_scale: what mask latents are multiplied by before Eq. 1. Below 1 the noise hides them sooner, so that at more
     timesteps they must be read off the image (Chen et al., 2023, scale masks by 0.1).
-    preconditioning: give the network x_t at unit variance, add its output to the best linear guess of the noise, and
+    preconditioning: give the network x_t at unit variance, add its output to the best linear guess of the noise (both
+    as if latents were standard normal before scaling), and
     weigh Eq. 2's error so that this output counts alike at every timestep (Karras et al., 2022, section 5, written for
     Eq. 1). Without it a network that is not pretrained learns to denoise masks long before it looks at the image.
     """
@@ -51,6 +52,7 @@ class DSM:
         self.network, self.pseudo_mask, self.autoencoder = network, pseudo_mask, autoencoder
         self.timestep_spacing, self.mask_scale, self.preconditioning = timestep_spacing, mask_scale, preconditioning
         self.forward_process = DDPMScheduler(**SCHEDULE)
+        self.alphas = self.forward_process.alphas_cumprod  # a_t of Eq. 1, (1000,)
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Eq. 2, averaged over all elements, with t uniform over the 1000 timesteps; a scalar."""
@@ -80,10 +82,11 @@ class DSM:
 
     def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What to multiply x_t by for the network and for the guess, and the network's output; each (B or 1, 1, 1, 1)."""
-        a = self.forward_process.alphas_cumprod[t.cpu()].to(like).view(-1, 1, 1, 1)
+        self.alphas = self.alphas.to(like)  # moves once; looking it up on the CPU would stall an accelerator
+        a = self.alphas[t.to(like.device)].view(-1, 1, 1, 1)
         if not self.preconditioning:
             return torch.ones_like(a), torch.zeros_like(a), torch.ones_like(a)
-        variance = a * self.mask_scale**2 + 1 - a  # of x_t, with latents of variance mask_scale^2
+        variance = a * self.mask_scale**2 + 1 - a  # of x_t, were the latents standard normal before scaling
         return variance.rsqrt(), (1 - a).sqrt() / variance, self.mask_scale * (a / variance).sqrt()
 
     def scheduler(self, sampler: Sampler) -> DDIMScheduler | DDPMScheduler:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from baselines.build import make_model
 from semflow import config, files, provenance
 from semflow.config import Suite
 from semflow.errors import SemFlowError
@@ -61,7 +62,10 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
         return 0
     tensors, metadata = _read_tensors(path)
     if metadata.get("key") != key:
-        raise SemFlowError(f"{path} belongs to a training with other settings, seed or code; give another --state or delete it")
+        raise SemFlowError(
+            f"{path} belongs to a training with other settings, seed, code or number of processes; "
+            "give another --state or delete it"
+        )
     groups: dict[str, dict[str, Any]] = {"network": {}, "ema": {}, "optimizer": {}}
     try:
         for name, value in tensors.items():
@@ -70,8 +74,8 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
         network.load_state_dict(groups["network"])
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in groups["optimizer"].items():
-            place, _, key = name.partition(".")
-            moments.setdefault(int(place), {})[key] = value
+            place, _, moment = name.partition(".")
+            moments.setdefault(int(place), {})[moment] = value
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
         for number, shadow in enumerate(ema.shadow_params):
             shadow.copy_(groups["ema"][str(number)])
@@ -125,8 +129,6 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 def load_model(folder: Path) -> tuple[Any, Suite, dict[str, Any]]:
     """(model, suite, card) of a finished checkpoint, on the CPU and ready to sample."""
-    from baselines.build import make_model
-
     card = read_card(folder)
     suite = config.check(card["suite"], str(Path(folder) / CARD))
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semflow.data import camvid, scenes
 from semflow.errors import SemFlowError
@@ -128,15 +128,21 @@ class Training(Section):
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: Annotated[int, Field(ge=0)]
     betas: Annotated[tuple[Share, Share], Field(strict=False)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     grad_clip: Annotated[float, Field(gt=0)]
     ema_decay: Share
     flip: bool
     precision: Literal["fp32", "bf16"]
 
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "Training":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} name a training twice")
+        return self
+
 
 class Run(Section):
-    """How to run; nothing here changes a result, so nothing here is part of a hash."""
+    """How to run, which is no part of any hash. The device may change the last bits, and whether bf16 is used."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     in_memory: bool
@@ -156,7 +162,7 @@ class DSMMethod(Section):
     """
 
     timestep_spacing: Literal["leading", "trailing"]
-    mask_scale: PositiveFloat
+    mask_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     preconditioning: bool
 
 
@@ -251,13 +257,14 @@ class Suite(Section):
 
 
 def load(path: Path | str) -> Suite:
-    """Read and check a suite file. SemFlowError names the key, the value and the mend."""
+    """Read and check a suite file, YAML or (by its suffix) JSON. SemFlowError names the key, the value and the mend."""
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        raw = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)  # YAML takes JSON's 1e-05 for a word
     except FileNotFoundError:
         raise SemFlowError(f"there is no configuration at {path}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SemFlowError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
+        raise SemFlowError(f"{path} is not readable YAML or JSON: {' '.join(str(error).split())}") from None
     return check(raw, str(path))
 
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,13 @@ from scipy import sparse
 from torch import Tensor
 
 from baselines import CONTROLS
-from baselines.build import make_pseudo_mask
+from baselines.build import amplitude_of, make_pseudo_mask
 from baselines.controls import Ceiling, Floor
 from semflow import devices, records
 from semflow.autoencoder import make_autoencoder
 from semflow.checkpoints import load_model
 from semflow.config import Suite, result_hash
-from semflow.data import Dataset, open_dataset
+from semflow.data import Dataset, Sample, open_dataset
 from semflow.data.batches import Batches, in_memory, to_unit_range
 from semflow.errors import SemFlowError
 from semflow.metrics import segmentation
@@ -47,9 +48,9 @@ class Cell(NamedTuple):
 def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path) -> records.Record:
     """Segment the suite's evaluation split, score it, and write the record to `out` and its arrays beside it."""
     dataset = open_dataset(suite.data, suite.evaluation.split)
-    device = devices.pick(suite.run.device)
-    predict, weights = _predictor(suite, cell, checkpoint, dataset, device)
+    device = torch.device("cpu") if cell.method in CONTROLS else devices.pick(suite.run.device)
     samples = in_memory(dataset, f"load {suite.evaluation.split} images")
+    predict, weights = _predictor(suite, cell, checkpoint, samples, device)
     started = time.perf_counter()
     images, labels, predictions = _run(
         samples, suite, predict, f"evaluate {cell.method} {cell.sampler} seed {cell.sampling_seed}"
@@ -70,7 +71,7 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path) -> re
         task="segmentation",
         sampler=cell.sampler.name,
         steps=cell.sampler.steps,
-        amplitude=suite.pseudo_mask.amplitude,
+        amplitude=amplitude_of(suite, cell.method),
         training_seed=cell.training_seed,
         sampling_seed=cell.sampling_seed,
         n_images=len(dataset),
@@ -100,7 +101,7 @@ def score(arrays: records.Arrays, n_samples: int) -> dict[str, records.Metric]:
     return metrics
 
 
-def _run(samples: list, suite: Suite, predict: Predict, what: str) -> tuple[Tensor, Tensor, Tensor]:
+def _run(samples: list[Sample], suite: Suite, predict: Predict, what: str) -> tuple[Tensor, Tensor, Tensor]:
     """All images, labels and predicted labels, uint8, on the CPU."""
     rows = []
     with Progress(what, len(samples)) as progress:
@@ -111,26 +112,27 @@ def _run(samples: list, suite: Suite, predict: Predict, what: str) -> tuple[Tens
     return images, labels, predictions
 
 
-def _in_batches(samples: list, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _in_batches(samples: list[Sample], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     batches = Batches(samples)
     for start in range(0, len(samples), batch_size):
         yield batches[range(start, min(start + batch_size, len(samples)))]
 
 
 def _predictor(
-    suite: Suite, cell: Cell, checkpoint: Path | None, dataset: Dataset, device: torch.device
+    suite: Suite, cell: Cell, checkpoint: Path | None, samples: list[Sample], device: torch.device
 ) -> tuple[Predict, str | None]:
     """(what turns a batch into labels, SHA-256 of the weights behind it)."""
     if cell.method in CONTROLS:
-        return _control(suite, cell.method, dataset), None
+        return _control(suite, cell.method, samples), None
     if checkpoint is None:
         raise SemFlowError(f"a checkpoint is needed to evaluate {cell.method}")
     model, trained, card = load_model(checkpoint)
     if (card["method"], card["seed"]) != (cell.method, cell.training_seed):
         asked = f"{cell.method} of training seed {cell.training_seed}"
         raise SemFlowError(f"{checkpoint} holds {card['method']} of training seed {card['seed']}, not {asked}")
-    if (trained.pseudo_mask, trained.autoencoder, trained.data.name) != (suite.pseudo_mask, suite.autoencoder, suite.data.name):
-        raise SemFlowError(f"{checkpoint} was trained on {trained.data.name} with another data set, pseudo mask or autoencoder")
+    parts = ("data.name", "pseudo_mask", "autoencoder", f"methods.{cell.method}")
+    if differing := [part for part in parts if attrgetter(part)(trained) != attrgetter(part)(suite)]:
+        raise SemFlowError(f"{checkpoint} was trained with another {', '.join(differing)} than {suite.suite}'s; train it again")
     to_device(model, device)
 
     def predict(number: int, images: Tensor, labels: Tensor) -> Tensor:
@@ -147,11 +149,11 @@ def to_device(model: Model, device: torch.device) -> None:
     model.autoencoder.to(device)
 
 
-def _control(suite: Suite, method: str, dataset: Dataset) -> Predict:
+def _control(suite: Suite, method: str, samples: list[Sample]) -> Predict:
     if method == "ceiling":
         control = Ceiling(make_pseudo_mask(suite), make_autoencoder(suite.autoencoder))
         return lambda number, images, labels: control.predict(labels)
-    everything = Batches(dataset)[range(len(dataset))][1]
+    everything = Batches(samples)[range(len(samples))][1]
     shuffled, size = Floor().predict(everything), suite.evaluation.batch_size
     return lambda number, images, labels: shuffled[number * size : number * size + len(labels)]
 
@@ -193,7 +195,7 @@ def _protocol(suite: Suite, dataset: Dataset) -> records.Protocol:
         evaluation_size=suite.data.size,
         resize="none"
         if dataset.name == "scenes"
-        else "images by area, labels by nearest neighbour, scored at the network's size",
+        else "images by area (bicubic where they grow), labels by nearest neighbour, scored at the network's size",
         mean_over={"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"},
         interval=f"95 % percentile bootstrap over {unit}",
         bootstrap_samples=suite.evaluation.bootstrap_samples,

@@ -16,11 +16,11 @@ from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 
 PACKAGES = ("semflow", "baselines")
-NOT_GENERATED = (":/", ":(top,exclude)results", ":(top,exclude)reports")  # a run rewrites its own committed snapshot
+MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
 VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy", "torch")
 
-# Modules that decide how a run is told, stored or read from a file, but no bit of a weight or a score. Without this
-# list a better error message would retrain everything.
+# Modules that decide how a run is told, stored, placed on a device or read from a file, but no formula of a weight or a
+# score. Without this list a better error message would retrain everything.
 PLUMBING = frozenset(
     {"baselines", *(f"semflow.{name}" for name in ("config", "devices", "errors", "files", "progress", "provenance"))}
 )
@@ -43,11 +43,9 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
 
 def scores_key(suite: Suite, method: str) -> str:
     """Hash of everything but the weights that determines a record of a method."""
-    settings = getattr(suite.methods, method, None)
     return configuration.content_hash(
         _common(suite, method, suite.evaluation.split)
         | {
-            "settings": settings and settings.model_dump(),
             "evaluation": suite.evaluation.model_dump(exclude={"sweeps"}),
             "code": code_hash(("semflow.evaluation", module_of(method))),
         }
@@ -55,15 +53,25 @@ def scores_key(suite: Suite, method: str) -> str:
 
 
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
+    settings = getattr(suite.methods, method, None)  # controls have none
     return {
         "method": method,
+        "settings": settings and settings.model_dump(),
         "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
         "stamp": _stamp(suite.data, split),
         "classes": configuration.CLASSES[suite.data.name],
         "timesteps": configuration.TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
-        "autoencoder": suite.autoencoder.model_dump(mode="json"),
+        "autoencoder": suite.autoencoder.model_dump(exclude={"path"}) | _weights_of(getattr(suite.autoencoder, "path", None)),
     }
+
+
+@cache
+def _weights_of(folder: Path | None) -> dict[str, str]:
+    """SHA-256 of the files that a diffusers folder is opened from; empty where there is none."""
+    if folder is None:
+        return {}
+    return {path.name: file_hash(path) for path in sorted(folder.glob("*")) if path.suffix in {".json", ".safetensors"}}
 
 
 @cache
@@ -90,11 +98,11 @@ def code_hash(modules: tuple[str, ...], without: frozenset[str] = frozenset()) -
 
 
 def commit() -> tuple[str, bool]:
-    """Commit of the checkout this package lies in, and whether files differ from it; ("unknown", True) outside git."""
+    """Commit of the checkout this package lies in, and whether code or config differs; ("unknown", True) outside git."""
     here = Path(__file__).resolve().parent
     try:
         head = _git(here, "rev-parse", "HEAD").strip()
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", *NOT_GENERATED)
+        changed = _git(here, "status", "--porcelain", "--untracked-files=all", "--", *MAKES_NUMBERS)
         return head, bool(changed.strip())
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True

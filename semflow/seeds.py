@@ -6,7 +6,7 @@ import torch
 
 
 def seed_of(*names: object) -> int:
-    """A 63-bit seed from the words that say what it is for, e.g. ("train", seed, rank, step)."""
+    """A 63-bit seed from the words that say what it is for, e.g. ("train", seed, step, rank)."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

@@ -17,13 +17,12 @@ from accelerate import Accelerator
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from baselines.build import make_model
 from semflow import checkpoints, devices, files, provenance
 from semflow.config import SWAPS, Suite, Training
 from semflow.data import Dataset, open_dataset
-from semflow.data.batches import Batches, in_memory, to_unit_range
+from semflow.data.batches import in_memory, load, to_unit_range
 from semflow.errors import Interrupted, SemFlowError
 from semflow.model import Model
 from semflow.progress import Progress
@@ -63,7 +62,8 @@ class Trainer:
         self.settings = suite.training
         with files.writing(state):
             self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
-        self.key = provenance.weights_key(suite, method, seed)
+        processes = accelerator.num_processes  # each has its own stream of noise, so their number is part of the training
+        self.key = provenance.weights_key(suite, method, seed) + (f"-{processes}" if processes > 1 else "")
         self.model = make_model(suite, method, seed)
         self.optimizer: Any = make_optimizer(self.model, self.settings)
         self.ema = EMAModel(self.model.network.parameters(), decay=self.settings.ema_decay, foreach=True)
@@ -91,8 +91,8 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.step(self.model.network.parameters())
-        fine = torch.isfinite(loss.detach() + norm) | (self.first_bad_step >= 0)
-        self.first_bad_step = torch.where(fine, self.first_bad_step, self.step)
+        newly_bad = ~torch.isfinite(loss.detach() + norm) & (self.first_bad_step < 0)
+        self.first_bad_step = torch.where(newly_bad, self.step, self.first_bad_step)
         self.step += 1
         return loss.detach(), norm
 
@@ -191,7 +191,7 @@ def training_batches(
     source = in_memory(dataset, "load training images") if run.in_memory else dataset
     rank, ranks = accelerator.process_index, accelerator.num_processes
     share = StepIndices(len(dataset), settings.batch_size, seed, start, settings.steps, rank, ranks)
-    return iter(DataLoader(Batches(source), batch_size=None, sampler=share, num_workers=run.workers))
+    return load(source, share, run.workers)
 
 
 class StepIndices:

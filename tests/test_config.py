@@ -9,6 +9,7 @@ import yaml
 from semflow import config
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
+from semflow.files import write_json
 
 SUITES = sorted((Path(__file__).resolve().parent.parent / "config").glob("*.yaml"))
 TOP = ["suite", "data", "pseudo_mask", "autoencoder", "network", "training", "run", "methods", "evaluation"]
@@ -78,6 +79,10 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
         ("training.lr_schedule", "step", "training.lr_schedule is 'step'"),
         ("training.seeds", [], "training.seeds is []"),
         ("training.flip", "yes", "training.flip is 'yes'"),
+        ("training.seeds", [0, 0], "seeds [0, 0] name a training twice"),
+        ("training.weight_decay", float("inf"), "training.weight_decay is inf"),
+        ("methods.dsm.mask_scale", float("inf"), "methods.dsm.mask_scale is inf"),
+        ("methods.dsm.mask_scale", 0, "methods.dsm.mask_scale is 0"),
         ("training.ema_decay", 1.0, "training.ema_decay is 1.0"),
         ("pseudo_mask.k", 6.0, "pseudo_mask.k is 6.0"),
         ("pseudo_mask.s", "50", "pseudo_mask.s is '50'"),
@@ -194,6 +199,13 @@ def test_a_suite_survives_being_written_and_read(mini, tmp_path):
     path = tmp_path / "again.yaml"
     path.write_text(yaml.safe_dump(suite.model_dump(mode="json")))
     assert config.load(path) == suite
+
+
+@pytest.mark.parametrize("lr", [1e-5, 2e-4])
+def test_the_json_that_the_workflow_hands_on_keeps_every_number(mini, tmp_path, lr):
+    mini["training"]["lr"] = lr  # JSON writes 1e-05, which YAML takes for a word
+    write_json(tmp_path / "config.json", mini)
+    assert config.load(tmp_path / "config.json").training.lr == lr
 
 
 def test_a_sweep_runs_each_step_once_and_one_of_them_under_every_seed(mini):

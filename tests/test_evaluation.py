@@ -65,5 +65,16 @@ def test_a_checkpoint_of_another_training_seed_is_refused(tiny_suite, checkpoint
 def test_a_checkpoint_trained_on_other_data_is_refused(tiny_suite, checkpoint, tmp_path, config_folder):
     other = config.load(config_folder / "camvid_cpu.yaml")
     scenes_with_other_code = tiny_suite.model_copy(update={"pseudo_mask": other.pseudo_mask.model_copy(update={"s": 40})})
-    with pytest.raises(SemFlowError, match="another data set, pseudo mask or autoencoder"):
+    with pytest.raises(SemFlowError, match="trained with another pseudo_mask than tiny's"):
         evaluate(scenes_with_other_code, Cell("dsm", Sampler("ddim", 1), 0, 0), checkpoint, tmp_path / "r.json")
+
+
+def test_a_checkpoint_of_other_settings_of_the_method_is_refused(tiny, checkpoint, tmp_path):
+    tiny["methods"]["dsm"]["timestep_spacing"] = "trailing"
+    with pytest.raises(SemFlowError, match=r"trained with another methods\.dsm than tiny's"):
+        evaluate(config.check(tiny, "tiny"), Cell("dsm", Sampler("ddim", 1), 0, 0), checkpoint, tmp_path / "r.json")
+
+
+def test_only_semflows_records_claim_a_perturbation(tiny_suite, checkpoint, tmp_path):
+    assert evaluate(tiny_suite, Cell("ceiling", CONTROL, 0, 0), None, tmp_path / "c.json").amplitude == 0
+    assert evaluate(tiny_suite, Cell("dsm", Sampler("ddim", 1), 0, 0), checkpoint, tmp_path / "d.json").amplitude == 0

@@ -1,9 +1,11 @@
 """What makes a result stale."""
 
+import shutil
+
 import pytest
 from PIL import Image
 
-from semflow import provenance
+from semflow import config, provenance
 from semflow.config import CamVidData, Patchify
 
 
@@ -39,6 +41,26 @@ def test_weights_do_not_depend_on_the_evaluation(tiny_suite):
 def test_weights_depend_on_every_setting_of_the_recipe(tiny_suite, section, values):
     other = changed(tiny_suite, section, **values)
     assert provenance.weights_key(other, "semflow", 0) != provenance.weights_key(tiny_suite, "semflow", 0)
+
+
+@pytest.mark.parametrize("values", [{"mask_scale": 0.5}, {"preconditioning": False}])
+def test_weights_depend_on_the_settings_of_their_own_method(tiny_suite, values):
+    methods = tiny_suite.methods.model_copy(update={"dsm": tiny_suite.methods.dsm.model_copy(update=values)})
+    other = tiny_suite.model_copy(update={"methods": methods})
+    assert provenance.weights_key(other, "dsm", 0) != provenance.weights_key(tiny_suite, "dsm", 0)
+    assert provenance.weights_key(other, "semflow", 0) == provenance.weights_key(tiny_suite, "semflow", 0)
+
+
+def test_an_autoencoder_counts_by_its_files_not_by_where_they_lie(tiny, kl_folder, tmp_path):
+    def key(folder) -> str:
+        tiny["autoencoder"] = {"kind": "kl", "path": str(folder)}
+        provenance._weights_of.cache_clear()
+        return provenance.weights_key(config.check(tiny, "tiny"), "semflow", 0)
+
+    moved = shutil.copytree(kl_folder, tmp_path / "moved")
+    assert key(moved) == key(kl_folder)
+    (moved / "config.json").write_text((moved / "config.json").read_text() + " ")
+    assert key(moved) != key(kl_folder)
 
 
 def test_weights_depend_on_method_and_seed(tiny_suite):

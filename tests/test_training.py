@@ -104,6 +104,26 @@ def test_two_processes_train_one_model_and_stop_together(tiny_suite, tmp_path):
     assert again.returncode == 0, said
     assert said.count("goes on from step") == 1
     assert weights_of(tmp_path / "cut/out") == weights_of(tmp_path / "whole/out")
+    with pytest.raises(SemFlowError, match="number of processes"):
+        train(suite, "dsm", 0, tmp_path / "cut/state", tmp_path / "alone")
+
+
+def test_a_mistake_in_a_file_is_one_sentence_from_a_worker_too(tiny_suite, tmp_path, monkeypatch):
+    def spoilt(self, index):
+        raise SemFlowError("0001.png is truncated; copy it again")
+
+    monkeypatch.setattr(Scenes, "__getitem__", spoilt)
+    suite = with_run(tiny_suite, workers=1, in_memory=False)
+    with pytest.raises(SemFlowError) as error:
+        train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+    assert str(error.value) == "0001.png is truncated; copy it again"
+
+
+def test_workers_change_no_bit(tiny_suite, tmp_path):
+    for name, changes in (("here", {"workers": 0}), ("there", {"workers": 2, "in_memory": False})):
+        suite = with_run(with_training(tiny_suite, steps=3), **changes)
+        train(suite, "semflow", 0, tmp_path / name / "state", tmp_path / name / "out")
+    assert weights_of(tmp_path / "here/out") == weights_of(tmp_path / "there/out")
 
 
 @pytest.mark.slow
@@ -267,7 +287,7 @@ def test_state_of_another_training_is_refused_with_the_mend(tiny_suite, tmp_path
     suite = with_training(tiny_suite, steps=1)
     train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
     other = with_training(suite, lr=change.get("lr", suite.training.lr))
-    with pytest.raises(SemFlowError, match="belongs to a training with other settings, seed or code; give another --state"):
+    with pytest.raises(SemFlowError, match="other settings, seed, code or number of processes; give another --state"):
         train(other, change.get("method", "semflow"), change.get("seed", 0), tmp_path / "state", tmp_path / "out")
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from semflow import published
+from semflow.analysis import WITH_INTERVALS
 from semflow.analysis.collect import NAMES, SAMPLERS, Run, by_cell
 from semflow.errors import SemFlowError
 from semflow.metrics.intervals import bootstrap, percentile_interval
 from semflow.metrics.scores import SCORES
 
 CONTROLS = {"ceiling": "ground truth, encoded and decoded", "floor": "another image's ground truth"}
-WITH_INTERVALS = "With intervals"
 COLUMNS = ["method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds"]
 
 
@@ -79,8 +79,8 @@ def stand_in(runs: list[Run]) -> str:
     h, w = record.protocol.evaluation_size
     return (
         f"Measured on {record.dataset} ({record.split} split, {record.n_images} images, {h} x {w}, {len(record.classes)} "
-        f"classes) with a small network trained from scratch; published on {paper['dataset']} with the {paper['network']}. "
-        "The two are shown side by side to compare orderings and shapes; their values are not comparable."
+        f"classes) with a small network trained from scratch; published on {paper['dataset']}, {paper['size']}, with the "
+        f"{paper['network']}. The two are shown side by side to compare orderings and shapes; their values are not comparable."
     )
 
 

@@ -22,7 +22,7 @@ def test_curves_draw_measured_and_published_in_two_panels_with_one_scale(runs):
 def test_figure_2_shows_image_truth_semflow_once_and_dsm_under_every_seed(runs):
     figure, _ = figures.figure02(runs)
     titles = [axes.get_title() for axes in figure.axes[:5]]
-    assert titles == ["image", "ground truth", "SemFlow\nEuler-25", "DSM\nDDPM-25\nseed 0", "DSM\nDDPM-25\nseed 1"]
+    assert titles == ["image", "ground truth", "SemFlow\nEuler-25\nevery seed", "DSM\nDDPM-25\nseed 0", "DSM\nDDPM-25\nseed 1"]
     assert len(figure.axes) == 2 * 5  # two stored examples
 
 

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from semflow import config as configuration
 from semflow import files, provenance, published
+from semflow.analysis import WITH_INTERVALS
 from semflow.errors import SemFlowError
 
 try:
@@ -79,8 +80,10 @@ def threads_for_training():
 
 
 def code_of(module):
-    """Hash of a command's code: a change there makes its output stale, a change elsewhere does not."""
-    return provenance.code_hash((module,))[:16]
+    """Hash of a product's code and of what writes it: a change there makes it stale, a change elsewhere does not."""
+    products = [f"semflow.analysis.{name}" for name in ("tables", "figures", "page")]
+    writer = provenance.code_hash(("semflow.analysis.report",), frozenset(products))
+    return f"{provenance.code_hash((module,))[:16]}-{writer[:16]}"
 
 
 PUBLISHED = configuration.content_hash(published.table(2))[
@@ -94,7 +97,9 @@ GPUS = int(
 
 
 def print_table2():
-    table = Path(f"{REPORTS}/table2.md")
-    if table.exists():
-        print(table.read_text().partition("With intervals")[0])
+    table, measured = Path(f"{REPORTS}/table2.md"), Path(TABLE2[0])
+    if (
+        measured.exists() and table.exists()
+    ):  # a fresh clone has a table that it did not measure
+        print(table.read_text().partition(WITH_INTERVALS)[0])
         print(f"Report: {Path(REPORTS).resolve() / 'table2.html'}")

@@ -43,7 +43,6 @@ rule evaluate_control:
     threads: 1
     resources:
         mem_mb=4000,
-        gpu=GPUS,
         runtime=60,
     params:
         config=CONFIG,

@@ -25,4 +25,4 @@ rule train:
     shell:
         "python -m semflow train --config {params.config} --method {wildcards.method} --seed {wildcards.seed}"
         " --threads {threads} --state {params.state} --out {params.out}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | tee -ai {log}"
