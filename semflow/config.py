@@ -15,8 +15,6 @@ from semflow.errors import SemFlowError
 
 CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
 PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
-
-
 SWAPS = {"scenes": scenes.SWAPS, "camvid": camvid.SWAPS}  # classes that a mirror exchanges, such as left and right eye
 VOID = {"scenes": 255, "camvid": camvid.VOID}  # what the data set's own files say where a pixel is ignored
 SAMPLERS = {"semflow": ("euler",), "dsm": ("ddim", "ddpm")}

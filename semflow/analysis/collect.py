@@ -12,6 +12,11 @@ NAMES = {"semflow": "SemFlow", "dsm": "DSM", "ceiling": "ceiling", "floor": "flo
 SAMPLERS = {"euler": "Euler", "ddim": "DDIM", "ddpm": "DDPM", "none": ""}
 
 
+def title(method: str, sampler: str) -> str:
+    """A row's name, such as "SemFlow Euler"; what is not listed above goes by its own name."""
+    return f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}".strip()
+
+
 class Run(NamedTuple):
     """A record and the arrays beside it."""
 

@@ -1,6 +1,7 @@
 """Figures from records; each function draws one and returns it with its caption."""
 
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -9,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from semflow import files, published
-from semflow.analysis.collect import NAMES, SAMPLERS, Run, by_cell
+from semflow.analysis.collect import Run, by_cell, title
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 
@@ -18,6 +19,7 @@ matplotlib.rcParams.update(
     {"font.size": 9, "svg.hashsalt": "semflow", "figure.dpi": 150, "axes.spines.top": False, "axes.spines.right": False}
 )
 COLOURS = {("semflow", "euler"): "#0072b2", ("dsm", "ddpm"): "#d55e00", ("dsm", "ddim"): "#009e73"}  # Okabe and Ito's
+SPARE_COLOURS = ("#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000")  # for methods that the paper does not have
 
 
 def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
@@ -26,14 +28,15 @@ def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
     measured, paper = figure.subplots(1, 2, sharey=True, sharex=True)
     known = published.table(2)
     miou = frame[(frame.metric == "miou") & (frame.steps > 0)]
+    spare = cycle(SPARE_COLOURS)
+    colours = COLOURS | {key: next(spare) for key, _ in miou.groupby(["method", "sampler"]) if key not in COLOURS}
     for row in known["rows"]:
         key = row["method"], row["sampler"]
-        label = f"{NAMES[key[0]]} {SAMPLERS[key[1]]}"
-        paper.plot(list(row["values"]), list(row["values"].values()), "o-", color=COLOURS[key], ms=3.5, label=label)
-        ours = miou[(miou.method == key[0]) & (miou.sampler == key[1])].sort_values("steps")
-        if len(ours):
-            errors = np.maximum([ours.value - ours.low, ours.high - ours.value], 0)
-            measured.errorbar(ours.steps, ours.value, errors, fmt="o-", color=COLOURS[key], ms=3.5, capsize=2, label=label)
+        paper.plot(list(row["values"]), list(row["values"].values()), "o-", color=colours[key], ms=3.5, label=title(*key))
+    for key, rows in miou.groupby(["method", "sampler"], sort=False):
+        ours = rows.sort_values("steps")
+        errors = np.maximum([ours.value - ours.low, ours.high - ours.value], 0)
+        measured.errorbar(ours.steps, ours.value, errors, fmt="o-", color=colours[key], ms=3.5, capsize=2, label=title(*key))
     record = runs[0].record
     measured.set_title(f"measured: {record.dataset}, {' x '.join(map(str, record.protocol.evaluation_size))}")
     paper.set_title(f"published: {known['dataset']}, {known['size']}")
@@ -43,7 +46,7 @@ def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
         axes.minorticks_off()
         axes.grid(alpha=0.25)
     measured.set(ylabel="mIoU (%)", ylim=(0, None))
-    paper.legend(frameon=False)
+    (measured if colours.keys() > COLOURS.keys() else paper).legend(frameon=False)
     caption = (
         f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images; bars: "
         f"{record.protocol.interval}. Right: the paper's numbers, on other data and at another scale; compare shapes and "
@@ -66,16 +69,17 @@ def figure02(runs: list[Run], n_rows: int = 6) -> tuple[Figure, str]:
     alike: dict[bool, list[str]] = {True: [], False: []}
     for (method, sampler, steps), group in sorted(several.items(), key=lambda item: item[0][0] != "semflow"):
         same = len({run.record.predictions_sha256 for run in group}) == 1
-        alike[same].append(f"{NAMES[method]} {SAMPLERS[sampler]}-{steps}")
+        heading = f"{title(method, sampler)}-{steps}"
+        alike[same].append(heading)
         for run in group[:1] if same else group:
             seed = "every seed" if same else f"seed {run.record.sampling_seed}"
-            columns.append((f"{NAMES[method]}\n{SAMPLERS[sampler]}-{steps}\n{seed}", palette[run.arrays.predictions]))
+            columns.append((f"{heading}\n{seed}".replace(" ", "\n", 1), palette[run.arrays.predictions]))
     n_rows = min(n_rows, len(first.arrays.images))
     h, w = first.arrays.labels.shape[1:]
     figure = Figure(figsize=(1.1 * len(columns), 1.1 * n_rows * h / w + 0.5), layout="constrained")
     grid = figure.subplots(n_rows, len(columns), squeeze=False)
-    for column, (title, pictures) in enumerate(columns):
-        grid[0, column].set_title(title, fontsize=8)
+    for column, (heading, pictures) in enumerate(columns):
+        grid[0, column].set_title(heading, fontsize=8)
         for row in range(n_rows):
             grid[row, column].imshow(pictures[row], interpolation="nearest")
             grid[row, column].set_axis_off()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from semflow import published
 from semflow.analysis import WITH_INTERVALS
-from semflow.analysis.collect import NAMES, SAMPLERS, Run, by_cell
+from semflow.analysis.collect import Run, by_cell, title
 from semflow.errors import SemFlowError
 from semflow.metrics.intervals import bootstrap, percentile_interval
 from semflow.metrics.scores import SCORES
@@ -91,8 +91,7 @@ def wide(frame: pd.DataFrame, cell) -> tuple[list[str], list[list[str]]]:
     rows = []
     for (method, sampler), group in miou.groupby(["method", "sampler"], sort=False):
         by_steps = {row.steps: row for row in group.itertuples()}
-        name = f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}"
-        rows.append([name, "measured", *(cell(by_steps[n]) if n in by_steps else "-" for n in steps)])
+        rows.append([title(method, sampler), "measured", *(cell(by_steps[n]) if n in by_steps else "-" for n in steps)])
         known = [by_steps[n].published if n in by_steps else math.nan for n in steps]
         rows.append(["", "published", *("-" if math.isnan(value) else f"{value:.1f}" for value in known)])
     for control in frame[(frame.metric == "miou") & (frame.steps == 0)].itertuples():
@@ -106,8 +105,7 @@ def seeds(frame: pd.DataFrame, runs: list[Run]) -> str:
     parts = []
     for row in frame[frame.metric == "miou_seed_sd"].itertuples():
         how = "identical to the bit" if same[row.method, row.sampler, row.steps] else f"mIoU standard deviation {row.value:.2f}"
-        name = f"{NAMES.get(row.method, row.method)} {SAMPLERS.get(row.sampler, row.sampler)}"
-        parts.append(f"{name}-{row.steps} under {row.n_seeds} seeds: {how}")
+        parts.append(f"{title(row.method, row.sampler)}-{row.steps} under {row.n_seeds} seeds: {how}")
     return "Sampling seeds: " + "; ".join(parts) + "."
 
 

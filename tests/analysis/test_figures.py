@@ -19,6 +19,15 @@ def test_curves_draw_measured_and_published_in_two_panels_with_one_scale(runs):
     assert "not values" in caption
 
 
+def test_a_method_that_the_paper_does_not_have_is_drawn_too(runs):
+    other = [run._replace(record=run.record.model_copy(update={"method": "other"})) for run in runs if run.record.steps]
+    figure, _ = figures.table2(tables.table2([*runs, *other]), runs)
+    measured, paper = figure.axes
+    assert len(measured.containers) == 4
+    assert {"other Euler", "other DDPM"} <= {container.get_label() for container in measured.containers}
+    assert len(paper.lines) == 3
+
+
 def test_figure_2_shows_image_truth_semflow_once_and_dsm_under_every_seed(runs):
     figure, _ = figures.figure02(runs)
     titles = [axes.get_title() for axes in figure.axes[:5]]
