@@ -1,10 +1,12 @@
 """The three files that say what to install agree."""
 
 import re
+import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -29,6 +31,18 @@ def test_the_installed_versions_are_the_constrained_ones():
     pinned = constraints()
     for requirement in REQUIREMENTS:
         assert metadata.version(requirement.name) == pinned[canonicalize_name(requirement.name)]
+
+
+def test_nothing_is_constrained_that_is_not_installed():
+    installed = {canonicalize_name(distribution.name) for distribution in metadata.distributions()}
+    assert constraints().keys() - installed == set()
+
+
+def test_make_setup_has_nothing_to_do_when_nothing_changed():
+    done = ROOT / ".venv/.done"
+    if not done.exists():
+        pytest.skip("set up by other means than make")
+    assert subprocess.run(["make", "--question", "setup"], cwd=ROOT).returncode == 0
 
 
 def test_the_conda_environment_installs_this_package_with_the_same_constraints_and_python():
