@@ -14,7 +14,7 @@ reproduce_table2: setup
 	snakemake --cores all $@
 
 test: setup
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 check: setup
 	ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && snakemake --lint && mypy

@@ -143,10 +143,11 @@ def _predictor(
     return predict, card["weights_sha256"]
 
 
-def to_device(model: Model, device: torch.device) -> None:
-    """Move a model's network and autoencoder, ready to sample."""
+def to_device(model: Model, device: torch.device) -> torch.device:
+    """Move a model's network and autoencoder to `device`, ready to sample; returns it."""
     model.network.to(device).eval()
     model.autoencoder.to(device)
+    return device
 
 
 def _control(suite: Suite, method: str, samples: list[Sample]) -> Predict:

@@ -75,6 +75,10 @@ def new_folder(target: Path) -> Iterator[Path]:
         scratch.mkdir()
         try:
             yield scratch
+            for path in scratch.rglob("*"):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
             if target.exists():
                 target.replace(old)
             scratch.replace(target)

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from semflow import files
+from semflow import devices, files
 from semflow.checkpoints import load_model, read_card
 from semflow.config import CLASSES, PALETTES, VOID, check
 from semflow.data.batches import to_unit_range
 from semflow.data.images import read_image, read_labels, resize_image, resize_labels
 from semflow.errors import SemFlowError
+from semflow.evaluation import to_device
 from semflow.model import Sampler
 from semflow.seeds import generator
 
@@ -20,13 +21,14 @@ OVERLAY = 0.5  # share of the class colour in an overlay
 
 
 def segment(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
-    """Write the label map of `image` (PNG of ids, at its own size) to `out` and an overlay to `out`.overlay.png."""
+    """Write the label map of `image` (PNG of ids, at its own size) to `out` and an overlay to `<stem of out>.overlay.png`."""
     _check_target(out, image)
     picture = read_image(image)
     model, suite, _ = load_model(checkpoint)
-    pixels = to_unit_range(torch.from_numpy(resize_image(picture, suite.data.size)))[None]
+    device = to_device(model, devices.pick("auto"))
+    pixels = to_unit_range(torch.from_numpy(resize_image(picture, suite.data.size)).to(device))[None]
     with torch.inference_mode():
-        labels = model.segment(pixels, _sampler(model, sampler), generator("cpu", "sample", seed, 0))[0].numpy()
+        labels = model.segment(pixels, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu().numpy()
     _say_resized(image, picture, suite.data.size)
     label_map = Image.fromarray(labels).resize(picture.size, Image.Resampling.NEAREST)
     colours = np.array(PALETTES[suite.data.name], np.uint8)[np.array(label_map)]
@@ -43,9 +45,10 @@ def synthesize(labels: Path, checkpoint: Path, sampler: str, seed: int, out: Pat
         raise SemFlowError(f"{checkpoint} holds {card['method']}, which cannot synthesize; use a semflow checkpoint")
     layout = read_labels(labels, len(CLASSES[suite.data.name]), VOID[suite.data.name])
     _say_resized(labels, layout, suite.data.size)
-    ids = torch.from_numpy(resize_labels(layout, suite.data.size))[None]
+    device = to_device(model, devices.pick("auto"))
+    ids = torch.from_numpy(resize_labels(layout, suite.data.size)).to(device)[None]
     with torch.inference_mode():
-        image = model.synthesize(ids, _sampler(model, sampler), generator("cpu", "sample", seed, 0))[0]
+        image = model.synthesize(ids, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu()
     pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte()
     _save(Image.fromarray(pixels.movedim(0, -1).numpy()), out)
 

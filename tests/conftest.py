@@ -12,6 +12,8 @@ from semflow import config
 from semflow.config import Suite
 from semflow.data.scenes import NAMES
 
+torch.set_num_threads(1)  # the networks are tiny, and tests run side by side
+
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors import safe_open
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from semflow import checkpoints, config, devices
@@ -43,8 +45,11 @@ def step_of(state: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "steps"), [("semflow", 500), ("dsm", 1500)])  # DSM learns slowly near pure noise
-def test_overfits_four_images(tiny_suite, tmp_path, method, steps):
+@pytest.mark.parametrize(
+    ("method", "steps", "sampler"),
+    [("semflow", 300, Sampler("euler", 5)), ("dsm", 1500, Sampler("ddpm", 10))],  # DSM learns slowly near pure noise
+)
+def test_overfits_four_images(tiny_suite, tmp_path, method, steps, sampler):
     suite = tiny_suite.model_copy(
         update={
             "data": tiny_suite.data.model_copy(update={"n_train": 4}),
@@ -55,7 +60,6 @@ def test_overfits_four_images(tiny_suite, tmp_path, method, steps):
     train(suite, method, 0, tmp_path / "state", tmp_path / "out")
     model, _, _ = checkpoints.load_model(tmp_path / "out")
     images, labels = batches.Batches(Scenes(4, suite.data.size, suite.data.seed, "train"))[range(4)]
-    sampler = Sampler("euler", 5) if method == "semflow" else Sampler("ddpm", 50)
     with torch.inference_mode():
         predicted = model.segment(batches.to_unit_range(images), sampler, torch.Generator().manual_seed(0))
     assert miou(confusion(predicted, labels, len(NAMES))) > 0.8
@@ -87,7 +91,7 @@ def start_two_processes(path: Path, folder: Path) -> subprocess.Popen:
 
 @pytest.mark.slow
 def test_two_processes_train_one_model_and_stop_together(tiny_suite, tmp_path):
-    suite = with_run(with_training(tiny_suite, steps=90, batch_size=8), device="cpu", log_every=5, checkpoint_every=10)
+    suite = with_run(with_training(tiny_suite, steps=240, batch_size=8), device="cpu", log_every=5, checkpoint_every=10)
     path = tmp_path / "suite.json"
     write_json(path, suite.model_dump(mode="json"))
     whole = start_two_processes(path, tmp_path / "whole")
@@ -98,7 +102,7 @@ def test_two_processes_train_one_model_and_stop_together(tiny_suite, tmp_path):
     os.kill(cut.pid, signal.SIGTERM)  # the launcher hands it on to both
     _, said = cut.communicate(timeout=60)
     assert "stopped at step" in said
-    assert 0 < step_of(tmp_path / "cut/state") < 90
+    assert 0 < step_of(tmp_path / "cut/state") < 240
     again = start_two_processes(path, tmp_path / "cut")
     _, said = again.communicate(timeout=300)
     assert again.returncode == 0, said
@@ -128,31 +132,31 @@ def test_workers_change_no_bit(tiny_suite, tmp_path):
 
 @pytest.mark.slow
 def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterrupted_run(tiny_suite, tmp_path):
-    suite = with_run(with_training(tiny_suite, steps=600, batch_size=8), checkpoint_every=7)
+    suite = with_run(with_training(tiny_suite, steps=300, batch_size=8), checkpoint_every=7)
     path = tmp_path / "suite.json"
     write_json(path, suite.model_dump(mode="json"))
-    torch.set_num_threads(1)
     train(suite, "semflow", 0, tmp_path / "whole/state", tmp_path / "whole/out")
     moments = random.Random(0)
     stops, step = [], 0
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
         process = start(path, tmp_path / "cut")
         wait_for_progress(process, tmp_path / "cut/state", step)
-        time.sleep(0.3 * moments.random())
+        time.sleep(0.15 * moments.random())
         assert process.poll() is None, "the run ended before it could be stopped"
         os.killpg(process.pid, number)
         _, said = process.communicate()
         stops.append(process.returncode)
         step = step_of(tmp_path / "cut/state")
-        assert 0 < step < 600
+        assert 0 < step < 300
         assert "Traceback" not in said
     assert stops == [-9, -9, 130, -9]
     process = start(path, tmp_path / "cut")
     process.communicate()
     assert process.returncode == 0
     assert weights_of(tmp_path / "cut/out") == weights_of(tmp_path / "whole/out")
-    states = [(tmp_path / run / "state" / checkpoints.STATE).read_bytes() for run in ("cut", "whole")]
-    assert states[0] == states[1]
+    cut, whole = (load_file(tmp_path / run / "state" / checkpoints.STATE) for run in ("cut", "whole"))
+    assert cut.keys() == whole.keys()
+    assert [name for name in cut if not cut[name].equal(whole[name])] == []
 
 
 def test_same_seed_same_bits_other_seed_other_bits(tiny_suite, tmp_path):
@@ -213,6 +217,15 @@ def test_every_process_draws_its_own_times_and_noise(tiny_suite, tmp_path, monke
     assert first_loss(0) == first_loss(0) != first_loss(1)
 
 
+@pytest.fixture
+def fresh_accelerator():
+    """accelerate keeps one precision a process; forget it before and after."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerator")
 def test_bf16_computes_in_bf16_and_keeps_weights_and_times_in_float32(tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
     suite = with_training(tiny_suite, precision="bf16")
