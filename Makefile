@@ -1,5 +1,4 @@
 # One line a target; the first use of any makes .venv, later ones find it up to date.
-SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

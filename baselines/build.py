@@ -1,5 +1,7 @@
 """From a suite's settings to a model."""
 
+from typing import Any
+
 import torch
 from diffusers import UNet2DModel
 
@@ -23,6 +25,12 @@ def amplitude_of(suite: Suite, method: str) -> float:
     return suite.pseudo_mask.amplitude if method == "semflow" else 0.0
 
 
+def settings_of(suite: Suite, method: str) -> dict[str, Any]:
+    """A method's own section of the suite; a control has none."""
+    section = getattr(suite.methods, method, None)
+    return section.model_dump() if section else {}
+
+
 def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | None = None) -> Model:
     """A method's model: around `unet` if one is given, else around a fresh one initialised from `seed`."""
     kind = class_of(method)
@@ -37,7 +45,7 @@ def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | Non
         h, w = (side // autoencoder.factor for side in suite.data.size)
         channels = autoencoder.channels
         unet = make_unet(suite.network, kind.image_copies * channels, channels, (h, w))
-    settings = getattr(suite.methods, method).model_dump()
+    settings = settings_of(suite, method)
     if method == "semflow":
         settings["amplitude"] = amplitude_of(suite, method)
     return kind(UNet(unet, kind.time_scale), make_pseudo_mask(suite), autoencoder, **settings)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from semflow.autoencoder import Autoencoder
+from semflow.data.sample import IGNORE_INDEX
 from semflow.pseudo_mask import PseudoMask
 
 
@@ -25,4 +26,4 @@ class Floor:
     def predict(self, labels: Tensor) -> Tensor:
         """labels uint8 (n, H, W), at least two of them, to the labels of the image half the set away."""
         other = labels.roll(max(len(labels) // 2, 1), 0)
-        return torch.where(other == 255, 0, other)
+        return torch.where(other == IGNORE_INDEX, 0, other)

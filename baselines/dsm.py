@@ -82,7 +82,7 @@ class DSM:
 
     def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What to multiply x_t by for the network and for the guess, and the network's output; each (B or 1, 1, 1, 1)."""
-        self.alphas = self.alphas.to(like)  # moves once; looking it up on the CPU would stall an accelerator
+        self.alphas = self.alphas.to(like.device)  # moves once; looking it up on the CPU would stall an accelerator
         a = self.alphas[t.to(like.device)].view(-1, 1, 1, 1)
         if not self.preconditioning:
             return torch.ones_like(a), torch.zeros_like(a), torch.ones_like(a)

@@ -13,8 +13,7 @@ from baselines.build import make_model
 from semflow import devices
 from semflow.config import Suite
 from semflow.data import open_dataset
-from semflow.evaluation import to_device
-from semflow.model import Sampler
+from semflow.model import Sampler, place
 from semflow.seeds import generator
 from semflow.training import Trainer, make_accelerator, make_optimizer, training_batches
 
@@ -64,7 +63,7 @@ def sample(suite: Suite, method: str, repeats: int) -> str:
     """N sampler steps against N bare forwards of the same network; a few lines of text."""
     model = make_model(suite, method)
     device = devices.pick(suite.run.device)
-    to_device(model, device)
+    place(model, device)
     size = suite.evaluation.batch_size
     images = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1
     z = model.autoencoder.encode(images)
@@ -100,8 +99,7 @@ def _bare_step(suite: Suite, method: str, trainer: Trainer) -> Callable[[], None
     t = torch.rand(len(z), device=device)
 
     def step() -> None:
-        with trainer.accelerator.autocast():
-            loss = network(z, t).square().mean()
+        loss = network(z, t).square().mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -132,12 +130,12 @@ def _in_turn(sides: tuple[Callable[[], None], ...], repeats: int, device: torch.
         side()
     seconds: list[list[float]] = [[] for _ in sides]
     for _ in range(repeats):
-        for place, side in enumerate(sides):
+        for number, side in enumerate(sides):
             started = time.perf_counter()
             side()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds[place].append(time.perf_counter() - started)
+            if device.type != "cpu":
+                torch.accelerator.synchronize()
+            seconds[number].append(time.perf_counter() - started)
     return seconds
 
 

@@ -22,7 +22,7 @@ STATE = "state.safetensors"
 CARD = "semflow.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 FORMAT = 1
-CARD_KEYS = {"method", "seed", "key", "weights_sha256", "commit", "dirty", "versions", "suite"}
+CARD_KEYS = {"method", "seed", "key", "autoencoder", "weights_sha256", "commit", "dirty", "versions", "suite"}
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
     tensors, metadata = _read_tensors(path)
     if metadata.get("key") != key:
         raise SemFlowError(
-            f"{path} belongs to a training with other settings, seed, code or number of processes; "
+            f"{path} belongs to a training with other settings, seed, code, package versions or number of processes; "
             "give another --state or delete it"
         )
     groups: dict[str, dict[str, Any]] = {"network": {}, "ema": {}, "optimizer": {}}
@@ -88,6 +88,14 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
     return step
 
 
+def check_target(out: Path, state: Path) -> None:
+    """SemFlowError if finished weights in the folder `out` would take the place of anything but an older checkpoint."""
+    if Path(state).resolve().is_relative_to(Path(out).resolve()):
+        raise SemFlowError(f"--state {state} lies in --out {out}, which the finished weights replace; keep them apart")
+    if Path(out).exists() and not (Path(out) / CARD).exists() and any(_files(Path(out))):
+        raise SemFlowError(f"--out {out} holds other files than a checkpoint; name a new or an empty folder")
+
+
 def export(folder: Path, suite: Suite, method: str, seed: int, unet: UNet2DModel) -> None:
     """Write finished weights: `config.json` and safetensors as diffusers wants them, and our card beside them."""
     with files.new_folder(folder) as scratch:
@@ -98,6 +106,7 @@ def export(folder: Path, suite: Suite, method: str, seed: int, unet: UNet2DModel
             "method": method,
             "seed": seed,
             "key": provenance.weights_key(suite, method, seed),
+            "autoencoder": provenance.autoencoder_key(suite.autoencoder),
             "weights_sha256": provenance.file_hash(scratch / WEIGHTS),
             "commit": commit,
             "dirty": dirty,
@@ -127,15 +136,22 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def load_model(folder: Path) -> tuple[Any, Suite, dict[str, Any]]:
-    """(model, suite, card) of a finished checkpoint, on the CPU and ready to sample."""
+def load_model(folder: Path, autoencoder: config.Autoencoder | None = None) -> tuple[Any, Suite, dict[str, Any]]:
+    """(model, suite, card) of a finished checkpoint, on the CPU and ready to sample.
+
+    autoencoder: where the one it was trained with lies now, if not where it lay then. SemFlowError if it is another.
+    """
     card = read_card(folder)
     suite = config.check(card["suite"], str(Path(folder) / CARD))
+    if autoencoder is not None:
+        suite = suite.model_copy(update={"autoencoder": autoencoder})
     try:
         unet = UNet2DModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
         model = make_model(suite, card["method"], unet=unet.eval())
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise SemFlowError(f"{folder} does not hold the network its card names ({str(error).splitlines()[0]})") from None
+    if provenance.autoencoder_key(suite.autoencoder) != card["autoencoder"]:
+        raise SemFlowError(f"{folder} was trained with another autoencoder than {suite.suite}'s; train it again")
     expected = model.image_copies * model.autoencoder.channels
     if unet.config.in_channels != expected:
         raise SemFlowError(

@@ -43,11 +43,12 @@ def _say(sentence: str, status: int) -> int:
 
 
 def _train(a: argparse.Namespace) -> None:
-    from semflow import config
+    from semflow import checkpoints, config
     from semflow.data import open_dataset
     from semflow.training import train
 
     suite = config.load(a.config)
+    checkpoints.check_target(a.out, a.state)
     open_dataset(suite.data, suite.evaluation.split)  # what evaluation will miss is better known before hours of training
     train(suite, a.method, a.seed, a.state, a.out)
 

@@ -15,7 +15,7 @@ from scipy import sparse
 from torch import Tensor
 
 from baselines import CONTROLS
-from baselines.build import amplitude_of, make_pseudo_mask
+from baselines.build import amplitude_of, make_pseudo_mask, settings_of
 from baselines.controls import Ceiling, Floor
 from semflow import devices, records
 from semflow.autoencoder import make_autoencoder
@@ -27,7 +27,7 @@ from semflow.errors import SemFlowError
 from semflow.metrics import segmentation
 from semflow.metrics.intervals import blocks, bootstrap, percentile_interval
 from semflow.metrics.scores import SCORES, class_iou
-from semflow.model import Model, Sampler
+from semflow.model import Sampler, place
 from semflow.progress import Progress
 from semflow.provenance import commit, scores_key, versions
 from semflow.seeds import generator
@@ -72,6 +72,7 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path) -> re
         sampler=cell.sampler.name,
         steps=cell.sampler.steps,
         amplitude=amplitude_of(suite, cell.method),
+        settings=settings_of(suite, cell.method),
         training_seed=cell.training_seed,
         sampling_seed=cell.sampling_seed,
         n_images=len(dataset),
@@ -126,14 +127,14 @@ def _predictor(
         return _control(suite, cell.method, samples), None
     if checkpoint is None:
         raise SemFlowError(f"a checkpoint is needed to evaluate {cell.method}")
-    model, trained, card = load_model(checkpoint)
+    model, trained, card = load_model(checkpoint, suite.autoencoder)
     if (card["method"], card["seed"]) != (cell.method, cell.training_seed):
         asked = f"{cell.method} of training seed {cell.training_seed}"
         raise SemFlowError(f"{checkpoint} holds {card['method']} of training seed {card['seed']}, not {asked}")
-    parts = ("data.name", "pseudo_mask", "autoencoder", f"methods.{cell.method}")
+    parts = ("data.name", "pseudo_mask", f"methods.{cell.method}")
     if differing := [part for part in parts if attrgetter(part)(trained) != attrgetter(part)(suite)]:
         raise SemFlowError(f"{checkpoint} was trained with another {', '.join(differing)} than {suite.suite}'s; train it again")
-    to_device(model, device)
+    place(model, device)
 
     def predict(number: int, images: Tensor, labels: Tensor) -> Tensor:
         draws = generator(device, "sample", cell.sampling_seed, number)
@@ -141,13 +142,6 @@ def _predictor(
             return model.segment(to_unit_range(images.to(device)), cell.sampler, draws)
 
     return predict, card["weights_sha256"]
-
-
-def to_device(model: Model, device: torch.device) -> torch.device:
-    """Move a model's network and autoencoder to `device`, ready to sample; returns it."""
-    model.network.to(device).eval()
-    model.autoencoder.to(device)
-    return device
 
 
 def _control(suite: Suite, method: str, samples: list[Sample]) -> Predict:

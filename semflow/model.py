@@ -50,6 +50,13 @@ class Model(Protocol):
         ...
 
 
+def place(model: Model, device: torch.device) -> torch.device:
+    """Move a model's network and autoencoder to `device`, ready to sample; returns it."""
+    model.network.to(device).eval()
+    model.autoencoder.to(device)
+    return device
+
+
 class SemFlow:
     """Rectified flow from image latents z0 to pseudo-mask latents z1 (Eq. 8 to 14).
 

@@ -13,8 +13,7 @@ from semflow.config import CLASSES, PALETTES, VOID, check
 from semflow.data.batches import to_unit_range
 from semflow.data.images import read_image, read_labels, resize_image, resize_labels
 from semflow.errors import SemFlowError
-from semflow.evaluation import to_device
-from semflow.model import Sampler
+from semflow.model import Sampler, place
 from semflow.seeds import generator
 
 OVERLAY = 0.5  # share of the class colour in an overlay
@@ -25,7 +24,7 @@ def segment(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -
     _check_target(out, image)
     picture = read_image(image)
     model, suite, _ = load_model(checkpoint)
-    device = to_device(model, devices.pick("auto"))
+    device = place(model, devices.pick("auto"))
     pixels = to_unit_range(torch.from_numpy(resize_image(picture, suite.data.size)).to(device))[None]
     with torch.inference_mode():
         labels = model.segment(pixels, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu().numpy()
@@ -45,7 +44,7 @@ def synthesize(labels: Path, checkpoint: Path, sampler: str, seed: int, out: Pat
         raise SemFlowError(f"{checkpoint} holds {card['method']}, which cannot synthesize; use a semflow checkpoint")
     layout = read_labels(labels, len(CLASSES[suite.data.name]), VOID[suite.data.name])
     _say_resized(labels, layout, suite.data.size)
-    device = to_device(model, devices.pick("auto"))
+    device = place(model, devices.pick("auto"))
     ids = torch.from_numpy(resize_labels(layout, suite.data.size)).to(device)[None]
     with torch.inference_mode():
         image = model.synthesize(ids, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu()

@@ -22,7 +22,10 @@ VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy
 # Modules that decide how a run is told, stored, placed on a device or read from a file, but no formula of a weight or a
 # score. Without this list a better error message would retrain everything.
 PLUMBING = frozenset(
-    {"baselines", *(f"semflow.{name}" for name in ("config", "devices", "errors", "files", "progress", "provenance"))}
+    {
+        *PACKAGES,
+        *(f"semflow.{name}" for name in ("checkpoints", "config", "devices", "errors", "files", "progress", "provenance")),
+    }
 )
 # Training reads these too, through the model's module, but never runs them.
 SAMPLING = frozenset({"semflow.solvers"})
@@ -36,7 +39,7 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
             "network": suite.network.model_dump(),
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
-            "code": code_hash(("semflow.training", module_of(method)), SAMPLING),
+            "code": code_hash(("semflow.training", module_of(method)), SAMPLING | _other_data(suite)),
         }
     )[:16]
 
@@ -47,9 +50,14 @@ def scores_key(suite: Suite, method: str) -> str:
         _common(suite, method, suite.evaluation.split)
         | {
             "evaluation": suite.evaluation.model_dump(exclude={"sweeps"}),
-            "code": code_hash(("semflow.evaluation", module_of(method))),
+            "code": code_hash(("semflow.evaluation", module_of(method)), _other_data(suite)),
         }
     )[:16]
+
+
+def _other_data(suite: Suite) -> frozenset[str]:
+    """Modules of the data sets that the suite does not use."""
+    return frozenset(f"semflow.data.{name}" for name in configuration.CLASSES if name != suite.data.name)
 
 
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
@@ -62,8 +70,14 @@ def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
         "classes": configuration.CLASSES[suite.data.name],
         "timesteps": configuration.TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
-        "autoencoder": suite.autoencoder.model_dump(exclude={"path"}) | _weights_of(getattr(suite.autoencoder, "path", None)),
+        "autoencoder": autoencoder_key(suite.autoencoder),
     }
+
+
+def autoencoder_key(settings: configuration.Autoencoder) -> str:
+    """Hash of an autoencoder: of its settings and files, wherever they lie."""
+    files = _weights_of(getattr(settings, "path", None))
+    return configuration.content_hash(settings.model_dump(exclude={"path"}) | files)
 
 
 @cache

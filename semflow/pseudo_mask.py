@@ -32,8 +32,9 @@ class PseudoMask:
         ValueError on a label outside the classes. On an accelerator, where looking would stall it, such a label
         becomes NaN, which training reports as a loss that is not finite.
         """
-        if labels.device.type == "cpu" and ((labels >= self.n_classes) & (labels != IGNORE_INDEX)).any():
-            raise ValueError(f"a label is neither below {self.n_classes} nor {IGNORE_INDEX}")
+        outside = (labels < 0) | ((labels >= self.n_classes) & (labels != IGNORE_INDEX))
+        if labels.device.type == "cpu" and outside.any():
+            raise ValueError(f"a label is neither in 0..{self.n_classes - 1} nor {IGNORE_INDEX}")
         colours = torch.full((IGNORE_INDEX + 1, 3), torch.nan, dtype=torch.float64)
         colours[: self.n_classes] = self.anchors
         colours[IGNORE_INDEX] = WHITE

@@ -68,6 +68,7 @@ class Record(Part):
     sampler: str
     steps: Annotated[int, Field(ge=0)]
     amplitude: float
+    settings: dict[str, str | float | bool]
     training_seed: int
     sampling_seed: int
     n_images: Annotated[int, Field(ge=1)]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from baselines.build import make_model
 from semflow import checkpoints, devices, files, provenance
-from semflow.config import SWAPS, Suite, Training
+from semflow.config import SWAPS, Suite, Training, content_hash
 from semflow.data import Dataset, open_dataset
 from semflow.data.batches import in_memory, load, to_unit_range
 from semflow.errors import Interrupted, SemFlowError
@@ -62,8 +62,9 @@ class Trainer:
         self.settings = suite.training
         with files.writing(state):
             self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
-        processes = accelerator.num_processes  # each has its own stream of noise, so their number is part of the training
-        self.key = provenance.weights_key(suite, method, seed) + (f"-{processes}" if processes > 1 else "")
+        # Each process has its own stream of noise, and a package's kernels make the bits: another training with others.
+        made_by = {"processes": accelerator.num_processes, "versions": provenance.versions()}
+        self.key = f"{provenance.weights_key(suite, method, seed)}-{content_hash(made_by)[:16]}"
         self.model = make_model(suite, method, seed)
         self.optimizer: Any = make_optimizer(self.model, self.settings)
         self.ema = EMAModel(self.model.network.parameters(), decay=self.settings.ema_decay, foreach=True)
@@ -84,8 +85,7 @@ class Trainer:
             images, labels = flip(images, labels, draws, SWAPS[self.suite.data.name])
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
-        with self.accelerator.autocast():
-            loss = self.model.loss(to_unit_range(images), labels, draws)
+        loss = self.model.loss(to_unit_range(images), labels, draws)  # `prepare` made the network compute in bf16, nothing else
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.model.network.parameters(), self.settings.grad_clip)
         self.optimizer.step()

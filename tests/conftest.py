@@ -1,5 +1,10 @@
 """Fixtures that several modules share."""
 
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +12,7 @@ import pytest
 import torch
 import yaml
 from diffusers import AutoencoderKL
+from hypothesis import HealthCheck, settings
 
 from semflow import config
 from semflow.config import Suite
@@ -14,6 +20,8 @@ from semflow.data.scenes import NAMES
 
 torch.set_num_threads(1)  # the networks are tiny, and tests run side by side
 
+settings.register_profile("any machine", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 
@@ -40,6 +48,22 @@ def tiny(mini) -> dict[str, Any]:
 @pytest.fixture
 def tiny_suite(tiny) -> Suite:
     return config.check(tiny, "tiny")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts a process in a session of its own; what is left of it is killed when the test ends."""
+    started: list[subprocess.Popen] = []
+
+    def run(command: list[Any], **options: Any) -> subprocess.Popen:
+        started.append(subprocess.Popen(command, start_new_session=True, **options))
+        return started[-1]
+
+    yield run
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

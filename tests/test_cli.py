@@ -11,8 +11,10 @@ from PIL import Image
 
 from baselines.build import make_model
 from semflow import checkpoints, cli
-from semflow.data.scenes import NAMES
+from semflow.data.batches import Batches
+from semflow.data.scenes import NAMES, Scenes
 from semflow.files import write_json
+from semflow.training import Trainer, make_accelerator
 
 
 @pytest.fixture(scope="module")
@@ -180,21 +182,31 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
         }
     )
     command = train_command(suite, tmp_path)
-    (tmp_path / "disk").mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path / "disk"], capture_output=True, text=True)
-    stand_in = ["bash", "-c", 'ulimit -f 64; exec "$@"', "-"]  # not root: a limit on the size of files
-    limited = stand_in + command if mount.returncode else command
+    command, disk = train_command(suite, tmp_path), tmp_path / "disk"
+    disk.mkdir()
+    mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", disk], capture_output=True).returncode
     try:
-        done = subprocess.run(limited, capture_output=True, text=True)
-        left = [path for path in (tmp_path / "disk").rglob("*") if ".part" in path.name]
+        trainer = Trainer(make_accelerator(suite, disk / "state"), suite, "semflow", 0, disk / "state")
+        trainer.advance(*Batches(Scenes(8, suite.data.size, 0, "train"))[range(4)])
+        trainer.save()
+        state = (disk / "state/state.safetensors").stat().st_size
+        used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*"))
+        if mounted:
+            subprocess.run(["mount", "-o", f"remount,size={used + state // 2}", disk], check=True)
+        small_files = ["bash", "-c", f'ulimit -f {state // 2048}; exec "$@"', "-"]  # what one can do who is not root
+        done = subprocess.run(command if mounted else small_files + command, capture_output=True, text=True)
+        left = [path for path in disk.rglob("*") if ".part" in path.name]
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,size=8M", disk], check=True)
+        again = subprocess.run(command, capture_output=True, text=True)
     finally:
-        if not mount.returncode:
-            subprocess.run(["umount", tmp_path / "disk"], check=True)
+        if mounted:
+            subprocess.run(["umount", disk], check=True)
     assert done.returncode == 2
-    assert is_one_sentence(done.stderr, "state.safetensors", "free space")
+    assert is_one_sentence(done.stderr.splitlines()[-1] + "\n", "state.safetensors", "free space")
     assert left == []
-    again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
+    assert "goes on from step 1" in again.stderr
 
 
 def test_a_missing_evaluation_split_is_named_before_training_starts(run, tmp_path, monkeypatch, config_folder):
@@ -209,3 +221,16 @@ def test_a_missing_evaluation_split_is_named_before_training_starts(run, tmp_pat
     assert status == 2
     assert is_one_sentence(error, tmp_path, "test.txt")
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(("out", "state", "named"), [("thesis", "state", "thesis"), ("run", "run/state", "--state")])
+def test_finished_weights_never_take_the_place_of_other_files(run, tiny_suite, tmp_path, out, state, named):
+    write_json(tmp_path / "suite.json", tiny_suite.model_dump(mode="json"))
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter1.tex").write_text("years of work")
+    options = ("--config", tmp_path / "suite.json", "--out", tmp_path / out, "--state", tmp_path / state)
+    status, _, error = run("train", "--method", "semflow", *options)
+    assert status == 2
+    assert is_one_sentence(error, tmp_path / out, named)
+    assert (tmp_path / "thesis/chapter1.tex").read_text() == "years of work"
+    assert not (tmp_path / state).exists()

@@ -1,10 +1,12 @@
 """From a model and a data set to a record."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from baselines.build import make_model
-from semflow import checkpoints, config, records
+from semflow import checkpoints, config, provenance, records
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
 from semflow.evaluation import Cell, evaluate
@@ -78,3 +80,21 @@ def test_a_checkpoint_of_other_settings_of_the_method_is_refused(tiny, checkpoin
 def test_only_semflows_records_claim_a_perturbation(tiny_suite, checkpoint, tmp_path):
     assert evaluate(tiny_suite, Cell("ceiling", CONTROL, 0, 0), None, tmp_path / "c.json").amplitude == 0
     assert evaluate(tiny_suite, Cell("dsm", Sampler("ddim", 1), 0, 0), checkpoint, tmp_path / "d.json").amplitude == 0
+
+
+def test_an_autoencoder_may_move_but_not_change(tiny, kl_folder, tmp_path):
+    def suite(folder):
+        tiny["autoencoder"] = {"kind": "kl", "path": str(folder)}
+        return config.check(tiny, "tiny")
+
+    def score(folder):
+        provenance._weights_of.cache_clear()
+        return evaluate(suite(folder), Cell("dsm", Sampler("ddim", 1), 0, 0), tmp_path / "weights", tmp_path / "r.json")
+
+    old, new = (shutil.copytree(kl_folder, tmp_path / name) for name in ("old", "new"))
+    checkpoints.export(tmp_path / "weights", suite(old), "dsm", 0, make_model(suite(old), "dsm").network.unet)
+    shutil.rmtree(old)
+    assert score(new).n_images == 4
+    (new / "config.json").write_text((new / "config.json").read_text() + " ")
+    with pytest.raises(SemFlowError, match="trained with another autoencoder than tiny's"):
+        score(new)

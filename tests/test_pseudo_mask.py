@@ -38,7 +38,7 @@ def codes(draw) -> PseudoMask:
     return PseudoMask(draw(st.integers(1, min(k**3, 255))), k, s)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(codes(), st.tuples(*[st.integers(1, 5)] * 3), st.floats(0, 0.999), st.integers(0, 2**32))
 def test_labels_survive_painting_perturbing_and_reading(code, shape, share, seed):
     labels = torch.randint(code.n_classes, shape, generator=seeded(seed), dtype=torch.uint8)
@@ -61,14 +61,14 @@ def test_every_class_survives_at_every_corner_of_the_perturbation(n_classes):
     assert torch.equal(code.read(code.paint(labels) + corners), labels)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(codes(), st.floats(0.1, 4), st.integers(0, 2**32))
 def test_read_equals_brute_force_in_float64(code, spread, seed):
     pixels = spread * (2 * torch.rand(2, 3, 4, 9, generator=seeded(seed)) - 1)
     assert np.array_equal(code.read(pixels).numpy(), brute_force(pixels, code.n_classes, code.k, code.s))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 216), st.lists(st.floats(-2, 2, width=32), min_size=3, max_size=3))
 def test_read_equals_brute_force_on_any_float(n_classes, colour):
     pixel = torch.tensor(colour).view(1, 3, 1, 1)
@@ -161,10 +161,10 @@ def test_an_amplitude_that_could_change_a_label_is_refused(amplitude):
         code.perturb(torch.zeros(1, 3, 2, 2), amplitude, seeded())
 
 
-@pytest.mark.parametrize("label", [11, 12, 254])
+@pytest.mark.parametrize("label", [11, 12, 254, 256, -1, -300])
 def test_painting_a_label_outside_the_classes_is_refused(label):
-    with pytest.raises(ValueError, match="below 11"):
-        PseudoMask(11).paint(torch.tensor([[[0, label]]], dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"neither in 0\.\.10 nor 255"):
+        PseudoMask(11).paint(torch.tensor([[[0, label]]]))
 
 
 def test_perturb_draws_the_same_from_the_same_seed():

@@ -13,7 +13,7 @@ from semflow.errors import SemFlowError
 
 VALUES = {
     "suite": "tiny", "dataset": "scenes", "split": "test", "method": "semflow", "task": "segmentation",
-    "sampler": "euler", "steps": 25, "amplitude": 6.0, "training_seed": 0, "sampling_seed": 1, "n_images": 3,
+    "sampler": "euler", "steps": 25, "amplitude": 6.0, "settings": {}, "training_seed": 0, "sampling_seed": 1, "n_images": 3,
     "classes": ["sky", "sea"], "palette": [[1, 2, 3], [4, 5, 6]],
     "metrics": {"miou": {"value": 41.5, "low": 40.0, "high": 43.25, "unit": "percent", "direction": "higher"}},
     "class_iou": {"sky": 41.5, "sea": None},

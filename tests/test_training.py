@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from semflow import checkpoints, config, devices
+from semflow import checkpoints, config, devices, provenance
 from semflow.data import batches
 from semflow.data.scenes import NAMES, Scenes
 from semflow.errors import SemFlowError
@@ -65,14 +66,9 @@ def test_overfits_four_images(tiny_suite, tmp_path, method, steps, sampler):
     assert miou(confusion(predicted, labels, len(NAMES))) > 0.8
 
 
-def start(path: Path, folder: Path) -> subprocess.Popen:
+def one_process(path: Path, folder: Path) -> list[Any]:
     command = [sys.executable, "-m", "semflow", "train", "--config", path, "--method", "semflow", "--threads", "1"]
-    return subprocess.Popen(
-        [*command, "--state", folder / "state", "--out", folder / "out"],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return [*command, "--state", folder / "state", "--out", folder / "out"]
 
 
 def wait_for_progress(process: subprocess.Popen, state: Path, beyond: int) -> None:
@@ -83,27 +79,27 @@ def wait_for_progress(process: subprocess.Popen, state: Path, beyond: int) -> No
         time.sleep(0.01)
 
 
-def start_two_processes(path: Path, folder: Path) -> subprocess.Popen:
+def two_processes(path: Path, folder: Path) -> list[Any]:
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "semflow", "train"]
     options = ["--config", path, "--method", "dsm", "--threads", "1", "--state", folder / "state", "--out", folder / "out"]
-    return subprocess.Popen([sys.executable, *command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return [sys.executable, *command, *options]
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model_and_stop_together(tiny_suite, tmp_path):
+def test_two_processes_train_one_model_and_stop_together(tiny_suite, tmp_path, start):
     suite = with_run(with_training(tiny_suite, steps=240, batch_size=8), device="cpu", log_every=5, checkpoint_every=10)
     path = tmp_path / "suite.json"
     write_json(path, suite.model_dump(mode="json"))
-    whole = start_two_processes(path, tmp_path / "whole")
+    whole = start(two_processes(path, tmp_path / "whole"), stderr=subprocess.PIPE, text=True)
     _, said = whole.communicate(timeout=300)
     assert whole.returncode == 0, said
-    cut = start_two_processes(path, tmp_path / "cut")
+    cut = start(two_processes(path, tmp_path / "cut"), stderr=subprocess.PIPE, text=True)
     wait_for_progress(cut, tmp_path / "cut/state", 0)
     os.kill(cut.pid, signal.SIGTERM)  # the launcher hands it on to both
     _, said = cut.communicate(timeout=60)
     assert "stopped at step" in said
     assert 0 < step_of(tmp_path / "cut/state") < 240
-    again = start_two_processes(path, tmp_path / "cut")
+    again = start(two_processes(path, tmp_path / "cut"), stderr=subprocess.PIPE, text=True)
     _, said = again.communicate(timeout=300)
     assert again.returncode == 0, said
     assert said.count("goes on from step") == 1
@@ -131,7 +127,7 @@ def test_workers_change_no_bit(tiny_suite, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterrupted_run(tiny_suite, tmp_path):
+def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterrupted_run(tiny_suite, tmp_path, start):
     suite = with_run(with_training(tiny_suite, steps=300, batch_size=8), checkpoint_every=7)
     path = tmp_path / "suite.json"
     write_json(path, suite.model_dump(mode="json"))
@@ -139,7 +135,7 @@ def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterr
     moments = random.Random(0)
     stops, step = [], 0
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
-        process = start(path, tmp_path / "cut")
+        process = start(one_process(path, tmp_path / "cut"), stderr=subprocess.PIPE, text=True)
         wait_for_progress(process, tmp_path / "cut/state", step)
         time.sleep(0.15 * moments.random())
         assert process.poll() is None, "the run ended before it could be stopped"
@@ -150,7 +146,7 @@ def test_killed_three_times_and_interrupted_once_ends_in_the_bits_of_an_uninterr
         assert 0 < step < 300
         assert "Traceback" not in said
     assert stops == [-9, -9, 130, -9]
-    process = start(path, tmp_path / "cut")
+    process = start(one_process(path, tmp_path / "cut"), stderr=subprocess.PIPE, text=True)
     process.communicate()
     assert process.returncode == 0
     assert weights_of(tmp_path / "cut/out") == weights_of(tmp_path / "whole/out")
@@ -239,6 +235,19 @@ def test_bf16_computes_in_bf16_and_keeps_weights_and_times_in_float32(tiny_suite
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
 
 
+@pytest.mark.usefixtures("fresh_accelerator")
+def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: True)
+    tiny["autoencoder"] = {"kind": "kl", "path": str(kl_folder)}
+    suite = with_training(config.check(tiny, "tiny"), precision="bf16")
+    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
+    seen = []
+    trainer.model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    trainer.advance(*batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)])
+    assert seen == [torch.float32]
+    assert trainer.model.alphas.dtype == torch.float32
+
+
 @pytest.mark.parametrize("method", ["semflow", "dsm"])
 def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_folder, tmp_path, method):
     tiny["autoencoder"] = {"kind": "kl", "path": str(kl_folder)}
@@ -300,8 +309,16 @@ def test_state_of_another_training_is_refused_with_the_mend(tiny_suite, tmp_path
     suite = with_training(tiny_suite, steps=1)
     train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
     other = with_training(suite, lr=change.get("lr", suite.training.lr))
-    with pytest.raises(SemFlowError, match="other settings, seed, code or number of processes; give another --state"):
+    with pytest.raises(SemFlowError, match="other settings, seed, code, package versions or number of processes; give"):
         train(other, change.get("method", "semflow"), change.get("seed", 0), tmp_path / "state", tmp_path / "out")
+
+
+def test_state_made_with_other_package_versions_is_refused(tiny_suite, tmp_path, monkeypatch):
+    suite = with_training(tiny_suite, steps=1)
+    train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+    monkeypatch.setattr(provenance, "versions", lambda: {"torch": "0"})
+    with pytest.raises(SemFlowError, match="package versions"):
+        train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
 
 
 def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):

@@ -1,5 +1,6 @@
 """Records of one suite, read together and grouped into cells."""
 
+import hashlib
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,7 @@ Cells = dict[tuple[str, str, int], list[Run]]
 
 def read_runs(paths: list[Path]) -> list[Run]:
     """Read records with their arrays. SemFlowError if one is damaged, or if they were not measured the same way."""
-    runs = [Run(records.read(path), Arrays.load(records.arrays_path(path))) for path in paths]
+    runs = [_read(path) for path in paths]
     if not runs:
         raise SemFlowError("no records were given; run the evaluation first")
     first = runs[0].record
@@ -38,6 +39,14 @@ def read_runs(paths: list[Path]) -> list[Run]:
         if (record.protocol, record.provenance.data_sha256) != (first.protocol, first.provenance.data_sha256):
             raise SemFlowError(f"{path} was measured under another protocol or on other data than {paths[0]}; evaluate it again")
     return runs
+
+
+def _read(path: Path) -> Run:
+    record, beside = records.read(path), records.arrays_path(path)
+    arrays = Arrays.load(beside)
+    if hashlib.sha256(beside.read_bytes()).hexdigest() != record.arrays_sha256:
+        raise SemFlowError(f"{beside} is not what {path} was written with; evaluate it again")
+    return Run(record, arrays)
 
 
 def by_cell(runs: list[Run]) -> Cells:

@@ -4,7 +4,7 @@ import html
 
 import pandas as pd
 
-from semflow.analysis.collect import NAMES, Run
+from semflow.analysis.collect import Run, title
 from semflow.analysis.tables import seeds, stand_in, wide, with_interval
 
 STYLE = """
@@ -42,7 +42,7 @@ def _provenance(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
     for record, _ in runs:
         source = record.provenance
         rows.append([
-            f"{NAMES.get(record.method, record.method)} {record.sampler}-{record.steps}",
+            title(record.method, record.sampler) + (f"-{record.steps}" if record.steps else ""),
             source.commit[:10] + (" (modified)" if source.dirty else ""),
             f"{record.metrics['miou'].value:.2f}",
             f"{record.training_seed}, {record.sampling_seed}",

@@ -77,10 +77,13 @@ def stand_in(runs: list[Run]) -> str:
     """One sentence on how far the measured numbers are from the paper's setting."""
     record, paper = runs[0].record, published.table(2)
     h, w = record.protocol.evaluation_size
+    helped = next((run.record.settings for run in runs if run.record.settings.get("mask_scale", 1) != 1), None)
     return (
         f"Measured on {record.dataset} ({record.split} split, {record.n_images} images, {h} x {w}, {len(record.classes)} "
         f"classes) with a small network trained from scratch; published on {paper['dataset']}, {paper['size']}, with the "
         f"{paper['network']}. The two are shown side by side to compare orderings and shapes; their values are not comparable."
+        + (f" DSM is helped here, as the paper's is not: masks scaled by {helped['mask_scale']:g}, " if helped else "")
+        + (f"network {'' if helped['preconditioning'] else 'not '}preconditioned." if helped else "")
     )
 
 

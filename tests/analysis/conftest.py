@@ -23,8 +23,8 @@ def make_run():
         iou = [total[c, c] / (total[c].sum() + total[:, c].sum() - total[c, c]) for c in (0, 1)]
         record = Record(
             suite="hand", dataset=dataset, split="test", method=method, task="segmentation", sampler=sampler, steps=steps,
-            amplitude=6, training_seed=training_seed, sampling_seed=sampling_seed, n_images=n_images, classes=("a", "b"),
-            palette=((255, 0, 0), (0, 0, 255)),
+            amplitude=6, settings={}, training_seed=training_seed, sampling_seed=sampling_seed, n_images=n_images,
+            classes=("a", "b"), palette=((255, 0, 0), (0, 0, 255)),
             metrics={name: metric(100 * float(np.mean(iou))) for name in ("miou", "miou_either", "pixel_accuracy")},
             class_iou={"a": 100 * float(iou[0]), "b": 100 * float(iou[1])}, predictions_sha256=digest, arrays_sha256="0",
             protocol=Protocol(

@@ -48,8 +48,8 @@ def stored(runs, tmp_path):
     paths = []
     for number, run in enumerate(runs):
         paths.append(tmp_path / f"{number}.json")
-        run.arrays.save(arrays_path(paths[-1]))
-        write_record(paths[-1], run.record)
+        digest = run.arrays.save(arrays_path(paths[-1]))
+        write_record(paths[-1], run.record.model_copy(update={"arrays_sha256": digest}))
     return paths
 
 

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from semflow import published
+from semflow import published, records
 from semflow.analysis import page, tables
+from semflow.analysis.collect import read_runs
 from semflow.errors import SemFlowError
 
 PERFECT = [[[4, 0], [0, 4]]] * 3
@@ -137,3 +138,21 @@ def test_a_table_survives_writing_and_reading(frame, tmp_path):
 def test_analysis_needs_no_torch():
     code = "import sys, semflow.analysis.report; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_the_table_says_that_dsm_is_helped_where_it_is(runs):
+    assert "helped" not in tables.stand_in(runs)
+    settings = {"timestep_spacing": "leading", "mask_scale": 0.15, "preconditioning": True}
+    helped = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
+    assert "DSM is helped here, as the paper's is not: masks scaled by 0.15, network preconditioned." in tables.stand_in(helped)
+
+
+def test_arrays_of_another_record_are_refused(runs, tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    for path, run in ((first, runs[0]), (second, runs[2])):
+        digest = run.arrays.save(records.arrays_path(path))
+        records.write(path, run.record.model_copy(update={"arrays_sha256": digest}))
+    assert len(read_runs([first, second])) == 2
+    records.arrays_path(first).write_bytes(records.arrays_path(second).read_bytes())
+    with pytest.raises(SemFlowError, match=r"first\.npz is not what .*first\.json was written with"):
+        read_runs([first, second])

@@ -51,7 +51,7 @@ def test_the_worked_example_has_these_means():
     assert scores.pixel_accuracy(matrix.numpy()) == pytest.approx(5 / 8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 8), st.tuples(st.integers(1, 4), st.integers(1, 6)), st.integers(0, 2**32))
 def test_counts_equal_a_loop_over_pixels(n_classes, shape, seed):
     predicted, labels = random_maps(n_classes, shape, seed)

@@ -109,11 +109,14 @@ def test_reports_and_figures_are_there_and_look_like_what_they_are(finished):
 
 @pytest.mark.slow
 def test_a_second_run_has_nothing_to_do(finished):
-    start = time.monotonic()
-    done = snakemake(finished[0], "reproduce_table2", "--configfile", "config/smoke.yaml")
-    assert done.returncode == 0
-    assert "Nothing to be done" in done.stdout + done.stderr
-    assert time.monotonic() - start < 10
+    seconds = []
+    for _ in range(3):  # other work may run beside it
+        start = time.monotonic()
+        done = snakemake(finished[0], "reproduce_table2", "--configfile", "config/smoke.yaml")
+        seconds.append(time.monotonic() - start)
+        assert done.returncode == 0
+        assert "Nothing to be done" in done.stdout + done.stderr
+    assert min(seconds) < 10
 
 
 @pytest.mark.slow
@@ -127,6 +130,8 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("semflow/solvers.py", {"evaluate"}, {"train"}),
         ("semflow/flow.py", {"train", "evaluate"}, set()),
         ("semflow/errors.py", set(), {"train", "evaluate", "table2", "figure02"}),
+        ("semflow/__init__.py", set(), {"train", "evaluate", "table2", "figure02"}),
+        ("semflow/data/camvid.py", set(), {"train", "evaluate"}),
     ],
 )
 def test_a_change_in_code_makes_stale_what_it_determines_and_no_more(finished, module, stale, fresh):
@@ -172,19 +177,19 @@ def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
-def test_a_stopped_run_goes_on_from_its_state(tmp_path, number):
+def test_a_stopped_run_goes_on_from_its_state(tmp_path, start, number):
     tree = copy_of_the_tree(tmp_path)
     smoke = tree / "config/smoke.yaml"
     smoke.write_text(smoke.read_text().replace("steps: 40\n", "steps: 1500\n"))
     target = "results/smoke/checkpoints/semflow/seed0/semflow.json"
     command = ["snakemake", "--cores", "1", target, "--configfile", "config/smoke.yaml"]
     environment = os.environ | {"PYTHONPATH": str(tree)}
-    first = subprocess.Popen(
-        command, cwd=tree, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    first = start(command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 120
     while not (states := list(tree.glob("results/smoke/state/*/state.safetensors"))) and time.monotonic() < deadline:
+        assert first.poll() is None, first.communicate()[0].decode()
         time.sleep(0.05)
+    assert states, "no state was saved in two minutes"
     os.killpg(first.pid, number)
     first.communicate(timeout=60)
     assert first.returncode != 0
