@@ -6,6 +6,7 @@ from semflow.analysis import figures, tables
 from semflow.analysis.report import write
 from semflow.errors import SemFlowError
 from semflow.records import arrays_path
+from semflow.records import read as read_record
 from semflow.records import write as write_record
 
 
@@ -62,11 +63,10 @@ def test_every_product_is_written_from_stored_records_alone(stored, tmp_path):
     assert 'src="figures/table2.svg"' in (tmp_path / "page.html").read_text()
 
 
-def test_records_of_different_data_are_not_mixed(stored, runs, tmp_path):
-    other = runs[0].record.model_copy(
-        update={"provenance": runs[0].record.provenance.model_copy(update={"data_sha256": "other"})}
-    )
-    write_record(stored[0], other)
+def test_records_of_different_data_are_not_mixed(stored, tmp_path):
+    record = read_record(stored[0])
+    elsewhere = record.provenance.model_copy(update={"data_sha256": "other"})
+    write_record(stored[0], record.model_copy(update={"provenance": elsewhere}))
     with pytest.raises(SemFlowError, match="other data"):
         write("table2", stored, None, [], [tmp_path / "table2.csv"])
 
