@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("suite", ["mini"])
+@pytest.mark.parametrize("suite", ["camvid_cpu", "mini"])
 def test_its_tables_are_those_of_the_reports(suite):
     report = (ROOT / f"reports/{suite}/table2.md").read_text(encoding="utf-8")
     table = re.search(r"^\| mIoU at N steps.*?(?=\n\n)", report, re.MULTILINE | re.DOTALL)
@@ -29,3 +29,10 @@ def test_every_suite_and_command_it_names_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_its_python_runs():
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert names["predicted"].shape == names["labels"].shape
