@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     p = verb("evaluate", _evaluate, "segment a split and write a record")
     _common(p, (*METHODS, *CONTROLS))
     p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling and floor")
-    p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200")
+    p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200, or rk45")
     p.add_argument("--training-seed", type=_whole, default=0)
     p.add_argument("--sampling-seed", type=_whole, default=0)
     p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
@@ -157,7 +157,11 @@ def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: st
 
 def _sampling(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder that `train` wrote")
-    parser.add_argument("--sampler", default="euler-25", help="NAME-STEPS (default euler-25)")
+    parser.add_argument(
+        "--sampler",
+        default="euler-25",
+        help="NAME-STEPS (default euler-25), with NAME euler, midpoint, heun, rk4, ddim or ddpm; or rk45",
+    )
     parser.add_argument("--seed", type=_whole, default=0, help="sampling seed (default 0)")
     parser.add_argument("--out", type=Path, required=True, help=what)
 

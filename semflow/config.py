@@ -17,7 +17,8 @@ CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
 PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
 SWAPS = {"scenes": scenes.SWAPS, "camvid": camvid.SWAPS}  # classes that a mirror exchanges, such as left and right eye
 VOID = {"scenes": 255, "camvid": camvid.VOID}  # what the data set's own files say where a pixel is ignored
-SAMPLERS = {"semflow": ("euler",), "dsm": ("ddim", "ddpm")}
+SAMPLERS = {"semflow": ("euler", "midpoint", "heun", "rk4", "rk45"), "dsm": ("ddim", "ddpm")}
+ADAPTIVE = ("rk45",)  # samplers that choose their own steps
 TRAIN_TIMESTEPS = 1000  # of the diffusion schedule, and the range that Stable Diffusion's time embedding was made for
 
 T = TypeVar("T")
@@ -192,6 +193,8 @@ class Sweep(Section):
     def _method_has_sampler(self) -> "Sweep":
         if self.sampler not in SAMPLERS[self.method]:
             raise ValueError(f"{self.method} has no sampler {self.sampler!r}; it has {', '.join(SAMPLERS[self.method])}")
+        if self.sampler in ADAPTIVE:
+            raise ValueError(f"{self.sampler} chooses its own steps; a sweep over steps needs another sampler")
         if self.method == "dsm" and (uneven := [n for n in self.steps if TRAIN_TIMESTEPS % n]):
             raise ValueError(f"dsm takes steps that divide {TRAIN_TIMESTEPS}, which {uneven[0]} does not")
         return self

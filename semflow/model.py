@@ -8,27 +8,31 @@ from torch import Tensor
 
 from semflow import flow, solvers
 from semflow.autoencoder import Autoencoder
-from semflow.config import SAMPLERS, TRAIN_TIMESTEPS
+from semflow.config import ADAPTIVE, SAMPLERS, TRAIN_TIMESTEPS
 from semflow.errors import SemFlowError
 from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
 
 
 class Sampler(NamedTuple):
-    """How to integrate: a name and a number of steps, written `euler-25` or `ddim-200`."""
+    """How to integrate: a name and a number of steps, written `euler-25` or `ddim-200`; `rk45` has 0: it chooses its own."""
 
     name: str
     steps: int
 
     @classmethod
     def parse(cls, text: str) -> "Sampler":
+        if text in ADAPTIVE:
+            return cls(text, 0)
         name, _, steps = text.rpartition("-")
+        if name in ADAPTIVE:
+            raise SemFlowError(f"sampler {text!r}: {name} chooses its own steps; write {name}")
         if not name or not steps.isdecimal() or int(steps) < 1:
             raise SemFlowError(f"sampler {text!r} is not NAME-STEPS with at least one step, such as euler-25")
         return cls(name, int(steps))
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.steps}"
+        return self.name if self.name in ADAPTIVE else f"{self.name}-{self.steps}"
 
 
 class Model(Protocol):
@@ -95,5 +99,5 @@ class SemFlow:
     def _integrate(self, z: Tensor, sampler: Sampler, reverse: bool) -> Tensor:
         if sampler.name not in self.samplers:
             raise SemFlowError(f"semflow has no sampler {sampler.name!r}; it has {', '.join(self.samplers)}")
-        states = solvers.euler(self.network, z, solvers.time_grid(sampler.steps, reverse))
-        return deque(states, maxlen=1).pop()
+        grid = solvers.time_grid(max(sampler.steps, 1), reverse)
+        return deque(solvers.solve(sampler.name, self.network, z, grid), maxlen=1).pop()

@@ -5,8 +5,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torchdiffeq import odeint
 
 from semflow.flow import Velocity
+
+FIXED_STEP = {"midpoint": "midpoint", "heun": "heun2", "rk4": "rk4"}  # our name: torchdiffeq's
+TOLERANCE = 1e-5  # relative and absolute, of RK45: what the rectified-flow papers take
 
 
 def time_grid(n: int, reverse: bool = False) -> Tensor:
@@ -17,6 +21,24 @@ def time_grid(n: int, reverse: bool = False) -> Tensor:
     return grid.flip(0) if reverse else grid
 
 
+def solve(name: str, velocity: Velocity, z: Tensor, grid: Tensor, tolerance: float = TOLERANCE) -> Iterator[Tensor]:
+    """Integrate dz/dt = velocity(z, t) from grid[0] to grid[-1], yielding the state at every later time of the grid.
+
+    name: euler, midpoint, heun or rk4 (the 3/8 rule), which take one step between two times of the grid with 1, 2, 2 and 4
+    evaluations of the network; or rk45 (Dormand and Prince, 5(4)), which chooses its own steps until their error, as a root
+    mean square over the whole batch, is within `tolerance`, and uses the grid only to say where states are wanted.
+    velocity: (z, t) -> dz/dt with z (B, C, h, w) and t a scalar tensor.  grid: (n + 1,) times, rising or falling.
+    """
+    if name == "euler":
+        yield from euler(velocity, z, grid)
+    elif name == "rk45":
+        yield from _odeint(velocity, z, grid, "dopri5", tolerance)[1:]
+    else:
+        for interval in grid.unfold(0, 2, 1):
+            z = _odeint(velocity, z, interval, FIXED_STEP[name], tolerance)[-1]
+            yield z
+
+
 def euler(velocity: Velocity, z: Tensor, grid: Tensor) -> Iterator[Tensor]:
     """Forward Euler along `grid` (Eq. 12; Eq. 13 with the grid flipped), yielding every state after the first.
 
@@ -25,3 +47,8 @@ def euler(velocity: Velocity, z: Tensor, grid: Tensor) -> Iterator[Tensor]:
     for t, t_next in pairwise(grid):
         z = z + (t_next - t).item() * velocity(z, t)
         yield z
+
+
+def _odeint(velocity: Velocity, z: Tensor, grid: Tensor, method: str, tolerance: float) -> Tensor:
+    """torchdiffeq's odeint, whose function takes (t, z); all states, (n + 1, *z.shape)."""
+    return odeint(lambda t, z: velocity(z, t), z, grid.to(z), method=method, rtol=tolerance, atol=tolerance)

@@ -130,7 +130,7 @@ def test_dsm_cannot_synthesize_and_says_so(run, tiny_suite, checkpoint_of, tmp_p
     assert is_one_sentence(error, "dsm", "semflow checkpoint")
 
 
-@pytest.mark.parametrize("text", ["euler", "euler-0", "heun-5", "-5"])
+@pytest.mark.parametrize("text", ["euler", "euler-0", "leapfrog-5", "rk45-5", "-5"])
 def test_nonsense_samplers_are_refused(run, tiny_suite, checkpoint_of, tmp_path, text):
     words = ["segment", picture(tmp_path / "photo.png"), "--checkpoint", checkpoint_of(tiny_suite), f"--sampler={text}"]
     status, _, error = run(*words, "--out", tmp_path / "out.png")

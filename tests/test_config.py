@@ -231,3 +231,8 @@ def test_the_environment_may_name_a_folder_of_many_data_sets(camvid, monkeypatch
     (tmp_path / "camvid").mkdir()
     monkeypatch.setenv("SEMFLOW_DATA", str(tmp_path))
     assert config.data_root(camvid) == tmp_path / "camvid"
+
+
+def test_a_sweep_over_steps_needs_a_sampler_that_has_them(mini):
+    mini["evaluation"]["sweeps"][0]["sampler"] = "rk45"
+    assert "rk45 chooses its own steps" in complaint(mini)

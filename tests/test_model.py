@@ -25,13 +25,17 @@ def model(tiny_suite) -> SemFlow:
     return model
 
 
-@pytest.mark.parametrize(("text", "name", "steps"), [("euler-25", "euler", 25), ("ddim-200", "ddim", 200), ("a-b-1", "a-b", 1)])
+@pytest.mark.parametrize(
+    ("text", "name", "steps"), [("euler-25", "euler", 25), ("ddim-200", "ddim", 200), ("a-b-1", "a-b", 1), ("rk45", "rk45", 0)]
+)
 def test_a_sampler_is_its_name_and_steps(text, name, steps):
     assert Sampler.parse(text) == (name, steps)
     assert str(Sampler.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "euler", "euler-", "-25", "euler-0", "euler-2.5", "euler-x", "25", "euler 25", "euler-²"])
+@pytest.mark.parametrize(
+    "text", ["", "euler", "euler-", "-25", "euler-0", "euler-2.5", "euler-x", "25", "euler 25", "euler-²", "rk45-25"]
+)
 def test_a_sampler_that_is_not_name_and_steps_is_refused(text):
     with pytest.raises(SemFlowError) as error:
         Sampler.parse(text)
@@ -95,6 +99,14 @@ def test_the_true_velocity_segments_without_an_error(images, labels, steps):
     difference = PseudoMask(len(NAMES)).paint(labels) - images
     model = exact(6, lambda z, t: difference)
     assert torch.equal(model.segment(images, Sampler("euler", steps), seeded()), labels)
+
+
+@pytest.mark.parametrize("sampler", ["midpoint-2", "heun-2", "rk4-1", "rk45"])
+def test_every_solver_goes_both_ways(images, labels, sampler):
+    difference = PseudoMask(len(NAMES)).paint(labels) - images
+    model, sampler = exact(0, lambda z, t: difference), Sampler.parse(sampler)
+    assert torch.equal(model.segment(images, sampler, seeded()), labels)
+    torch.testing.assert_close(model.synthesize(labels, sampler, seeded()), images, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 30])

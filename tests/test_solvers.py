@@ -1,7 +1,9 @@
-"""Euler's method against differential equations with a closed form."""
+"""Solvers against differential equations with a closed form."""
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -99,3 +101,66 @@ def test_the_start_is_not_written_over():
 
 def test_latents_keep_their_dtype():
     assert last(lambda z, t: z, torch.ones(1, 1, 1, 1), solvers.time_grid(3)).dtype == torch.float32
+
+
+def curved(z, t):
+    """dz/dt = -(1 + t) z^2 with z(0) = 1 has z(t) = 1 / (1 + t + t^2 / 2), so z(1) = 0.4."""
+    return -(1 + t) * z**2
+
+
+class Counted:
+    """A field that counts how often it is asked."""
+
+    def __init__(self, field):
+        self.field, self.calls = field, 0
+
+    def __call__(self, z, t):
+        self.calls += 1
+        return self.field(z, t)
+
+
+@pytest.mark.parametrize(("name", "order", "a_step"), [("euler", 1, 1), ("midpoint", 2, 2), ("heun", 2, 2), ("rk4", 4, 4)])
+def test_fixed_step_solvers_converge_at_their_order_with_their_number_of_evaluations(name, order, a_step):
+    errors = []
+    for n in (20, 40, 80):
+        field = Counted(curved)
+        *_, end = solvers.solve(name, field, latents(), solvers.time_grid(n))
+        errors.append(abs(end.item() - 0.4))
+        assert field.calls == a_step * n
+    for coarse, fine in pairwise(errors):
+        assert math.log2(coarse / fine) == pytest.approx(order, abs=0.2)
+
+
+def test_rk45_reaches_its_tolerance_and_converges_at_order_5_in_evaluations():
+    errors, calls = [], []
+    for tolerance in (1e-5, 1e-7, 1e-9, 1e-11):
+        field = Counted(curved)
+        *_, end = solvers.solve("rk45", field, latents(), solvers.time_grid(1), tolerance)
+        errors.append(abs(end.item() - 0.4))
+        calls.append(field.calls)
+        assert errors[-1] < 20 * tolerance
+    slope = np.polyfit(np.log(calls), np.log(errors), 1)[0]
+    assert slope < -4.5
+
+
+@pytest.mark.parametrize("name", ["euler", "midpoint", "heun", "rk4", "rk45"])
+def test_forward_then_reverse_returns(name):
+    def field(z, t):
+        return torch.cos(2 * z) + t
+
+    *_, there = solvers.solve(name, field, latents(0.3), solvers.time_grid(400))
+    *_, back = solvers.solve(name, field, there, solvers.time_grid(400, reverse=True))
+    assert back.item() == pytest.approx(0.3, abs=5e-3 if name == "euler" else 1e-4)
+    assert abs(there.item() - 0.3) > 0.5
+
+
+@pytest.mark.parametrize("name", ["euler", "midpoint", "heun", "rk4", "rk45"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_every_solver_yields_one_state_for_every_later_time_of_the_grid(name, reverse):
+    start = torch.zeros(2, 3, 4, 4)
+    states = list(solvers.solve(name, lambda z, t: torch.ones_like(z), start, solvers.time_grid(4, reverse)))
+    times = torch.tensor([0.25, 0.5, 0.75, 1.0]) * (-1 if reverse else 1)
+    assert [tuple(state.shape) for state in states] == [(2, 3, 4, 4)] * 4
+    assert all(state.dtype == torch.float32 for state in states)
+    for state, value in zip(states, times, strict=True):
+        torch.testing.assert_close(state, value.expand(2, 3, 4, 4))

