@@ -16,7 +16,9 @@ EXAMPLES = {
     "evaluate": "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
     "report": "report table2 --records r1.json r2.json --out table2.csv table2.md",
     "segment": "segment photo.png --checkpoint checkpoint --out labels.png",
-    "synthesize": "synthesize labels.png --checkpoint checkpoint --out picture.png",
+    "synthesize": "synthesize labels.png --checkpoint checkpoint --seeds 4 --steps 25 --solver euler --out sheet.png",
+    "trajectory": "trajectory photo.png --checkpoint checkpoint --out states.png",
+    "roundtrip": "roundtrip photo.png --checkpoint checkpoint --out sheet.png",
     "info": "info checkpoint",
     "bench": "bench train --config config/mini.yaml",
 }
@@ -82,7 +84,23 @@ def _segment(a: argparse.Namespace) -> None:
 def _synthesize(a: argparse.Namespace) -> None:
     from semflow.pictures import synthesize
 
-    synthesize(a.labels, a.checkpoint, a.sampler, a.seed, a.out)
+    synthesize(a.labels, a.checkpoint, _solver_of(a), a.seeds, a.out)
+
+
+def _trajectory(a: argparse.Namespace) -> None:
+    from semflow.pictures import trajectory
+
+    trajectory(a.image, a.checkpoint, _solver_of(a), a.out)
+
+
+def _roundtrip(a: argparse.Namespace) -> None:
+    from semflow.pictures import roundtrip
+
+    roundtrip(a.image, a.checkpoint, _solver_of(a), a.seed, a.out)
+
+
+def _solver_of(a: argparse.Namespace) -> str:
+    return a.solver if a.solver == "rk45" else f"{a.solver}-{a.steps}"
 
 
 def _info(a: argparse.Namespace) -> None:
@@ -135,9 +153,19 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _sampling(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
 
-    p = verb("synthesize", _synthesize, "make a picture from a label map")
-    p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored")
-    _sampling(p, "picture (PNG)")
+    p = verb("synthesize", _synthesize, "draw pictures from a label map")
+    p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or painted in the data set's colours")
+    _solving(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
+    p.add_argument("--seeds", type=_positive, default=1, help="how many pictures, under seeds 0, 1, ... (default 1)")
+
+    p = verb("trajectory", _trajectory, "show the states between a picture and its pseudo mask")
+    p.add_argument("image", type=Path, help="RGB picture of any size")
+    _solving(p, "ten states side by side (PNG); all of them go beside it as GIF")
+
+    p = verb("roundtrip", _roundtrip, "segment a picture, draw a picture from that, and segment it again")
+    p.add_argument("image", type=Path, help="RGB picture of any size")
+    _solving(p, "picture, labels, drawn picture, its labels, side by side (PNG)")
+    p.add_argument("--seed", type=_whole, default=0, help="sampling seed (default 0)")
 
     p = verb("info", _info, "say what a checkpoint is")
     p.add_argument("checkpoint", type=Path)
@@ -163,6 +191,13 @@ def _sampling(parser: argparse.ArgumentParser, what: str) -> None:
         help="NAME-STEPS (default euler-25), with NAME euler, midpoint, heun, rk4, ddim or ddpm; or rk45",
     )
     parser.add_argument("--seed", type=_whole, default=0, help="sampling seed (default 0)")
+    parser.add_argument("--out", type=Path, required=True, help=what)
+
+
+def _solving(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder that `train` wrote, of semflow")
+    parser.add_argument("--solver", default="euler", choices=("euler", "midpoint", "heun", "rk4", "rk45"), help="default euler")
+    parser.add_argument("--steps", type=_positive, default=25, help="default 25; rk45 chooses its own")
     parser.add_argument("--out", type=Path, required=True, help=what)
 
 

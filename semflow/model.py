@@ -1,6 +1,7 @@
 """SemFlow: one velocity network between images and masks, in both directions."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
@@ -92,12 +93,24 @@ class SemFlow:
         z0 = self._integrate(self._encode_labels(labels, generator), sampler, reverse=True)
         return self.autoencoder.decode(z0).clamp(-1, 1)
 
+    def states(self, images: Tensor, sampler: Sampler, n: int = 10) -> Iterator[Tensor]:
+        """Decoded states on the way from images to pseudo masks, float (B, 3, H, W) in about [-1, 1], the first at t = 0.
+
+        One a step; `n` after the first where the sampler chooses its own steps.
+        """
+        z = self.autoencoder.encode(images)
+        yield self.autoencoder.decode(z)
+        for state in self._solve(z, sampler, solvers.time_grid(sampler.steps or n)):
+            yield self.autoencoder.decode(state)
+
     def _encode_labels(self, labels: Tensor, generator: torch.Generator) -> Tensor:
         mask = self.pseudo_mask.perturb(self.pseudo_mask.paint(labels), self.amplitude, generator)
         return self.autoencoder.encode(mask)
 
     def _integrate(self, z: Tensor, sampler: Sampler, reverse: bool) -> Tensor:
+        return deque(self._solve(z, sampler, solvers.time_grid(sampler.steps or 1, reverse)), maxlen=1).pop()
+
+    def _solve(self, z: Tensor, sampler: Sampler, grid: Tensor) -> Iterator[Tensor]:
         if sampler.name not in self.samplers:
             raise SemFlowError(f"semflow has no sampler {sampler.name!r}; it has {', '.join(self.samplers)}")
-        grid = solvers.time_grid(max(sampler.steps, 1), reverse)
-        return deque(solvers.solve(sampler.name, self.network, z, grid), maxlen=1).pop()
+        return solvers.solve(sampler.name, self.network, z, grid)

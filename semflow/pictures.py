@@ -1,4 +1,4 @@
-"""A checkpoint used on single pictures: what `segment`, `synthesize` and `info` do."""
+"""A checkpoint used on single pictures: what `segment`, `synthesize`, `trajectory`, `roundtrip` and `info` do."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,19 @@ from PIL import Image
 
 from semflow import devices, files
 from semflow.checkpoints import load_model, read_card
-from semflow.config import CLASSES, PALETTES, VOID, check
+from semflow.config import CLASSES, PALETTES, VOID, Suite, check
 from semflow.data.batches import to_unit_range
-from semflow.data.images import read_image, read_labels, resize_image, resize_labels
+from semflow.data.images import read_image, read_layout, resize_image, resize_labels
+from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.model import Sampler, place
 from semflow.seeds import generator
 
+NEAREST = Image.Resampling.NEAREST
 OVERLAY = 0.5  # share of the class colour in an overlay
+GAP = 4  # white pixels between the pictures of a sheet
+STATES_SHOWN = 10  # of a trajectory, side by side
+GIF_SCALE = 4  # pixels of a GIF for one of the network's
 
 
 def segment(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
@@ -25,31 +30,65 @@ def segment(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -
     picture = read_image(image)
     model, suite, _ = load_model(checkpoint)
     device = place(model, devices.pick("auto"))
-    pixels = to_unit_range(torch.from_numpy(resize_image(picture, suite.data.size)).to(device))[None]
+    pixels = _pixels(picture, suite).to(device)
     with torch.inference_mode():
         labels = model.segment(pixels, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu().numpy()
     _say_resized(image, picture, suite.data.size)
-    label_map = Image.fromarray(labels).resize(picture.size, Image.Resampling.NEAREST)
+    label_map = Image.fromarray(labels).resize(picture.size, NEAREST)
     colours = np.array(PALETTES[suite.data.name], np.uint8)[np.array(label_map)]
     overlay = Image.blend(picture, Image.fromarray(colours), OVERLAY)
     _save(label_map, out)
     _save(overlay, out.with_name(f"{out.stem}.overlay.png"))
 
 
-def synthesize(labels: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
-    """Write a picture drawn from the label map `labels` to `out`, at the network's size."""
+def synthesize(labels: Path, checkpoint: Path, sampler: str, seeds: int, out: Path) -> None:
+    """Write a picture drawn from the label map `labels` under each of the first `seeds` seeds, at the network's size.
+
+    One seed: to `out`. Several: to `<stem of out>.seed<N>.png`, and a contact sheet, the layout first, to `out`.
+    """
     _check_target(out, labels)
-    model, suite, card = load_model(checkpoint)
-    if not hasattr(model, "synthesize"):
-        raise SemFlowError(f"{checkpoint} holds {card['method']}, which cannot synthesize; use a semflow checkpoint")
-    layout = read_labels(labels, len(CLASSES[suite.data.name]), VOID[suite.data.name])
+    model, suite, _ = _load_semflow(checkpoint)
+    layout = read_layout(labels, PALETTES[suite.data.name], VOID[suite.data.name])
     _say_resized(labels, layout, suite.data.size)
-    device = place(model, devices.pick("auto"))
-    ids = torch.from_numpy(resize_labels(layout, suite.data.size)).to(device)[None]
+    ids = torch.from_numpy(resize_labels(layout, suite.data.size))[None]
+    drawn = [_draw(model, ids, _sampler(model, sampler), seed) for seed in range(seeds)]
+    if seeds == 1:
+        _save(drawn[0], out)
+        return
+    for seed, picture in enumerate(drawn):
+        _save(picture, out.with_name(f"{out.stem}.seed{seed}.png"))
+    _save(_strip([_coloured(ids[0], suite), *drawn]), out)
+
+
+def trajectory(image: Path, checkpoint: Path, sampler: str, out: Path) -> None:
+    """Write the decoded states from `image` to its pseudo mask: ten of them side by side to `out`, all as GIF beside it."""
+    _check_target(out, image)
+    model, suite, _ = _load_semflow(checkpoint)
+    picture = read_image(image)
+    _say_resized(image, picture, suite.data.size)
+    pixels = _pixels(picture, suite).to(place(model, devices.pick("auto")))
     with torch.inference_mode():
-        image = model.synthesize(ids, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu()
-    pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte()
-    _save(Image.fromarray(pixels.movedim(0, -1).numpy()), out)
+        states = [_picture(state[0]) for state in model.states(pixels, _sampler(model, sampler))]
+    shown = np.linspace(0, len(states) - 1, min(len(states), STATES_SHOWN)).round().astype(int)
+    _save(_strip([states[number] for number in shown]), out)
+    first, *rest = [state.resize((GIF_SCALE * state.width, GIF_SCALE * state.height), NEAREST) for state in states]
+    _save(first, out.with_suffix(".gif"), save_all=True, append_images=rest, duration=80, loop=0)
+
+
+def roundtrip(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
+    """Segment `image`, draw a picture from that, segment it again; write the four side by side, say how many labels agree."""
+    _check_target(out, image)
+    model, suite, _ = _load_semflow(checkpoint)
+    picture = read_image(image)
+    _say_resized(image, picture, suite.data.size)
+    how, device = _sampler(model, sampler), place(model, devices.pick("auto"))
+    with torch.inference_mode():
+        pixels = _pixels(picture, suite).to(device)
+        labels = model.segment(pixels, how, generator(device, "sample", seed, 0))
+        drawn = _draw(model, labels, how, seed)
+        again = model.segment(_pixels(drawn, suite).to(device), how, generator(device, "sample", seed, 0))
+    _save(_strip([_picture(pixels[0]), _coloured(labels[0], suite), drawn, _coloured(again[0], suite)]), out)
+    print(f"{100 * (labels == again).float().mean().item():.1f} % of the labels of the drawn picture are those it was drawn from")
 
 
 def describe(checkpoint: Path) -> str:
@@ -71,6 +110,46 @@ def describe(checkpoint: Path) -> str:
     return "\n".join(f"{name + ':':17}{value}" for name, value in facts.items())
 
 
+def _load_semflow(checkpoint: Path) -> tuple[Any, Suite, dict[str, Any]]:
+    model, suite, card = load_model(checkpoint)
+    if not hasattr(model, "synthesize"):
+        raise SemFlowError(f"{checkpoint} holds {card['method']}, which cannot synthesize; use a semflow checkpoint")
+    return model, suite, card
+
+
+def _draw(model: Any, labels: torch.Tensor, sampler: Sampler, seed: int) -> Image.Image:
+    """A picture from labels (1, h, w) under a seed."""
+    device = place(model, devices.pick("auto"))
+    with torch.inference_mode():
+        return _picture(model.synthesize(labels.to(device), sampler, generator(device, "sample", seed, 0))[0])
+
+
+def _pixels(picture: Image.Image, suite: Suite) -> torch.Tensor:
+    """A picture at the network's size, float (1, 3, h, w) in [-1, 1]."""
+    return to_unit_range(torch.from_numpy(resize_image(picture, suite.data.size)))[None]
+
+
+def _picture(pixels: torch.Tensor) -> Image.Image:
+    """Float (3, h, w) in [-1, 1], clipped, as a picture."""
+    return Image.fromarray(((pixels.cpu() + 1) * 127.5).round().clamp(0, 255).byte().movedim(0, -1).numpy())
+
+
+def _coloured(labels: torch.Tensor, suite: Suite) -> Image.Image:
+    """Labels (h, w) in the data set's colours, ignored pixels white."""
+    colours = np.full((IGNORE_INDEX + 1, 3), 255, np.uint8)
+    colours[: len(PALETTES[suite.data.name])] = PALETTES[suite.data.name]
+    return Image.fromarray(colours[labels.cpu().numpy()])
+
+
+def _strip(pictures: list[Image.Image]) -> Image.Image:
+    """Pictures of one size side by side, a few pixels apart."""
+    w, h = pictures[0].size
+    sheet = Image.new("RGB", (len(pictures) * (w + GAP) - GAP, h), "white")
+    for number, picture in enumerate(pictures):
+        sheet.paste(picture, (number * (w + GAP), 0))
+    return sheet
+
+
 def _sampler(model: Any, text: str) -> Sampler:
     sampler = Sampler.parse(text)
     if sampler.name not in model.samplers:
@@ -90,6 +169,6 @@ def _check_target(out: Path, source: Path) -> None:
         raise SemFlowError(f"--out {out} is the picture that is read; give another name")
 
 
-def _save(picture: Image.Image, out: Path) -> None:
-    files.write_atomically(out, lambda part: picture.save(part, format="PNG"))
+def _save(picture: Image.Image, out: Path, **options: Any) -> None:
+    files.write_atomically(out, lambda part: picture.save(part, format=out.suffix[1:].upper(), **options))
     print(out)

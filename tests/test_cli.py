@@ -1,5 +1,6 @@
 """What a user sees: help at once, one sentence for a mistake, no traceback."""
 
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from PIL import Image
 from baselines.build import make_model
 from semflow import checkpoints, cli
 from semflow.data.batches import Batches
-from semflow.data.scenes import NAMES, Scenes
+from semflow.data.scenes import NAMES, PALETTE, Scenes
 from semflow.files import write_json
 from semflow.training import Trainer, make_accelerator
 
@@ -87,16 +88,75 @@ def test_segment_writes_a_label_map_of_the_pictures_size_and_an_overlay(run, tin
         assert (overlay.mode, overlay.size) == ("RGB", (20, 12))
 
 
-def test_synthesize_writes_another_picture_under_another_seed(run, tiny_suite, checkpoint_of, tmp_path):
+@pytest.mark.parametrize("solver", [("--solver", "heun", "--steps", "2"), ("--solver", "rk45")], ids=str)
+def test_synthesize_writes_a_picture_a_seed_and_a_contact_sheet(run, tiny_suite, checkpoint_of, tmp_path, solver):
     layout, folder = picture(tmp_path / "layout.png", "L", (16, 16)), checkpoint_of(tiny_suite)
-    drawn = []
-    for seed in (0, 0, 1):
-        status, _, _ = run(
-            "synthesize", layout, "--checkpoint", folder, "--sampler", "euler-2", "--seed", seed, "--out", tmp_path / "p.png"
-        )
-        assert status == 0
-        drawn.append((tmp_path / "p.png").read_bytes())
-    assert drawn[0] == drawn[1] != drawn[2]
+    for name in ("a", "b"):
+        words = ("synthesize", layout, "--checkpoint", folder, "--seeds", 3, *solver, "--out", tmp_path / f"{name}.png")
+        assert run(*words)[0] == 0
+    drawn = {name: [(tmp_path / f"{name}.seed{seed}.png").read_bytes() for seed in range(3)] for name in "ab"}
+    assert drawn["a"] == drawn["b"]
+    assert len(set(drawn["a"])) == 3
+    with Image.open(tmp_path / "a.png") as sheet, Image.open(tmp_path / "a.seed1.png") as second:
+        assert sheet.size == (4 * 16 + 3 * 4, 16)
+        assert sheet.crop((40, 0, 56, 16)).tobytes() == second.tobytes()
+
+
+def test_one_seed_gives_one_picture_and_no_sheet(run, tiny_suite, checkpoint_of, tmp_path):
+    layout = picture(tmp_path / "layout.png", "L", (16, 16))
+    words = ("synthesize", layout, "--checkpoint", checkpoint_of(tiny_suite), "--steps", 1, "--out", tmp_path / "new" / "p.png")
+    assert run(*words)[0] == 0
+    with Image.open(tmp_path / "new/p.png") as drawn:
+        assert (drawn.mode, drawn.size) == ("RGB", (16, 16))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["p.png"]
+
+
+def test_a_layout_in_the_data_sets_colours_is_the_layout_in_ids(run, tiny_suite, checkpoint_of, tmp_path):
+    ids = np.random.RandomState(0).randint(0, len(NAMES), (16, 16)).astype(np.uint8)
+    ids[0, 0] = 255
+    colours = np.array([*PALETTE, *[(255, 255, 255)] * (256 - len(PALETTE))], np.uint8)[ids]
+    Image.fromarray(ids).save(tmp_path / "ids.png")
+    Image.fromarray(colours).save(tmp_path / "colours.png")
+    folder = checkpoint_of(tiny_suite)
+    for name in ("ids", "colours"):
+        words = ("synthesize", tmp_path / f"{name}.png", "--checkpoint", folder, "--steps", 1)
+        assert run(*words, "--out", tmp_path / f"of_{name}.png")[0] == 0
+    assert (tmp_path / "of_ids.png").read_bytes() == (tmp_path / "of_colours.png").read_bytes()
+    colours[3, 3] = (1, 2, 3)
+    Image.fromarray(colours).save(tmp_path / "colours.png")
+    status, _, error = run("synthesize", tmp_path / "colours.png", "--checkpoint", folder, "--out", tmp_path / "p.png")
+    assert status == 2
+    assert is_one_sentence(error, "colours.png", "[1, 2, 3]", "ids")
+
+
+@pytest.mark.parametrize(("solver", "n_states"), [(("--steps", "3"), 4), (("--steps", "40"), 41), (("--solver", "rk45"), 11)])
+def test_trajectory_writes_ten_states_side_by_side_and_all_as_gif(run, tiny_suite, checkpoint_of, tmp_path, solver, n_states):
+    source = picture(tmp_path / "photo.png", size=(16, 16))
+    words = ("trajectory", source, "--checkpoint", checkpoint_of(tiny_suite), *solver, "--out", tmp_path / "states.png")
+    assert run(*words)[0] == 0
+    shown = min(n_states, 10)
+    with Image.open(tmp_path / "states.png") as strip, Image.open(tmp_path / "states.gif") as film:
+        assert strip.size == (shown * 16 + (shown - 1) * 4, 16)
+        assert strip.crop((0, 0, 16, 16)).tobytes() == Image.open(source).tobytes()
+        assert (film.n_frames, film.size) == (n_states, (64, 64))
+
+
+def test_roundtrip_shows_four_pictures_and_says_how_many_labels_agree(run, tiny_suite, checkpoint_of, tmp_path):
+    words = ("roundtrip", picture(tmp_path / "photo.png"), "--checkpoint", checkpoint_of(tiny_suite), "--steps", 2)
+    status, out, _ = run(*words, "--out", tmp_path / "sheet.png")
+    assert status == 0
+    assert re.search(r"^\d+\.\d % of the labels of the drawn picture", out, re.MULTILINE)
+    assert "resized from 12 x 20" in out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (4 * 16 + 3 * 4, 16)
+
+
+@pytest.mark.parametrize("verb", ["synthesize", "trajectory", "roundtrip"])
+def test_dsm_goes_one_way_only(run, tiny_suite, checkpoint_of, tmp_path, verb):
+    source = picture(tmp_path / "layout.png", "L" if verb == "synthesize" else "RGB")
+    status, _, error = run(verb, source, "--checkpoint", checkpoint_of(tiny_suite, "dsm"), "--out", tmp_path / "p.png")
+    assert status == 2
+    assert is_one_sentence(error, "dsm", "cannot synthesize")
 
 
 def test_info_says_what_a_checkpoint_is(run, tiny_suite, checkpoint_of):

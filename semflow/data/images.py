@@ -46,6 +46,22 @@ def read_labels(path: Path, n_classes: int, void: int = IGNORE_INDEX) -> Image.I
     return Image.fromarray(labels)
 
 
+def read_layout(path: Path, palette: tuple[tuple[int, int, int], ...], void: int = IGNORE_INDEX) -> Image.Image:
+    """As `read_labels`, or from an RGB picture painted in the colours of `palette`, white where ignored."""
+    picture = _open(path)
+    if picture.mode != "RGB":
+        return read_labels(path, len(palette), void)
+    pixels = np.array(picture)
+    labels, known = np.full(pixels.shape[:2], IGNORE_INDEX, np.uint8), (pixels == 255).all(-1)
+    for number, colour in enumerate(palette):
+        here = (pixels == colour).all(-1)
+        labels[here], known = number, known | here
+    if not known.all():
+        stranger = pixels[~known][0].tolist()
+        raise SemFlowError(f"{path} has the colour {stranger}, which stands for no class; use the data set's colours or ids")
+    return Image.fromarray(labels)
+
+
 def resize_image(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """To uint8 (3, h, w): area average where it shrinks, bicubic where it grows."""
     h, w = size
