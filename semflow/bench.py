@@ -99,7 +99,8 @@ def _bare_step(suite: Suite, method: str, trainer: Trainer) -> Callable[[], None
     t = torch.rand(len(z), device=device)
 
     def step() -> None:
-        loss = network(z, t).square().mean()
+        with trainer.accelerator.autocast():  # as `prepare` does for the loop's network
+            loss = network(z, t).square().mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

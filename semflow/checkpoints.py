@@ -21,7 +21,7 @@ from semflow.errors import SemFlowError
 STATE = "state.safetensors"
 CARD = "semflow.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-FORMAT = 1
+FORMAT = 2
 CARD_KEYS = {"method", "seed", "key", "autoencoder", "weights_sha256", "commit", "dirty", "versions", "suite"}
 
 
@@ -90,10 +90,11 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
 
 def check_target(out: Path, state: Path) -> None:
     """SemFlowError if finished weights in the folder `out` would take the place of anything but an older checkpoint."""
-    if Path(state).resolve().is_relative_to(Path(out).resolve()):
-        raise SemFlowError(f"--state {state} lies in --out {out}, which the finished weights replace; keep them apart")
-    if Path(out).exists() and not (Path(out) / CARD).exists() and any(_files(Path(out))):
-        raise SemFlowError(f"--out {out} holds other files than a checkpoint; name a new or an empty folder")
+    place = Path(out).resolve()
+    if Path(state).resolve().is_relative_to(place) or Path.cwd().is_relative_to(place):
+        raise SemFlowError(f"--out {out} holds the state or this folder, and finished weights replace it; name another")
+    if place.exists() and (others := {path.name for path in _files(place)} - {CARD, WEIGHTS, "config.json"}):
+        raise SemFlowError(f"--out {out} holds {min(others)}, which is no part of a checkpoint; name a new or an empty folder")
 
 
 def export(folder: Path, suite: Suite, method: str, seed: int, unet: UNet2DModel) -> None:
@@ -151,7 +152,10 @@ def load_model(folder: Path, autoencoder: config.Autoencoder | None = None) -> t
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise SemFlowError(f"{folder} does not hold the network its card names ({str(error).splitlines()[0]})") from None
     if provenance.autoencoder_key(suite.autoencoder) != card["autoencoder"]:
-        raise SemFlowError(f"{folder} was trained with another autoencoder than {suite.suite}'s; train it again")
+        where = f" at {suite.autoencoder.path}" if suite.autoencoder.kind == "kl" else ""
+        raise SemFlowError(
+            f"{folder} was trained with another autoencoder than the {suite.autoencoder.kind}{where}; restore that or train again"
+        )
     expected = model.image_copies * model.autoencoder.channels
     if unet.config.in_channels != expected:
         raise SemFlowError(

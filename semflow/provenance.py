@@ -17,7 +17,7 @@ from semflow.errors import SemFlowError
 
 PACKAGES = ("semflow", "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
-VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy", "torch")
+VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy", "torch", "torchdiffeq")
 
 # Modules that decide how a run is told, stored, placed on a device or read from a file, but no formula of a weight or a
 # score. Without this list a better error message would retrain everything.

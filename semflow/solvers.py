@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
+from semflow.errors import SemFlowError
 from semflow.flow import Velocity
 
 FIXED_STEP = {"midpoint": "midpoint", "heun": "heun2", "rk4": "rk4"}  # our name: torchdiffeq's
@@ -51,4 +52,7 @@ def euler(velocity: Velocity, z: Tensor, grid: Tensor) -> Iterator[Tensor]:
 
 def _odeint(velocity: Velocity, z: Tensor, grid: Tensor, method: str, tolerance: float) -> Tensor:
     """torchdiffeq's odeint, whose function takes (t, z); all states, (n + 1, *z.shape)."""
-    return odeint(lambda t, z: velocity(z, t), z, grid.to(z), method=method, rtol=tolerance, atol=tolerance)
+    try:
+        return odeint(lambda t, z: velocity(z, t), z, grid.to(z), method=method, rtol=tolerance, atol=tolerance)
+    except AssertionError as error:  # its way to say that no step is small enough
+        raise SemFlowError(f"rk45 finds no step that is small enough ({error}); the network's training diverged") from None

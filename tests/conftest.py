@@ -63,7 +63,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
     for process in started:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")

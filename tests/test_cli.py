@@ -241,7 +241,6 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
             "run": tiny_suite.run.model_copy(update={"checkpoint_every": 2}),
         }
     )
-    command = train_command(suite, tmp_path)
     command, disk = train_command(suite, tmp_path), tmp_path / "disk"
     disk.mkdir()
     mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", disk], capture_output=True).returncode
@@ -283,11 +282,16 @@ def test_a_missing_evaluation_split_is_named_before_training_starts(run, tmp_pat
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.parametrize(("out", "state", "named"), [("thesis", "state", "thesis"), ("run", "run/state", "--state")])
+@pytest.mark.parametrize(
+    ("out", "state", "named"),
+    [("thesis", "state", "chapter1.tex"), ("mixed", "state", "chapter1.tex"), ("run", "run/state", "the state")],
+)
 def test_finished_weights_never_take_the_place_of_other_files(run, tiny_suite, tmp_path, out, state, named):
     write_json(tmp_path / "suite.json", tiny_suite.model_dump(mode="json"))
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis/chapter1.tex").write_text("years of work")
+    for folder in ("thesis", "mixed"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "chapter1.tex").write_text("years of work")
+    (tmp_path / "mixed" / checkpoints.CARD).write_text("{}")
     options = ("--config", tmp_path / "suite.json", "--out", tmp_path / out, "--state", tmp_path / state)
     status, _, error = run("train", "--method", "semflow", *options)
     assert status == 2

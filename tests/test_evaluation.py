@@ -96,5 +96,5 @@ def test_an_autoencoder_may_move_but_not_change(tiny, kl_folder, tmp_path):
     shutil.rmtree(old)
     assert score(new).n_images == 4
     (new / "config.json").write_text((new / "config.json").read_text() + " ")
-    with pytest.raises(SemFlowError, match="trained with another autoencoder than tiny's"):
+    with pytest.raises(SemFlowError, match=f"trained with another autoencoder than the kl at {new}; restore"):
         score(new)

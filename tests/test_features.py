@@ -193,3 +193,13 @@ def test_a_download_that_fails_says_where_to_put_the_file(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(SemFlowError, match=rf"could not be downloaded \(no network\); put the file at {tmp_path}"):
         LPIPS(None, CPU)
+
+
+@pytest.mark.parametrize("network", [LPIPS, InceptionV3])
+@pytest.mark.parametrize("content", [None, torch.zeros(2), [1, 2], {"features.conv0.weight": torch.zeros(1)}], ids=str)
+def test_whatever_else_a_file_holds_is_one_sentence(network, tmp_path, content):
+    (tmp_path / "other.pth").touch()
+    if content is not None:
+        torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(SemFlowError, match=r"other\.pth"):
+        network(tmp_path / "other.pth", CPU)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from semflow import solvers
+from semflow.errors import SemFlowError
 
 STEPS = [1, 2, 3, 5, 7, 10, 25, 30, 49, 200, 1000]
 
@@ -164,3 +165,8 @@ def test_every_solver_yields_one_state_for_every_later_time_of_the_grid(name, re
     assert all(state.dtype == torch.float32 for state in states)
     for state, value in zip(states, times, strict=True):
         torch.testing.assert_close(state, value.expand(2, 3, 4, 4))
+
+
+def test_a_field_that_is_not_finite_is_one_sentence_under_rk45():
+    with pytest.raises(SemFlowError, match="rk45 finds no step"):
+        list(solvers.solve("rk45", lambda z, t: z * math.nan, latents(), solvers.time_grid(1)))

@@ -241,10 +241,16 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_folder, tmp_pa
     tiny["autoencoder"] = {"kind": "kl", "path": str(kl_folder)}
     suite = with_training(config.check(tiny, "tiny"), precision="bf16")
     trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
-    seen = []
-    trainer.model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    encode, seen = trainer.model.autoencoder.encode, []
+
+    def watched(*inputs):
+        seen.append(encode(*inputs))
+        return seen[-1]
+
+    trainer.model.autoencoder.encode = watched
     trainer.advance(*batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)])
-    assert seen == [torch.float32]
+    assert [latents.dtype for latents in seen] == [torch.float32] * 2
+    trainer.model._scales(torch.tensor(5), torch.zeros(1, dtype=torch.bfloat16))
     assert trainer.model.alphas.dtype == torch.float32
 
 

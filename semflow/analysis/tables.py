@@ -77,19 +77,22 @@ def stand_in(runs: list[Run]) -> str:
     """One sentence on how far the measured numbers are from the paper's setting."""
     record, paper = runs[0].record, published.table(2)
     h, w = record.protocol.evaluation_size
-    helped = next((run.record.settings for run in runs if run.record.settings.get("mask_scale", 1) != 1), None)
-    return (
+    sentence = (
         f"Measured on {record.dataset} ({record.split} split, {record.n_images} images, {h} x {w}, {len(record.classes)} "
         f"classes) with a small network trained from scratch; published on {paper['dataset']}, {paper['size']}, with the "
         f"{paper['network']}. The two are shown side by side to compare orderings and shapes; their values are not comparable."
-        + (f" DSM is helped here, as the paper's is not: masks scaled by {helped['mask_scale']:g}, " if helped else "")
-        + (f"network {'' if helped['preconditioning'] else 'not '}preconditioned." if helped else "")
     )
+    for settings in (run.record.settings for run in runs if run.record.method == "dsm"):
+        if settings.get("mask_scale", 1) != 1 or settings.get("preconditioning"):
+            network = "preconditioned" if settings["preconditioning"] else "as it is"
+            how = f"masks scaled by {settings['mask_scale']:g}, network {network}"
+            return f"{sentence} DSM is helped here, as the paper's is not: {how}."
+    return sentence
 
 
 def wide(frame: pd.DataFrame, cell) -> tuple[list[str], list[list[str]]]:
     """Header and rows of Table 2 in the paper's arrangement; `cell(row)` writes one measured number."""
-    miou = frame[(frame.metric == "miou") & (frame.steps > 0)]
+    miou = frame[(frame.metric == "miou") & ~frame.method.isin(CONTROLS)]
     steps = sorted(miou.steps.unique())
     rows = []
     for (method, sampler), group in miou.groupby(["method", "sampler"], sort=False):
@@ -97,7 +100,7 @@ def wide(frame: pd.DataFrame, cell) -> tuple[list[str], list[list[str]]]:
         rows.append([title(method, sampler), "measured", *(cell(by_steps[n]) if n in by_steps else "-" for n in steps)])
         known = [by_steps[n].published if n in by_steps else math.nan for n in steps]
         rows.append(["", "published", *("-" if math.isnan(value) else f"{value:.1f}" for value in known)])
-    for control in frame[(frame.metric == "miou") & (frame.steps == 0)].itertuples():
+    for control in frame[(frame.metric == "miou") & frame.method.isin(CONTROLS)].itertuples():
         rows.append([f"{control.method} ({CONTROLS[control.method]})", "measured", *[cell(control)] * len(steps)])
     return ["mIoU at N steps", "", *map(str, steps)], rows
 

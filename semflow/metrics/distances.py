@@ -1,7 +1,7 @@
 """Distances between two sets of feature vectors, in NumPy: Frechet (FID's) and kernel (KID's), and how sure they are.
 
-The values in records come from torch-fidelity; these functions say how they vary with the images, and a test holds
-them against it.
+Values are for torch-fidelity to give (metrics/fidelity.py); these functions say how they vary with the images, and a
+test holds them against it.
 """
 
 from collections.abc import Callable

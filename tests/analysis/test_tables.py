@@ -156,3 +156,20 @@ def test_arrays_of_another_record_are_refused(runs, tmp_path):
     records.arrays_path(first).write_bytes(records.arrays_path(second).read_bytes())
     with pytest.raises(SemFlowError, match=r"first\.npz is not what .*first\.json was written with"):
         read_runs([first, second])
+
+
+def test_help_by_preconditioning_alone_is_said_too(runs):
+    settings = {"timestep_spacing": "leading", "mask_scale": 1.0, "preconditioning": True}
+    helped = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
+    assert "masks scaled by 1, network preconditioned" in tables.stand_in(helped)
+    plain = [
+        run._replace(record=run.record.model_copy(update={"settings": settings | {"preconditioning": False}})) for run in runs
+    ]
+    assert "helped" not in tables.stand_in(plain)
+
+
+def test_a_solver_that_chooses_its_own_steps_is_no_control(runs, make_run):
+    _, rows = tables.wide(tables.table2([*runs, make_run("semflow", "rk45", 0, PERFECT)]), tables.plain)
+    assert [row[0] for row in rows if row[0].startswith(("SemFlow", "ceiling", "floor"))] == [
+        "SemFlow Euler", "SemFlow rk45", "ceiling (ground truth, encoded and decoded)", "floor (another image's ground truth)",
+    ]  # fmt: skip

@@ -100,7 +100,8 @@ GPUS = int(
 
 def print_table2():
     """The table, if this run made any part of its report; an older one is not what was asked for."""
-    made = [Path(path) for path in TABLE2 if Path(path).exists()]
-    if any(path.stat().st_mtime >= STARTED for path in made):
-        print(Path(f"{REPORTS}/table2.md").read_text().partition(WITH_INTERVALS)[0])
+    table, made = Path(f"{REPORTS}/table2.md"), [Path(path) for path in TABLE2]
+    whole = all(path.exists() for path in made)
+    if whole and any(path.stat().st_mtime >= STARTED for path in made):
+        print(table.read_text().partition(WITH_INTERVALS)[0])
         print(f"Report: {Path(REPORTS).resolve() / 'table2.html'}")
