@@ -50,6 +50,7 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
                 if trainer.step % run.checkpoint_every == 0 or trainer.step == settings.steps or stop:
                     trainer.save()
                 if stop and trainer.step < settings.steps:
+                    trainer.end()
                     raise Interrupted(f"stopped at step {trainer.step} of {settings.steps}; the same command goes on from there")
         trainer.export(out)
 
@@ -112,13 +113,23 @@ class Trainer:
             checkpoints.save_state(self.state, self.key, self.step, network, self.ema, self.optimizer.optimizer)
 
     def export(self, out: Path) -> None:
-        """Write the averaged weights as a finished checkpoint, and end."""
-        with files.writing(self.state):
-            self.accelerator.end_training()
+        """End, and write the averaged weights as a finished checkpoint."""
+        self.end()
         if self.accelerator.is_main_process:
-            unet = self.accelerator.unwrap_model(self.model.network).unet
+            unet = self.model.network.unet
             self.ema.copy_to(unet.parameters())
             checkpoints.export(out, self.suite, self.method, self.seed, unet)
+
+    def end(self) -> None:
+        """Close the log and leave the other processes.
+
+        The wrapper that sums gradients has to go before the process group: were its reference the group's last, the group
+        would be torn down with Python's lock held and wait for a thread that may need that lock (PyTorch issue 56297).
+        """
+        self.model.network = self.accelerator.unwrap_model(self.model.network)
+        self.accelerator.free_memory()
+        with files.writing(self.state):
+            self.accelerator.end_training()
 
     def log(self, loss: Tensor, norm: Tensor, progress: Progress) -> None:
         """Scalars of the last step to TensorBoard, the loss to the progress line too."""
