@@ -10,7 +10,9 @@ METHODS = {
 CONTROLS = {
     "ceiling": "baselines.controls:Ceiling",
     "floor": "baselines.controls:Floor",
+    "real": "baselines.controls:Real",
 }
+TASKS = {"segmentation": ("ceiling", "floor"), "synthesis": ("real",), "determinism": ()}  # and the controls of each
 
 
 def module_of(name: str) -> str:

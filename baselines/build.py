@@ -7,22 +7,17 @@ from diffusers import UNet2DModel
 
 from baselines import class_of
 from semflow.autoencoder import make_autoencoder
-from semflow.config import CLASSES, Suite
 from semflow.errors import SemFlowError
 from semflow.model import Model
 from semflow.networks import UNet, make_unet
 from semflow.pseudo_mask import PseudoMask
 from semflow.seeds import seed_of
+from semflow.suite import CLASSES, Suite
 
 
 def make_pseudo_mask(suite: Suite) -> PseudoMask:
     """The suite's code between labels and colours."""
     return PseudoMask(len(CLASSES[suite.data.name]), suite.pseudo_mask.k, suite.pseudo_mask.s)
-
-
-def amplitude_of(suite: Suite, method: str) -> float:
-    """How far a method's masks are perturbed in training (Eq. 14); only SemFlow's are."""
-    return suite.pseudo_mask.amplitude if method == "semflow" else 0.0
 
 
 def settings_of(suite: Suite, method: str) -> dict[str, Any]:
@@ -47,5 +42,5 @@ def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | Non
         unet = make_unet(suite.network, kind.image_copies * channels, channels, (h, w))
     settings = settings_of(suite, method)
     if method == "semflow":
-        settings["amplitude"] = amplitude_of(suite, method)
+        settings["amplitude"] = suite.pseudo_mask.amplitude
     return kind(UNet(unet, kind.time_scale), make_pseudo_mask(suite), autoencoder, **settings)

@@ -1,10 +1,12 @@
 """Controls: what the protocol gives to a perfect and to a blind method. Nothing is trained."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from semflow.autoencoder import Autoencoder
-from semflow.data.sample import IGNORE_INDEX
+from semflow.data.batches import Batches
+from semflow.data.sample import IGNORE_INDEX, Dataset
 from semflow.pseudo_mask import PseudoMask
 
 
@@ -27,3 +29,12 @@ class Floor:
         """labels uint8 (n, H, W), at least two of them, to the labels of the image half the set away."""
         other = labels.roll(max(len(labels) // 2, 1), 0)
         return torch.where(other == IGNORE_INDEX, 0, other)
+
+
+class Real:
+    """Training images: as real as pictures get, of other layouts."""
+
+    def draw(self, train: Dataset, n: int) -> Tensor:
+        """`n` images spread over the training split, uint8 (n, 3, H, W); again from the start where it has fewer."""
+        positions = np.linspace(0, len(train), n, endpoint=False).astype(int) % len(train)
+        return Batches(train)[positions.tolist()][0]

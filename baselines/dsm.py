@@ -7,11 +7,11 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
 from semflow.autoencoder import Autoencoder
-from semflow.config import SAMPLERS, TRAIN_TIMESTEPS
+from semflow.cells import Sampler
 from semflow.errors import SemFlowError
-from semflow.model import Sampler
 from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
+from semflow.suite import SAMPLERS, TRAIN_TIMESTEPS
 
 # Stable Diffusion 1.5's schedule, without clipping, which Eq. 3 does not have.
 SCHEDULE = {

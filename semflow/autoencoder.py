@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from semflow.config import Autoencoder as Settings
 from semflow.errors import SemFlowError
+from semflow.suite import Autoencoder as Settings
 
 
 class Autoencoder(nn.Module):

@@ -11,10 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.build import make_model
 from semflow import devices
-from semflow.config import Suite
+from semflow.cells import Sampler
 from semflow.data import open_dataset
-from semflow.model import Sampler, place
+from semflow.model import place
 from semflow.seeds import generator
+from semflow.suite import Suite
 from semflow.training import Trainer, make_accelerator, make_optimizer, training_batches
 
 STEPS = 10  # of training a repeat

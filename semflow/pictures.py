@@ -8,14 +8,16 @@ import torch
 from PIL import Image
 
 from semflow import devices, files
+from semflow.cells import Sampler
 from semflow.checkpoints import load_model, read_card
-from semflow.config import CLASSES, PALETTES, VOID, Suite, check
+from semflow.config import check
 from semflow.data.batches import to_unit_range
 from semflow.data.images import read_image, read_layout, resize_image, resize_labels
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
-from semflow.model import Sampler, place
+from semflow.model import place
 from semflow.seeds import generator
+from semflow.suite import CLASSES, PALETTES, VOID, Suite
 
 NEAREST = Image.Resampling.NEAREST
 OVERLAY = 0.5  # share of the class colour in an overlay
@@ -68,7 +70,8 @@ def trajectory(image: Path, checkpoint: Path, sampler: str, out: Path) -> None:
     _say_resized(image, picture, suite.data.size)
     pixels = _pixels(picture, suite).to(place(model, devices.pick("auto")))
     with torch.inference_mode():
-        states = [_picture(state[0]) for state in model.states(pixels, _sampler(model, sampler))]
+        latents = model.path(model.autoencoder.encode(pixels), _sampler(model, sampler))
+        states = [_picture(model.autoencoder.decode(z)[0]) for z in latents]
     shown = np.linspace(0, len(states) - 1, min(len(states), STATES_SHOWN)).round().astype(int)
     _save(_strip([states[number] for number in shown]), out)
     first, *rest = [state.resize((GIF_SCALE * state.width, GIF_SCALE * state.height), NEAREST) for state in states]

@@ -11,20 +11,25 @@ from typing import Any
 
 from baselines import module_of
 from semflow import config as configuration
-from semflow.config import CamVidData, ScenesData, Suite
+from semflow.cells import Task
 from semflow.data import open_dataset
 from semflow.errors import SemFlowError
+from semflow.suite import CLASSES, TRAIN_TIMESTEPS, Autoencoder, CamVidData, ScenesData, Suite
 
 PACKAGES = ("semflow", "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
-VERSIONED = ("accelerate", "diffusers", "numpy", "pillow", "safetensors", "scipy", "torch", "torchdiffeq")
+VERSIONED = (
+    *("accelerate", "diffusers", "efficientnet-lite-pytorch", "lpips", "numpy", "pillow", "safetensors", "scipy", "torch"),
+    *("torch-fidelity", "torchdiffeq", "torchvision"),
+)
 
 # Modules that decide how a run is told, stored, placed on a device or read from a file, but no formula of a weight or a
 # score. Without this list a better error message would retrain everything.
 PLUMBING = frozenset(
     {
         *PACKAGES,
-        *(f"semflow.{name}" for name in ("checkpoints", "config", "devices", "errors", "files", "progress", "provenance")),
+        *(f"semflow.{name}" for name in ("cells", "checkpoints", "config", "devices", "errors")),
+        *(f"semflow.{name}" for name in ("files", "progress", "provenance", "suite")),
     }
 )
 # Training reads these too, through the model's module, but never runs them.
@@ -44,20 +49,24 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
     )[:16]
 
 
-def scores_key(suite: Suite, method: str) -> str:
+def scores_key(suite: Suite, method: str, task: Task) -> str:
     """Hash of everything but the weights that determines a record of a method."""
-    return configuration.content_hash(
-        _common(suite, method, suite.evaluation.split)
-        | {
-            "evaluation": suite.evaluation.model_dump(exclude={"sweeps"}),
-            "code": code_hash(("semflow.evaluation", module_of(method)), _other_data(suite)),
-        }
-    )[:16]
+    measured: dict[str, Any] = {"evaluation": suite.evaluation.model_dump(exclude={"sweeps"})}
+    if task == "synthesis":
+        networks = {name: getattr(suite.synthesis, name).model_dump(exclude={"weights"}) for name in ("features", "perceptual")}
+        measured |= networks | {"diversity": suite.synthesis.diversity.model_dump()}
+    if task == "determinism":
+        measured |= suite.ablations.determinism.model_dump()
+    code = code_hash((f"semflow.evaluation.{task}", module_of(method)), _other_data(suite))
+    main = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"
+    return configuration.content_hash(_common(suite, method, suite.evaluation.split) | measured | {"main": main, "code": code})[
+        :16
+    ]
 
 
 def _other_data(suite: Suite) -> frozenset[str]:
     """Modules of the data sets that the suite does not use."""
-    return frozenset(f"semflow.data.{name}" for name in configuration.CLASSES if name != suite.data.name)
+    return frozenset(f"semflow.data.{name}" for name in CLASSES if name != suite.data.name)
 
 
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
@@ -67,14 +76,14 @@ def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
         "settings": settings and settings.model_dump(),
         "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
         "stamp": _stamp(suite.data, split),
-        "classes": configuration.CLASSES[suite.data.name],
-        "timesteps": configuration.TRAIN_TIMESTEPS,
+        "classes": CLASSES[suite.data.name],
+        "timesteps": TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
         "autoencoder": autoencoder_key(suite.autoencoder),
     }
 
 
-def autoencoder_key(settings: configuration.Autoencoder) -> str:
+def autoencoder_key(settings: Autoencoder) -> str:
     """Hash of an autoencoder: of its settings and files, wherever they lie."""
     files = _weights_of(getattr(settings, "path", None))
     return configuration.content_hash(settings.model_dump(exclude={"path"}) | files)

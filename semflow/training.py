@@ -20,13 +20,14 @@ from torch import Tensor
 
 from baselines.build import make_model
 from semflow import checkpoints, devices, files, provenance
-from semflow.config import SWAPS, Suite, Training, content_hash
+from semflow.config import content_hash
 from semflow.data import Dataset, open_dataset
 from semflow.data.batches import in_memory, load, to_unit_range
 from semflow.errors import Interrupted, SemFlowError
 from semflow.model import Model
 from semflow.progress import Progress
 from semflow.seeds import generator, seed_of
+from semflow.suite import SWAPS, Suite, Training
 
 
 def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:

@@ -1,6 +1,9 @@
 """Fixtures that several modules share."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy loads: tests run side by side, and BLAS would fight over the cores
+
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,10 +18,10 @@ from diffusers import AutoencoderKL
 from hypothesis import HealthCheck, settings
 
 from semflow import config
-from semflow.config import Suite
 from semflow.data.scenes import NAMES
+from semflow.suite import Suite
 
-torch.set_num_threads(1)  # the networks are tiny, and tests run side by side
+torch.set_num_threads(1)
 
 settings.register_profile("any machine", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

@@ -6,10 +6,10 @@ import torch
 from diffusers import AutoencoderKL
 
 from semflow.autoencoder import KL, Autoencoder, Patchify, make_autoencoder
-from semflow.config import KL as KLSettings
-from semflow.config import Identity
-from semflow.config import Patchify as PatchifySettings
 from semflow.errors import SemFlowError
+from semflow.suite import KL as KLSettings
+from semflow.suite import Identity
+from semflow.suite import Patchify as PatchifySettings
 
 SCALE = 0.3  # of the autoencoder in kl_folder
 

@@ -6,9 +6,10 @@ import torch
 from baselines.build import make_model
 from semflow import config
 from semflow.autoencoder import Autoencoder
+from semflow.cells import Sampler
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
-from semflow.model import Sampler, SemFlow
+from semflow.model import SemFlow
 from semflow.pseudo_mask import PseudoMask
 
 EULER = Sampler("euler", 3)
@@ -23,23 +24,6 @@ def model(tiny_suite) -> SemFlow:
     model = make_model(tiny_suite, "semflow")
     model.network.eval()
     return model
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "steps"), [("euler-25", "euler", 25), ("ddim-200", "ddim", 200), ("a-b-1", "a-b", 1), ("rk45", "rk45", 0)]
-)
-def test_a_sampler_is_its_name_and_steps(text, name, steps):
-    assert Sampler.parse(text) == (name, steps)
-    assert str(Sampler.parse(text)) == text
-
-
-@pytest.mark.parametrize(
-    "text", ["", "euler", "euler-", "-25", "euler-0", "euler-2.5", "euler-x", "25", "euler 25", "euler-²", "rk45-25"]
-)
-def test_a_sampler_that_is_not_name_and_steps_is_refused(text):
-    with pytest.raises(SemFlowError) as error:
-        Sampler.parse(text)
-    assert repr(text) in str(error.value)
 
 
 @torch.no_grad()

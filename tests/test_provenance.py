@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from semflow import config, provenance
-from semflow.config import CamVidData, Patchify
+from semflow.suite import CamVidData, Patchify
 
 
 def forget() -> None:
@@ -92,7 +92,10 @@ def test_every_module_left_out_of_the_hashes_exists():
 
 
 def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, monkeypatch):
-    weights, scores = provenance.weights_key(tiny_suite, "semflow", 0), provenance.scores_key(tiny_suite, "semflow")
+    weights, scores = (
+        provenance.weights_key(tiny_suite, "semflow", 0),
+        provenance.scores_key(tiny_suite, "semflow", "segmentation"),
+    )
     whole = provenance._tree
 
     def with_a_change(name):
@@ -101,13 +104,35 @@ def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, mon
     monkeypatch.setattr(provenance, "_tree", with_a_change)
     provenance.code_hash.cache_clear()
     assert provenance.weights_key(tiny_suite, "semflow", 0) == weights
-    assert provenance.scores_key(tiny_suite, "semflow") != scores
+    assert provenance.scores_key(tiny_suite, "semflow", "segmentation") != scores
     provenance.code_hash.cache_clear()
+
+
+def test_scores_of_a_task_depend_on_what_that_task_uses(tiny_suite):
+    def keys(suite):
+        return {task: provenance.scores_key(suite, "semflow", task) for task in ("segmentation", "synthesis", "determinism")}
+
+    def changed(**update):
+        other = keys(tiny_suite.model_copy(update=update))
+        return {task for task, key in keys(tiny_suite).items() if other[task] != key}
+
+    synthesis, ablations = tiny_suite.synthesis, tiny_suite.ablations
+    fewer = synthesis.diversity.model_copy(update={"layouts": 2})
+    assert changed(synthesis=synthesis.model_copy(update={"diversity": fewer})) == {"synthesis"}
+    fewer = ablations.determinism.model_copy(update={"seeds": 3})
+    assert changed(ablations=ablations.model_copy(update={"determinism": fewer})) == {"determinism"}
+    assert changed(synthesis=synthesis.model_copy(update={"seeds": (5, 6)})) == set()
+
+
+def test_another_perturbation_is_another_training(tiny_suite):
+    keys = {provenance.weights_key(config.with_amplitude(tiny_suite, b), "semflow", 0) for b in (0, 6, 20)}
+    assert len(keys) == 3
+    assert provenance.weights_key(tiny_suite, "semflow", 0) in keys
 
 
 def test_scores_depend_on_the_autoencoder_even_of_a_control(tiny_suite):
     other = tiny_suite.model_copy(update={"autoencoder": Patchify(kind="patchify", factor=2)})
-    assert provenance.scores_key(other, "ceiling") != provenance.scores_key(tiny_suite, "ceiling")
+    assert provenance.scores_key(other, "ceiling", "segmentation") != provenance.scores_key(tiny_suite, "ceiling", "segmentation")
 
 
 def test_other_files_make_other_weights(tiny_suite, tmp_path, monkeypatch):

@@ -19,12 +19,13 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from semflow import checkpoints, config, devices, provenance
+from semflow.cells import Sampler
 from semflow.data import batches
 from semflow.data.scenes import NAMES, Scenes
 from semflow.errors import SemFlowError
 from semflow.files import write_json
 from semflow.metrics.segmentation import confusion, miou
-from semflow.model import Sampler, SemFlow
+from semflow.model import SemFlow
 from semflow.training import StepIndices, Trainer, flip, make_accelerator, schedule, train
 
 

@@ -12,11 +12,11 @@ from baselines.build import make_model
 from baselines.dsm import DSM
 from semflow import config
 from semflow.autoencoder import Autoencoder
-from semflow.config import DSMMethod
+from semflow.cells import Sampler
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
-from semflow.model import Sampler
 from semflow.pseudo_mask import PseudoMask
+from semflow.suite import DSMMethod
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SPACINGS = get_args(DSMMethod.model_fields["timestep_spacing"].annotation)
