@@ -5,11 +5,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from baselines import CONTROLS, METHODS
+from baselines import CONTROLS, METHODS, TASKS
 from semflow import __version__
 from semflow.analysis import PRODUCTS
 from semflow.errors import Interrupted, SemFlowError
+
+if TYPE_CHECKING:
+    from semflow.suite import Suite
 
 EXAMPLES = {
     "train": "train --config config/mini.yaml --method semflow --state state --out checkpoint",
@@ -44,29 +48,42 @@ def _say(sentence: str, status: int) -> int:
     return status
 
 
+def _suite_of(a: argparse.Namespace) -> "Suite":
+    """The suite, with masks perturbed as asked for."""
+    from semflow import config
+
+    suite = config.load(a.config)
+    return suite if a.amplitude is None else config.with_amplitude(suite, a.amplitude)
+
+
 def _train(a: argparse.Namespace) -> None:
-    from semflow import checkpoints, config
+    from semflow import checkpoints
     from semflow.data import open_dataset
     from semflow.training import train
 
-    suite = config.load(a.config)
+    suite = _suite_of(a)
     checkpoints.check_target(a.out, a.state)
     open_dataset(suite.data, suite.evaluation.split)  # what evaluation will miss is better known before hours of training
     train(suite, a.method, a.seed, a.state, a.out)
 
 
 def _evaluate(a: argparse.Namespace) -> None:
-    from semflow import config
-    from semflow.evaluation import Cell, evaluate
-    from semflow.model import Sampler
+    from semflow.cells import NO_SAMPLER, Cell, Sampler, amplitude_of
+    from semflow.evaluation import evaluate
+    from semflow.metrics.catalogue import KINDS
 
     if a.method not in CONTROLS and not (a.checkpoint and a.sampler):
         raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
-    sampler = Sampler("none", 0) if a.method in CONTROLS else Sampler.parse(a.sampler)
-    cell = Cell(a.method, sampler, a.training_seed, a.sampling_seed)
-    record = evaluate(config.load(a.config), cell, a.checkpoint, a.out)
+    suite = _suite_of(a)
+    sampler = NO_SAMPLER if a.method in CONTROLS else Sampler.parse(a.sampler)
+    trained = amplitude_of(suite, a.method)
+    drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
+    cell = Cell(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
+    record = evaluate(suite, cell, a.checkpoint, a.out, a.cache)
     for name, metric in record.metrics.items():
-        print(f"{name} {metric.value:.2f} [{metric.low:.2f}, {metric.high:.2f}] {metric.unit}")
+        kind = KINDS[name]
+        unit = "" if kind.unit == "none" else f" {kind.unit}"
+        print(f"{kind.title} {metric.value:.{kind.digits}f} [{metric.low:.{kind.digits}f}, {metric.high:.{kind.digits}f}]{unit}")
 
 
 def _report(a: argparse.Namespace) -> None:
@@ -131,13 +148,18 @@ def _parser() -> argparse.ArgumentParser:
     p = verb("train", _train, "train a method, or go on with a training")
     _common(p, METHODS)
     p.add_argument("--seed", type=_whole, default=0, help="training seed (default 0)")
+    p.add_argument("--amplitude", type=_amplitude, help="perturb masks by this (Eq. 14), 0..255 units, in place of the suite's")
     p.add_argument("--state", type=Path, required=True, help="folder that keeps the state of an unfinished training")
     p.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
 
-    p = verb("evaluate", _evaluate, "segment a split and write a record")
+    p = verb("evaluate", _evaluate, "measure a method on a split and write a record")
     _common(p, (*METHODS, *CONTROLS))
     p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling and floor")
+    p.add_argument("--task", choices=TASKS, default="segmentation", help="default segmentation")
     p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200, or rk45")
+    p.add_argument("--amplitude", type=_amplitude, help="perturbation that it was trained with, if not the suite's")
+    p.add_argument("--sampling-amplitude", type=_amplitude, help="perturbation to draw with, if not that of the training")
+    p.add_argument("--cache", type=Path, default=Path("results/features"), help="folder for features of real images")
     p.add_argument("--training-seed", type=_whole, default=0)
     p.add_argument("--sampling-seed", type=_whole, default=0)
     p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
@@ -207,6 +229,16 @@ def _whole(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _at_least(1, text)
+
+
+def _amplitude(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 255:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 255")
+    return value
 
 
 def _at_least(least: int, text: str) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from semflow import files
+from semflow import files, suite
 from semflow.errors import SemFlowError
 from semflow.provenance import file_hash
 
@@ -64,6 +64,18 @@ class Perceptual(Protocol):
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Two uint8 (B, 3, H, W) RGB to float32 (B,), 0 where they are equal."""
         ...
+
+
+def make_extractor(settings: suite.InceptionV3 | suite.EfficientNetLite0, device: torch.device) -> Extractor:
+    """The network that a suite compares sets of pictures through."""
+    if settings.network == "inception-v3":
+        return InceptionV3(settings.weights, device)
+    return EfficientNetLite0(device)
+
+
+def make_perceptual(settings: suite.AlexNet | suite.EfficientNetLite0, device: torch.device) -> Perceptual:
+    """The network that a suite compares pairs of pictures through."""
+    return LPIPS(settings.weights, device) if settings.network == "alexnet" else EfficientNetLite0(device)
 
 
 class InceptionV3:

@@ -1,5 +1,6 @@
 """Records and their arrays come back as they were, or not at all."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -13,13 +14,16 @@ from semflow.errors import SemFlowError
 
 VALUES = {
     "suite": "tiny", "dataset": "scenes", "split": "test", "method": "semflow", "task": "segmentation",
-    "sampler": "euler", "steps": 25, "amplitude": 6.0, "settings": {}, "training_seed": 0, "sampling_seed": 1, "n_images": 3,
+    "sampler": "euler", "steps": 25, "amplitude": 6.0, "sampling_amplitude": 0.0,
+    "settings": {}, "training_seed": 0, "sampling_seed": 1,
+    "n_images": 3,
+    "n_parameters": 1000, "evaluations": 25.0,
     "classes": ["sky", "sea"], "palette": [[1, 2, 3], [4, 5, 6]],
     "metrics": {"miou": {"value": 41.5, "low": 40.0, "high": 43.25, "unit": "percent", "direction": "higher"}},
     "class_iou": {"sky": 41.5, "sea": None},
-    "predictions_sha256": "ab", "arrays_sha256": "cd",
+    "outputs_sha256": "ab", "arrays_sha256": "cd",
     "protocol": {
-        "evaluation_size": [16, 16], "resize": "none", "mean_over": {"miou": "truth"}, "interval": "bootstrap",
+        "evaluation_size": [16, 16], "resize": "none", "mean_over": {"miou": "truth"}, "networks": {}, "interval": "bootstrap",
         "bootstrap_samples": 9, "bootstrap_seed": 0,
     },
     "provenance": {
@@ -60,10 +64,10 @@ def test_a_record_comes_back_as_it_was(path, record):
 
 
 def test_a_record_is_plain_json(path):
-    assert json.loads(path.read_text()) == VALUES | {"format": 1}
+    assert json.loads(path.read_text()) == VALUES | {"format": 2}
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": 1', "[]", "null", "\0"])
+@pytest.mark.parametrize("content", ["", "{", '{"format": 2', "[]", "null", "\0"])
 def test_damaged_json_is_named(path, content):
     path.write_text(content)
     complaint(path)
@@ -82,10 +86,10 @@ def test_a_missing_key_is_named(path, key):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 1}, "format"),
         ({"n_images": 0}, "n_images"),
         ({"steps": -1}, "steps"),
-        ({"task": "synthesis"}, "task"),
+        ({"task": "painting"}, "task"),
         ({"surprise": 1}, "surprise"),
         ({"metrics": {"miou": {"value": 1.0}}}, "metrics.miou.low"),
         ({"provenance": {}}, "provenance.command"),
@@ -107,19 +111,41 @@ def arrays() -> records.Arrays:
     counts = rng.integers(0, 2**40, (5, 16)) * (rng.random((5, 16)) < 0.2)
     counts[2] = 0
     counts[:, -1] = 0
-    images = rng.integers(0, 256, (2, 3, 4, 6), dtype=np.uint8)
-    labels, predictions = rng.integers(0, 256, (2, 2, 4, 6), dtype=np.uint8)
-    return records.Arrays(sparse.csr_array(counts), np.array([0, 0, 1, 1, 2]), images, labels, predictions)
+    images, states = rng.integers(0, 256, (2, 3, 4, 6), dtype=np.uint8), rng.integers(0, 256, (2, 5, 3, 4, 6), dtype=np.uint8)
+    labels, outputs = rng.integers(0, 256, (2, 2, 4, 6), dtype=np.uint8)
+    return records.Arrays(
+        np.array([0, 0, 1, 1, 2]), {"miou": rng.random(7)}, images, labels, outputs, {"brightness": rng.random(5)},
+        sparse.csr_array(counts), rng.random((5, 8), dtype=np.float32), states,
+    )  # fmt: skip
 
 
 def test_arrays_come_back_as_they_were(tmp_path, arrays):
     arrays.save(tmp_path / "record.npz")
     back = records.Arrays.load(tmp_path / "record.npz")
-    for name in ("units", "images", "labels", "predictions"):
+    for name in ("units", "images", "labels", "outputs", "features", "states"):
         assert np.array_equal(getattr(back, name), getattr(arrays, name))
         assert getattr(back, name).dtype == getattr(arrays, name).dtype
+    for group in ("draws", "values"):
+        (name,) = getattr(arrays, group)
+        assert getattr(back, group).keys() == {name}
+        assert np.array_equal(getattr(back, group)[name], getattr(arrays, group)[name])
     assert back.confusions.dtype == np.int64
     assert np.array_equal(back.confusions.toarray(), arrays.confusions.toarray())
+
+
+def test_what_a_task_does_not_have_stays_away(tmp_path, arrays):
+    dataclasses.replace(arrays, confusions=None, features=None, states=None, values={}).save(tmp_path / "record.npz")
+    back = records.Arrays.load(tmp_path / "record.npz")
+    assert (back.confusions, back.features, back.states, back.values) == (None, None, None, {})
+
+
+@pytest.mark.parametrize(("name", "reach"), [("miou", None), ("fd_efficientnet_lite0", 1.96)])
+def test_an_interval_is_made_of_draws_as_the_metric_needs(name, reach):
+    draws = np.random.default_rng(0).normal(12, 1, 100_000)  # two above the value, as those of a distance between sets lie
+    made = records.Metric.of(name, 10.0, draws)
+    wanted = (12 - 1.96, 12 + 1.96) if reach is None else (10 - reach, 10 + reach)
+    assert (made.low, made.high) == pytest.approx(wanted, abs=0.03)
+    assert (made.unit, made.direction) == (("percent", "higher") if reach is None else ("none", "lower"))
 
 
 def test_saving_returns_the_hash_of_the_file(tmp_path, arrays):

@@ -4,7 +4,7 @@ Values are for torch-fidelity to give (metrics/fidelity.py); these functions say
 test holds them against it.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     a, b = ((z - z.mean(0)) / np.sqrt(len(z) - 1) for z in (x, y))
+    a, b = (np.asarray(np.linalg.qr(z, mode="r")) if len(z) > z.shape[1] else z for z in (a, b))  # d rows will do
     cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     return float(((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * cross)
 
@@ -30,27 +31,18 @@ def kernel_distance(x: np.ndarray, y: np.ndarray) -> float:
     return _weighted_mmd(*_kernels(x, y), np.ones(len(x)), np.ones(len(y)))
 
 
-def frechet_draws(x: np.ndarray, y: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
-    """Bootstrap: `frechet_distance` of resampled rows, x and y drawn apart; (n_samples,).
+def frechet_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) -> np.ndarray:
+    """`frechet_distance` of resampled rows, one draw for each of `counts`: int (n,), how often row i of x and y is taken.
 
     Repeated rows lower the rank of a covariance, so the draws lie higher than the distance itself: use their spread.
     """
-    return _draws(lambda i, j: frechet_distance(x[i], y[j]), len(x), len(y), n_samples, seed)
+    return np.array([frechet_distance(np.repeat(x, times, 0), np.repeat(y, times, 0)) for times in counts])
 
 
-def kernel_draws(x: np.ndarray, y: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
-    """Bootstrap: `kernel_distance` of resampled rows, a row never paired with itself; (n_samples,)."""
+def kernel_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) -> np.ndarray:
+    """`kernel_distance` of resampled rows, a row never paired with itself; `counts` as in `frechet_draws`."""
     kernels = _kernels(np.asarray(x, np.float64), np.asarray(y, np.float64))
-
-    def draw(i: np.ndarray, j: np.ndarray) -> float:
-        return _weighted_mmd(*kernels, np.bincount(i, minlength=len(x)), np.bincount(j, minlength=len(y)))
-
-    return _draws(draw, len(x), len(y), n_samples, seed)
-
-
-def _draws(distance: Callable[[np.ndarray, np.ndarray], float], n: int, m: int, n_samples: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.array([distance(rng.integers(n, size=n), rng.integers(m, size=m)) for _ in range(n_samples)])
+    return np.array([_weighted_mmd(*kernels, times, times) for times in counts])
 
 
 def _kernels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

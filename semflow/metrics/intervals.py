@@ -1,9 +1,10 @@
 """Bootstrap intervals for scores of a whole data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy import sparse
+from scipy.stats import norm
 
 
 def blocks(groups: tuple[str, ...] | None, n_images: int, length: int) -> np.ndarray:
@@ -22,27 +23,49 @@ def blocks(groups: tuple[str, ...] | None, n_images: int, length: int) -> np.nda
     return units
 
 
+def resamples(units: np.ndarray, n_samples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each unit is drawn in each of `n_samples` resamples with replacement; int (up to 50, n_units) at a time.
+
+    The same seed draws the same units, so that two methods can be paired.
+    """
+    n_units = int(units.max()) + 1
+    rng = np.random.default_rng(seed)
+    for start in range(0, n_samples, 50):  # 50 dense confusion matrices at a time: 12 MB with COCO-Stuff's 171 classes
+        yield rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=min(50, n_samples - start))
+
+
 def bootstrap(
     confusions: sparse.csr_array, units: np.ndarray, score: Callable[[np.ndarray], np.ndarray], n_samples: int, seed: int
 ) -> np.ndarray:
     """`n_samples` draws of score(sum of confusion matrices), units drawn with replacement; float (n_samples,).
 
     confusions: sparse (n_images, n * n), one flattened matrix an image.  units: (n_images,) from `blocks`.
-    score: maps (B, n, n) to (B,).  The same seed draws the same units, so that two methods can be paired.
+    score: maps (B, n, n) to (B,).
     """
     n = round(confusions.shape[1] ** 0.5)
-    n_units = int(units.max()) + 1
-    member = sparse.csr_array((np.ones(len(units)), (units, np.arange(len(units)))), shape=(n_units, len(units)))
-    per_unit = member @ confusions.astype(np.float64)
-    rng = np.random.default_rng(seed)
-    draws = []
-    for start in range(0, n_samples, 50):  # 50 dense matrices at a time: 12 MB with COCO-Stuff's 171 classes
-        times = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=min(50, n_samples - start))
-        draws.append(score(np.asarray(times @ per_unit).reshape(-1, n, n)))
+    per_unit = _members(units) @ confusions.astype(np.float64)
+    draws = [score(np.asarray(times @ per_unit).reshape(-1, n, n)) for times in resamples(units, n_samples, seed)]
     return np.concatenate(draws)
 
 
-def percentile_interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The central `level` of bootstrap draws."""
-    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def bootstrap_mean(values: np.ndarray, units: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
+    """`n_samples` draws of the mean of one value an image, units drawn with replacement; (n_images,) to (n_samples,)."""
+    members = _members(units)
+    sums, counts = members @ np.asarray(values, np.float64), members @ np.ones(len(units))
+    return np.concatenate([times @ sums / (times @ counts) for times in resamples(units, n_samples, seed)])
+
+
+def interval(value: float, draws: np.ndarray, resampled: bool, level: float = 0.95) -> tuple[float, float]:
+    """The `level` interval of a value from its bootstrap draws: their quantiles, or, where they are not centred on it,
+    the value and as many of their standard deviations to either side as a normal distribution has.
+    """
+    if resampled:
+        low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+    reach = norm.ppf((1 + level) / 2) * float(np.std(draws, ddof=1))
+    return value - reach, value + reach
+
+
+def _members(units: np.ndarray) -> sparse.csr_array:
+    """(n_units, n_images), 1 where an image is of a unit."""
+    return sparse.csr_array((np.ones(len(units)), (units, np.arange(len(units)))), shape=(int(units.max()) + 1, len(units)))

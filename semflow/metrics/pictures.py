@@ -1,7 +1,5 @@
 """What a picture looks like, in numbers: how bright, how detailed, how straight the path that led to it."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -33,16 +31,29 @@ def high_frequency_energy(images: Tensor) -> Tensor:
     return (power * high).sum((1, 2))
 
 
-def straightness(states: Sequence[Tensor], grid: Tensor) -> Tensor:
-    """Integral over the path of norm((z_end - z_start) - v)^2, mean over elements, (B,); 0 for a straight path.
+class Straightness:
+    """Integral over a path of norm((z_end - z_start) - v)^2, mean over elements; 0 for a straight path.
 
-    Liu et al. (2023), section 2.2, with v between two states the speed that a step took, in latent units.
-
-    states: len(grid) of (B, C, h, w), the first at grid[0].  grid: times from one end of [0, 1] to the other.
+    Liu et al. (2023), section 2.2, with v between two states the speed that a step took, in squared latent units. As the
+    steps add up to z_end - z_start, it is the sum of dt norm(v)^2 less norm(z_end - z_start)^2, which needs one pass.
     """
-    whole = (states[-1] - states[0]) / (grid[-1] - grid[0]).item()
-    total = torch.zeros(len(whole), device=whole.device)
-    for before, after, t, t_next in zip(states[:-1], states[1:], grid[:-1], grid[1:], strict=True):
-        step = (t_next - t).item()
-        total += abs(step) * (whole - (after - before) / step).square().flatten(1).mean(1)
-    return total
+
+    def __init__(self, grid: Tensor) -> None:
+        """grid: the times of the states, from one end of [0, 1] to the other."""
+        self.steps = iter(grid.diff().abs().tolist())
+        self.first: Tensor | None = None
+        self.last = self.total = torch.empty(0)
+
+    def add(self, state: Tensor) -> None:
+        """The state (B, C, h, w) at the next time of the grid."""
+        state = state.double().flatten(1) if state.device.type != "mps" else state.cpu().double().flatten(1)
+        if self.first is None:
+            self.first, self.total = state, torch.zeros(len(state), dtype=torch.float64, device=state.device)
+        else:
+            self.total += (state - self.last).square().mean(1) / next(self.steps)
+        self.last = state
+
+    def value(self) -> Tensor:
+        """(B,), after all states were added."""
+        assert self.first is not None and next(self.steps, None) is None, "add one state for every time of the grid"
+        return (self.total - (self.last - self.first).square().mean(1)).clamp(min=0)

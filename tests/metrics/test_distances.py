@@ -73,16 +73,37 @@ def test_kernel_distance_of_equal_distributions_is_unbiased():
     assert abs(np.mean(values)) < 3 * np.std(values) / 20
 
 
-def test_draws_repeat_by_seed_and_spread_as_new_samples_do():
+def counts(n: int, n_samples: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_samples)]
+
+
+@pytest.mark.parametrize(("distance", "draws"), [(frechet_distance, frechet_draws), (kernel_distance, kernel_draws)])
+def test_draws_spread_as_new_samples_do(distance, draws):
     rng = np.random.default_rng(3)
 
     def sample():
         return rng.normal(size=(60, 4)), 0.8 + rng.normal(size=(60, 4))
 
-    for distance, draws in ((frechet_distance, frechet_draws), (kernel_distance, kernel_draws)):
-        new = np.std([distance(*sample()) for _ in range(200)])
-        resampled = np.median([np.std(draws(*sample(), 60, seed)) for seed in range(15)])
-        assert resampled == pytest.approx(new, rel=0.35)
-    x, y = sample()
-    assert np.array_equal(kernel_draws(x, y, 5, 1), kernel_draws(x, y, 5, 1))
-    assert not np.array_equal(kernel_draws(x, y, 5, 1), kernel_draws(x, y, 5, 2))
+    new = np.std([distance(*sample()) for _ in range(200)])
+    resampled = np.median([np.std(draws(*sample(), counts(60, 60, seed))) for seed in range(15)])
+    assert resampled == pytest.approx(new, rel=0.35)
+
+
+@pytest.mark.parametrize(("distance", "draws"), [(frechet_distance, frechet_draws), (kernel_distance, kernel_draws)])
+def test_every_row_once_is_the_distance_itself(distance, draws):
+    x, y = two_sets()
+    assert draws(x, y, [np.ones(40, int)]) == pytest.approx([distance(x, y)])
+
+
+def test_a_row_taken_twice_is_never_paired_with_itself():
+    x, y = two_sets(4, 4, 2)
+    times = np.array([2, 1, 0, 1])
+
+    def k(a, b):
+        return (a @ b / 2 + 1) ** 3
+
+    rows = np.repeat(np.arange(4), times)
+    within = [np.mean([k(z[i], z[j]) for i in rows for j in rows if i != j]) for z in (x, y)]
+    between = np.mean([k(x[i], y[j]) for i in rows for j in rows])
+    assert kernel_draws(x, y, [times]) == pytest.approx([sum(within) - 2 * between])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from semflow.metrics.intervals import blocks, bootstrap, percentile_interval
+from semflow.metrics.intervals import blocks, bootstrap, bootstrap_mean, interval
 from semflow.metrics.scores import mean_iou, pixel_accuracy
 
 PIXELS = 100
@@ -19,6 +19,10 @@ def two_class_images(hits: np.ndarray) -> sparse.csr_array:
 def binomial(n: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.binomial(PIXELS, rng.beta(6, 4, n))
+
+
+def quantiles(draws):
+    return interval(0, draws, resampled=True)
 
 
 def test_images_without_sequences_are_their_own_units():
@@ -50,7 +54,7 @@ def test_spread_of_a_mean_is_its_standard_error():
 
 def test_interval_of_a_mean_equals_scipy_s():
     hits = binomial(60)
-    low, high = percentile_interval(bootstrap(two_class_images(hits), np.arange(60), pixel_accuracy, 5000, 0))
+    low, high = quantiles(bootstrap(two_class_images(hits), np.arange(60), pixel_accuracy, 5000, 0))
     theirs = stats.bootstrap((hits / PIXELS,), np.mean, n_resamples=5000, method="percentile", random_state=1).confidence_interval
     assert (low, high) == pytest.approx(tuple(theirs), abs=0.1 * (theirs.high - theirs.low))
 
@@ -61,7 +65,7 @@ def test_interval_of_mean_iou_equals_scipy_s():
     def over_chosen(index, axis):
         return mean_iou(matrices[index].sum(-3))
 
-    ours = percentile_interval(bootstrap(sparse.csr_array(matrices.reshape(30, 9)), np.arange(30), mean_iou, 4000, 0))
+    ours = quantiles(bootstrap(sparse.csr_array(matrices.reshape(30, 9)), np.arange(30), mean_iou, 4000, 0))
     theirs = stats.bootstrap(
         (np.arange(30),), over_chosen, n_resamples=4000, method="percentile", random_state=1
     ).confidence_interval
@@ -100,19 +104,31 @@ def test_fewer_draws_are_the_first_of_more():
     assert np.array_equal(more[:100], few)
 
 
-def test_percentile_interval_is_the_central_share():
-    assert percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
-    assert percentile_interval(np.arange(1001.0), 0.5) == pytest.approx((250, 750))
+def test_an_interval_of_quantiles_is_the_central_share():
+    assert quantiles(np.arange(1001.0)) == pytest.approx((25, 975))
+    assert interval(0, np.arange(1001.0), True, 0.5) == pytest.approx((250, 750))
 
 
-def test_percentile_interval_leaves_out_draws_without_a_score():
-    assert percentile_interval(np.append(np.arange(1001.0), np.nan)) == pytest.approx((25, 975))
+def test_an_interval_leaves_out_draws_without_a_score():
+    assert quantiles(np.append(np.arange(1001.0), np.nan)) == pytest.approx((25, 975))
+
+
+def test_an_interval_of_spread_lies_around_the_value_wherever_the_draws_lie():
+    draws = np.array([100.0, 104.0])  # standard deviation 2 sqrt(2)
+    assert interval(7.0, draws, False) == pytest.approx((7 - 1.959964 * 8**0.5, 7 + 1.959964 * 8**0.5))
+
+
+def test_draws_of_a_mean_are_those_of_the_share_that_it_is():
+    hits = binomial(20)
+    units = np.array([0, 0, 1, 1, 1, *range(2, 17)])
+    as_share = bootstrap(two_class_images(hits), units, pixel_accuracy, 120, 0)
+    np.testing.assert_allclose(bootstrap_mean(hits / PIXELS, units, 120, 0), as_share, rtol=1e-12)
 
 
 def test_nominal_95_percent_intervals_cover_the_truth_about_as_often():
     truth, covered = 0.6, 0
     for repeat in range(400):
         images = two_class_images(binomial(60, seed=repeat))
-        low, high = percentile_interval(bootstrap(images, np.arange(60), pixel_accuracy, 300, repeat))
+        low, high = quantiles(bootstrap(images, np.arange(60), pixel_accuracy, 300, repeat))
         covered += low <= truth <= high
     assert 0.92 <= covered / 400 <= 0.98

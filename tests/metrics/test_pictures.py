@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from semflow import solvers
-from semflow.metrics.pictures import brightness, high_frequency_energy, straightness
+from semflow.metrics.pictures import Straightness, brightness, high_frequency_energy
 
 
 def grey(pixels: torch.Tensor) -> torch.Tensor:
@@ -39,12 +39,19 @@ def test_a_smoothed_picture_has_less_of_it():
     assert high_frequency_energy(grey(smooth[0, 0])) < 0.2 * high_frequency_energy(grey(noise[0, 0]))
 
 
+def straightness(states, grid) -> torch.Tensor:
+    path = Straightness(grid)
+    for state in states:
+        path.add(state)
+    return path.value()
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_straight_path_has_straightness_0(reverse):
     grid = solvers.time_grid(7, reverse)
     start = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     states = [start, *solvers.euler(lambda z, t: torch.full_like(z, 2.0), start, grid)]
-    torch.testing.assert_close(straightness(states, grid), torch.zeros(2), atol=1e-10, rtol=0)
+    torch.testing.assert_close(straightness(states, grid), torch.zeros(2, dtype=torch.float64), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -53,3 +60,8 @@ def test_straightness_of_a_known_bent_path(reverse):
     grid = solvers.time_grid(400, reverse)
     states = [(t**2).float().expand(1, 1, 2, 2) for t in grid]
     assert straightness(states, grid).item() == pytest.approx(1 / 3, rel=1e-3)
+
+
+def test_straightness_wants_a_state_for_every_time():
+    with pytest.raises(AssertionError, match="every time of the grid"):
+        straightness([torch.zeros(1, 1, 1, 1)], solvers.time_grid(2))

@@ -1,0 +1,243 @@
+"""What every task's evaluation shares: opening the model, counting its work, and writing down where numbers come from."""
+
+import hashlib
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from baselines import CONTROLS, TASKS
+from baselines.build import settings_of
+from semflow import devices, records
+from semflow.cells import Cell, main_sampler
+from semflow.checkpoints import load_model
+from semflow.config import result_hash
+from semflow.data import Dataset, open_dataset
+from semflow.data.batches import Batches, in_memory
+from semflow.errors import SemFlowError
+from semflow.metrics.intervals import blocks, bootstrap
+from semflow.metrics.scores import SCORES, class_iou
+from semflow.model import place
+from semflow.progress import Progress
+from semflow.provenance import commit, scores_key, versions
+from semflow.suite import Suite
+
+BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
+STATES = 11  # kept of a trajectory, its ends included
+
+
+DOES = {"segmentation": "segment", "synthesis": "synthesize", "determinism": "segment"}  # what a task asks of a model
+
+
+class Evaluation:
+    """A cell being measured: its data, its model, and what the record will say about how."""
+
+    def __init__(self, suite: Suite, cell: Cell, checkpoint: Path | None) -> None:
+        self.suite, self.cell = suite, cell
+        if cell.method in CONTROLS and cell.method not in TASKS[cell.task]:
+            raise SemFlowError(f"{cell.method} is no control of {cell.task}")
+        self.dataset: Dataset = open_dataset(suite.data, suite.evaluation.split)
+        self.is_control = cell.method in CONTROLS
+        self.device = torch.device("cpu") if self.is_control else devices.pick(suite.run.device)
+        self.model: Any = None  # a control has none
+        self.weights: str | None = None
+        if not self.is_control:
+            self.model, self.weights = _open_model(suite, cell, checkpoint, self.device)
+        self.samples = in_memory(self.dataset, f"load {suite.evaluation.split} images")
+        self.images, self.labels = Batches(self.samples)[range(len(self.samples))]  # uint8, all of them
+        self.units = blocks(self.dataset.groups, len(self.dataset), suite.evaluation.block_length)
+        self.evaluations, self.wall_s = 0.0, 0.0
+
+    def examples(self, n: int) -> np.ndarray:
+        """Positions of `n` images, spread over the split; int (n,) or fewer."""
+        return np.linspace(0, len(self.dataset) - 1, min(n, len(self.dataset))).astype(int)
+
+    @property
+    def shown(self) -> np.ndarray:
+        """The images that figures show, the same in every record."""
+        return self.examples(self.suite.evaluation.examples)
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether a figure shows states of this cell along its way."""
+        first = self.suite.synthesis.seeds[0] if self.cell.task == "synthesis" else 0
+        plain = self.cell.sampler == main_sampler(self.suite) and self.cell.sampling_seed == first
+        return plain and hasattr(self.model, "path")
+
+    def batches(self, positions: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
+        """(number, positions) of every batch, with progress; times them, and counts the network's evaluations."""
+        size = self.suite.evaluation.batch_size
+        parts = [positions[start : start + size] for start in range(0, len(positions), size)]
+        calls = 0
+
+        def count(*_: Any) -> None:
+            nonlocal calls
+            calls += 1
+
+        hook = self.model.network.register_forward_hook(count) if self.model is not None else None
+        started = time.perf_counter()
+        try:
+            with Progress(f"{what} {self}", len(positions)) as progress:
+                for number, part in enumerate(parts):
+                    yield number, part
+                    progress.update(len(part))
+        finally:
+            if hook is not None:
+                hook.remove()
+        self.wall_s, self.evaluations = time.perf_counter() - started, calls / len(parts)
+
+    def score(self, name: str, confusions: Tensor) -> tuple[sparse.csr_array, dict[str, float], dict[str, np.ndarray]]:
+        """Confusion matrices int64 (n_images, n, n), as kept; each score of them in percent, and its draws, by name.
+
+        name: of one score, or "" for all.
+        """
+        matrices = sparse.csr_array(confusions.flatten(1).numpy())
+        total = np.asarray(matrices.sum(0), dtype=np.int64)
+        n = round(total.size**0.5)
+        values, draws = {}, {}
+        for score, function in SCORES.items():
+            if name in ("", score):
+                values[score] = 100 * float(function(total.reshape(n, n)))
+                draws[score] = 100 * bootstrap(matrices, self.units, function, self.n_samples, BOOTSTRAP_SEED)
+        return matrices, values, draws
+
+    def class_iou(self, confusions: sparse.csr_array) -> dict[str, float | None]:
+        """IoU of every class in percent; None where a class is in neither ground truth nor prediction."""
+        n = len(self.dataset.names)
+        iou = class_iou(np.asarray(confusions.sum(0)).reshape(n, n))
+        return {
+            name: None if np.isnan(value) else 100 * float(value) for name, value in zip(self.dataset.names, iou, strict=True)
+        }
+
+    @property
+    def n_samples(self) -> int:
+        return self.suite.evaluation.bootstrap_samples
+
+    def write(
+        self,
+        out: Path,
+        values: dict[str, float],
+        arrays: records.Arrays,
+        outputs: Tensor,
+        protocol: records.Protocol,
+        n_images: int,
+    ) -> records.Record:
+        """Write the record to `out` and the arrays beside it. values: of every metric that has draws in the arrays."""
+        suite, cell, dataset = self.suite, self.cell, self.dataset
+        record = records.Record(
+            suite=suite.suite,
+            dataset=dataset.name,
+            split=suite.evaluation.split,
+            method=cell.method,
+            task=cell.task,
+            sampler=cell.sampler.name,
+            steps=cell.sampler.steps,
+            amplitude=cell.amplitude,
+            sampling_amplitude=cell.sampling_amplitude,
+            settings=settings_of(suite, cell.method),
+            training_seed=cell.training_seed,
+            sampling_seed=cell.sampling_seed,
+            n_images=n_images,
+            n_parameters=None if self.model is None else sum(p.numel() for p in self.model.network.parameters()),
+            evaluations=self.evaluations,
+            classes=dataset.names,
+            palette=dataset.palette,
+            metrics={name: records.Metric.of(name, value, arrays.draws[name]) for name, value in values.items()},
+            class_iou={} if arrays.confusions is None else self.class_iou(arrays.confusions),
+            outputs_sha256=hashlib.sha256(outputs.cpu().numpy().tobytes()).hexdigest(),
+            arrays_sha256=arrays.save(records.arrays_path(out)),
+            protocol=protocol,
+            provenance=self._provenance(n_images),
+        )
+        records.write(out, record)
+        return record
+
+    def protocol(self, mean_over: dict[str, str], networks: dict[str, str], interval: str) -> records.Protocol:
+        """How it was measured. interval: what is said of how intervals are made, before "over"."""
+        unit = (
+            f"{self.suite.evaluation.split} images"
+            if self.dataset.groups is None
+            else f"blocks of {self.suite.evaluation.block_length} consecutive frames"
+        )
+        return records.Protocol(
+            evaluation_size=self.suite.data.size,
+            resize="none"
+            if self.dataset.name == "scenes"
+            else "images by area (bicubic where they grow), labels by nearest neighbour, scored at the network's size",
+            mean_over=mean_over,
+            networks=networks,
+            interval=f"{interval} over {unit}",
+            bootstrap_samples=self.n_samples,
+            bootstrap_seed=BOOTSTRAP_SEED,
+        )
+
+    def _provenance(self, n_images: int) -> records.Provenance:
+        head, dirty = commit()
+        return records.Provenance(
+            command=shlex.join(["semflow", *sys.argv[1:]]),
+            commit=head,
+            dirty=dirty,
+            config_sha256=result_hash(self.suite),
+            data_sha256=self.dataset.fingerprint(),
+            checkpoint_sha256=self.weights,
+            code_sha256=scores_key(self.suite, self.cell.method, self.cell.task),
+            versions=versions(),
+            device=devices.name_of(self.device),
+            threads=torch.get_num_threads(),
+            wall_s=round(self.wall_s, 3),
+            images_per_s=round(n_images / max(self.wall_s, 1e-9), 3),
+        )
+
+    def __str__(self) -> str:
+        cell = self.cell
+        perturbed = f" b {cell.amplitude:g} b' {cell.sampling_amplitude:g}" if cell.task == "synthesis" else ""
+        return f"{cell.method} {cell.sampler}{perturbed} seed {cell.sampling_seed}"
+
+
+class Kept:
+    """Decoded states of the images that figures show, gathered batch by batch."""
+
+    def __init__(self, model: Any, shown: np.ndarray) -> None:
+        self.model, self.shown, self.rows = model, set(shown.tolist()), list[np.ndarray]()
+
+    def add(self, positions: np.ndarray, states: list[Tensor]) -> None:
+        """states: latents (B, C, h, w) of a batch, from one end to the other, of which `STATES` are kept."""
+        rows = [row for row, position in enumerate(positions.tolist()) if position in self.shown]
+        if rows:
+            kept = np.linspace(0, len(states) - 1, min(STATES, len(states))).round().astype(int)
+            pictures = [to_bytes(self.model.autoencoder.decode(states[number][rows])).cpu() for number in kept]
+            self.rows.append(torch.stack(pictures, 1).numpy())
+
+    def arrays(self) -> np.ndarray:
+        """uint8 (k, n_states, 3, H, W)."""
+        return np.concatenate(self.rows)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Float [-1, 1] to uint8, as they would be saved; what lies outside is clipped."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).byte()
+
+
+def _open_model(suite: Suite, cell: Cell, checkpoint: Path | None, device: torch.device) -> tuple[Any, str]:
+    """(model, SHA-256 of its weights). SemFlowError if the checkpoint is of another training than the cell's."""
+    if checkpoint is None:
+        raise SemFlowError(f"a checkpoint is needed to evaluate {cell.method}")
+    model, trained, card = load_model(checkpoint, suite.autoencoder)
+    if (card["method"], card["seed"]) != (cell.method, cell.training_seed):
+        asked = f"{cell.method} of training seed {cell.training_seed}"
+        raise SemFlowError(f"{checkpoint} holds {card['method']} of training seed {card['seed']}, not {asked}")
+    parts = ("data.name", "pseudo_mask", f"methods.{cell.method}")
+    if differing := [part for part in parts if attrgetter(part)(trained) != attrgetter(part)(suite)]:
+        raise SemFlowError(f"{checkpoint} was trained with another {', '.join(differing)} than {suite.suite}'s; train it again")
+    if not hasattr(model, DOES[cell.task]):
+        raise SemFlowError(f"{cell.method} cannot do {cell.task}: it has no {DOES[cell.task]}")
+    place(model, device)
+    return model, card["weights_sha256"]

@@ -1,0 +1,41 @@
+"""The same images segmented under many seeds: how many pixels agree."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from semflow.cells import Cell
+from semflow.data.batches import to_unit_range
+from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation
+from semflow.metrics.intervals import bootstrap_mean
+from semflow.records import Arrays, Record
+from semflow.seeds import generator
+from semflow.suite import Suite
+
+
+def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+    """Segment some of the evaluation split under several seeds. `cache` and the cell's sampling seed are not used."""
+    run = Evaluation(suite, cell, checkpoint)
+    chosen, n_seeds = run.examples(suite.ablations.determinism.images), suite.ablations.determinism.seeds
+    by_seed = []
+    for seed in range(n_seeds):
+        rows = []
+        for number, positions in run.batches(chosen, f"segment under seed {seed} of {n_seeds}:"):
+            draws = generator(run.device, "sample", seed, number)
+            with torch.inference_mode():
+                images = to_unit_range(run.images[positions].to(run.device))
+                rows.append(run.model.segment(images, cell.sampler, draws).cpu())
+        by_seed.append(torch.cat(rows))
+    predictions = torch.stack(by_seed)  # (n_seeds, n, H, W)
+    alike = [(a == b).float().mean((1, 2)) for a, b in combinations(predictions, 2)]
+    agreement = 100 * torch.stack(alike).mean(0).numpy()
+    units = np.unique(run.units[chosen], return_inverse=True)[1]
+    name = "pixel_agreement"
+    arrays = Arrays(
+        units, {name: bootstrap_mean(agreement, units, run.n_samples, BOOTSTRAP_SEED)},
+        run.images[chosen].numpy(), run.labels[chosen].numpy(), predictions[0].numpy(), {name: agreement},
+    )  # fmt: skip
+    protocol = run.protocol({name: f"images, and pairs of {n_seeds} sampling seeds"}, {}, "95 % percentile bootstrap")
+    return run.write(out, {name: float(agreement.mean())}, arrays, predictions, protocol, len(chosen))

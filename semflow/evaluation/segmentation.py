@@ -1,0 +1,57 @@
+"""Images to labels, scored against ground truth."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.build import make_pseudo_mask
+from baselines.controls import Ceiling, Floor
+from semflow.autoencoder import make_autoencoder
+from semflow.cells import Cell
+from semflow.data.batches import to_unit_range
+from semflow.evaluation.common import Evaluation, Kept
+from semflow.metrics.segmentation import confusions
+from semflow.records import Arrays, Record
+from semflow.seeds import generator
+from semflow.suite import Suite
+
+MEAN_OVER = {"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"}
+
+
+def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+    """Segment the suite's evaluation split and score it. `cache` is not used."""
+    run = Evaluation(suite, cell, checkpoint)
+    predictions, states = _control(run) if run.is_control else _predict(run)
+    matrices, values, draws = run.score("", confusions(predictions, run.labels, len(run.dataset.names)))
+    arrays = Arrays(
+        run.units, draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), predictions[run.shown].numpy(),
+        confusions=matrices, states=states,
+    )  # fmt: skip
+    protocol = run.protocol(MEAN_OVER, {}, "95 % percentile bootstrap")
+    return run.write(out, values, arrays, predictions, protocol, len(run.dataset))
+
+
+def _predict(run: Evaluation) -> tuple[Tensor, np.ndarray | None]:
+    """Labels uint8 (n, H, W), and the states on the way to those that are shown."""
+    model, rows, kept = run.model, [], Kept(run.model, run.shown)
+    for number, positions in run.batches(np.arange(len(run.dataset)), "segment"):
+        draws = generator(run.device, "sample", run.cell.sampling_seed, number)
+        with torch.inference_mode():
+            images = to_unit_range(run.images[positions].to(run.device))
+            if run.keeps_states:
+                states = list(model.path(model.autoencoder.encode(images), run.cell.sampler))
+                kept.add(positions, states)
+                rows.append(model.read(states[-1]).cpu())
+            else:
+                rows.append(model.segment(images, run.cell.sampler, draws).cpu())
+    return torch.cat(rows), kept.arrays() if run.keeps_states else None
+
+
+def _control(run: Evaluation) -> tuple[Tensor, None]:
+    if run.cell.method == "floor":
+        return Floor().predict(run.labels), None
+    control = Ceiling(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder))
+    parts = run.batches(np.arange(len(run.dataset)), "segment")
+    return torch.cat([control.predict(run.labels[positions]) for _, positions in parts]), None

@@ -1,0 +1,176 @@
+"""Labels to images, compared with the real ones: as sets, in pairs, and by what the method itself reads in them."""
+
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.controls import Real
+from semflow.cells import Cell, main_sampler
+from semflow.data import open_dataset
+from semflow.data.batches import to_unit_range
+from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation, Kept, to_bytes
+from semflow.features import Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
+from semflow.metrics import pictures
+from semflow.metrics.catalogue import named
+from semflow.metrics.distances import frechet_draws, kernel_draws
+from semflow.metrics.fidelity import fid_and_kid
+from semflow.metrics.intervals import bootstrap_mean, resamples
+from semflow.metrics.segmentation import confusions
+from semflow.progress import Progress
+from semflow.records import Arrays, Protocol, Record
+from semflow.seeds import generator
+from semflow.solvers import time_grid
+from semflow.suite import Suite
+
+SUBSET_SIZE = 1000  # of KID, or as many images as there are
+DISTANCE_DRAWS = 100  # enough to know a standard deviation to 7 %; each costs a decomposition
+INTERVAL = "95 % bootstrap, percentile for means, 1.96 standard deviations to either side for distances between sets, of {} draws"
+
+
+def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+    """Draw a picture from every label map of the suite's evaluation split and score them."""
+    run = Evaluation(suite, cell, checkpoint)
+    extractor = make_extractor(suite.synthesis.features, run.device)
+    perceptual = make_perceptual(suite.synthesis.perceptual, run.device)
+    scores = Scores(run)
+    if run.is_control:
+        drawn, states = Real().draw(open_dataset(suite.data, "train"), len(run.dataset)), None
+    else:
+        drawn, states, straightness = _synthesise(run)
+        if straightness is not None:
+            scores.add_mean("straightness", straightness)
+    features = scores.add_distances(drawn, extractor, cache)
+    scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), _distances(run, drawn, perceptual))
+    scores.add_mean("brightness", pictures.brightness(drawn).numpy())
+    scores.add_mean("high_frequency_energy", pictures.high_frequency_energy(drawn).numpy())
+    matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
+    if cell.sampler == main_sampler(suite):  # elsewhere its cost, several times that of all else, buys no figure
+        scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, perceptual))
+    if hasattr(run.model, "segment"):
+        matrices, values, draws = run.score("miou", confusions(_segment(run, drawn), run.labels, len(run.dataset.names)))
+        scores.values["consistency"], scores.draws["consistency"] = values["miou"], draws["miou"]
+    run.evaluations, run.wall_s = evaluations, wall_s  # of drawing each picture once
+    arrays = Arrays(
+        run.units, scores.draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), drawn[run.shown].numpy(),
+        scores.per_image, matrices, features, states,
+    )  # fmt: skip
+    protocol = _protocol(run, extractor, perceptual)
+    return run.write(out, scores.values, arrays, drawn, protocol, len(run.dataset))
+
+
+class Scores:
+    """Values and bootstrap draws by metric, as they are gathered."""
+
+    def __init__(self, run: Evaluation) -> None:
+        self.run = run
+        self.values: dict[str, float] = {}
+        self.draws: dict[str, np.ndarray] = {}
+        self.per_image: dict[str, np.ndarray] = {}
+
+    def add_mean(self, name: str, values: np.ndarray) -> None:
+        """The mean of one value an image; of the layouts alone where there are fewer, each a unit of its own."""
+        units = self.run.units if len(values) == len(self.run.units) else np.arange(len(values))
+        self.per_image[name] = values
+        self.values[name] = float(np.mean(values, dtype=np.float64))
+        self.draws[name] = bootstrap_mean(values, units, self.run.n_samples, BOOTSTRAP_SEED)
+
+    def add_distances(self, drawn: Tensor, extractor: Extractor, cache: Path) -> np.ndarray:
+        """Frechet and kernel distance to the real images; returns the features of the drawn ones."""
+        real, features = cached_features(extractor, self.run.images, cache), extract(extractor, drawn)
+        network = self.run.suite.synthesis.features.network
+        frechet, kernel = named("frechet", network), named("kernel", network)
+        self.values[frechet], self.values[kernel] = fid_and_kid(features, real, min(SUBSET_SIZE, len(real)))
+        units = self.run.units
+        counts = [row[units] for part in resamples(units, DISTANCE_DRAWS, BOOTSTRAP_SEED) for row in part]
+        self.draws[frechet], self.draws[kernel] = frechet_draws(features, real, counts), kernel_draws(features, real, counts)
+        return features
+
+
+def _synthesise(run: Evaluation) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
+    """Images uint8 (n, 3, H, W), the states on the way to those that are shown, and every path's straightness (n,)."""
+    if not hasattr(run.model, "path"):
+        return _draw(run, np.arange(len(run.dataset)), "synthesise", "sample", run.cell.sampling_seed), None, None
+    model, sampler, kept = run.model, run.cell.sampler, Kept(run.model, run.shown)
+    points = 0 if sampler.steps else 10
+    rows, straightness = [], []
+    for number, positions in run.batches(np.arange(len(run.dataset)), "synthesise"):
+        draws = generator(run.device, "sample", run.cell.sampling_seed, number)
+        bend = pictures.Straightness(time_grid(sampler.steps or points))
+        states: list[Tensor] = []
+        with torch.inference_mode():
+            z1 = model.encode_labels(run.labels[positions].to(run.device), draws, run.cell.sampling_amplitude)
+            for z in model.path(z1, sampler, reverse=True, points=points):
+                bend.add(z)
+                states = [*states, z] if run.keeps_states else [z]
+            rows.append(to_bytes(model.draw(states[-1])).cpu())
+        straightness.append(bend.value().cpu().numpy())
+        if run.keeps_states:
+            kept.add(positions, states)
+    return torch.cat(rows), kept.arrays() if run.keeps_states else None, np.concatenate(straightness)
+
+
+def _draw(run: Evaluation, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
+    """Images uint8 (n, 3, H, W) of the label maps at `positions`."""
+    options = {"amplitude": run.cell.sampling_amplitude} if hasattr(run.model, "path") else {}
+    rows = []
+    for number, part in run.batches(positions, what):
+        draws = generator(run.device, *seeds, number)
+        with torch.inference_mode():
+            drawn = run.model.synthesize(run.labels[part].to(run.device), run.cell.sampler, draws, **options)
+        rows.append(to_bytes(drawn).cpu())
+    return torch.cat(rows)
+
+
+def _segment(run: Evaluation, drawn: Tensor) -> Tensor:
+    """The method's own labels of what it drew, by the suite's main sampler, uint8 (n, H, W)."""
+    rows = []
+    for number, positions in run.batches(np.arange(len(drawn)), "segment what was drawn by"):
+        draws = generator(run.device, "consistency", run.cell.sampling_seed, number)
+        with torch.inference_mode():
+            images = to_unit_range(drawn[positions].to(run.device))
+            rows.append(run.model.segment(images, main_sampler(run.suite), draws).cpu())
+    return torch.cat(rows)
+
+
+def _diversity(run: Evaluation, perceptual: Perceptual) -> np.ndarray:
+    """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
+    wanted = run.suite.synthesis.diversity
+    layouts, seed = run.examples(wanted.layouts), run.cell.sampling_seed
+    samples = [_draw(run, layouts, "draw again", "diversity", seed, number) for number in range(wanted.samples)]
+    return np.mean([_in_batches(perceptual.distance, a, b, run) for a, b in combinations(samples, 2)], axis=0)
+
+
+def _distances(run: Evaluation, drawn: Tensor, perceptual: Perceptual) -> np.ndarray:
+    """Of every picture to the real image of its layout, (n,)."""
+    return _in_batches(perceptual.distance, drawn, run.images, run)
+
+
+def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor, run: Evaluation) -> np.ndarray:
+    size = run.suite.evaluation.batch_size
+    with torch.inference_mode(), Progress("compare", len(a)) as progress:
+        rows = []
+        for x, y in zip(a.split(size), b.split(size), strict=True):
+            rows.append(distance(x, y).cpu())
+            progress.update(len(x))
+    return torch.cat(rows).numpy()
+
+
+def _protocol(run: Evaluation, extractor: Extractor, perceptual: Perceptual) -> Protocol:
+    wanted = run.suite.synthesis.diversity
+    features, pairs = run.suite.synthesis.features.network, run.suite.synthesis.perceptual.network
+    h, w = run.suite.data.size
+    return run.protocol(
+        {
+            named("frechet", features): f"drawn and real images, both uint8 RGB {h} x {w}, resized by the network's own rule",
+            named("kernel", features): f"subsets of {min(SUBSET_SIZE, len(run.dataset))} images",
+            named("perceptual", pairs): "pairs of a drawn image and the real one of its layout",
+            named("diversity", pairs): f"pairs of {wanted.samples} samples of a layout, {wanted.layouts} layouts",
+            "consistency": f"classes present in the layouts, read by the method's own {main_sampler(run.suite)}",
+        },
+        {role: f"{network.name}, SHA-256 {network.sha256}" for role, network in (("features", extractor), ("pairs", perceptual))},
+        INTERVAL.format(DISTANCE_DRAWS),
+    )

@@ -1,0 +1,58 @@
+"""Every metric by name: its title, unit, which way is better, and how its interval is made. Imports no torch."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Unit = Literal["percent", "none", "grey levels", "squared grey levels", "squared latent units"]
+Direction = Literal["higher", "lower", "neither"]
+
+
+class Kind(NamedTuple):
+    """resampled: whether bootstrap draws are centred on the value, so that their quantiles are its interval.
+
+    Distances between sets are not: repeated images lift every draw above the value. There only the draws' spread counts.
+    """
+
+    title: str
+    unit: Unit
+    direction: Direction
+    digits: int
+    resampled: bool = True
+
+
+STAND_IN = "EfficientNet-Lite0"
+KINDS = {
+    "miou": Kind("mIoU", "percent", "higher", 1),
+    "miou_either": Kind("mIoU over classes in truth or prediction", "percent", "higher", 1),
+    "pixel_accuracy": Kind("pixel accuracy", "percent", "higher", 1),
+    "pixel_agreement": Kind("pixels alike under two seeds", "percent", "neither", 1),
+    "fid": Kind("FID", "none", "lower", 1, resampled=False),
+    "fd_efficientnet_lite0": Kind(f"FD ({STAND_IN})", "none", "lower", 2, resampled=False),
+    "kid": Kind("KID", "none", "lower", 4, resampled=False),
+    "kd_efficientnet_lite0": Kind(f"KD ({STAND_IN})", "none", "lower", 4, resampled=False),
+    "lpips": Kind("LPIPS", "none", "lower", 3),
+    "pd_efficientnet_lite0": Kind(f"perceptual distance ({STAND_IN})", "none", "lower", 3),
+    "diversity_lpips": Kind("diversity (LPIPS)", "none", "higher", 3),
+    "diversity_efficientnet_lite0": Kind(f"diversity ({STAND_IN})", "none", "higher", 3),
+    "consistency": Kind("consistency mIoU", "percent", "higher", 1),
+    "brightness": Kind("brightness", "grey levels", "neither", 1),
+    "high_frequency_energy": Kind("high-frequency energy", "squared grey levels", "neither", 1),
+    "straightness": Kind("straightness", "squared latent units", "lower", 4),
+}
+# What a suite measures through its own choice of network.
+ROLES = {
+    "frechet": ("fid", "fd_efficientnet_lite0"),
+    "kernel": ("kid", "kd_efficientnet_lite0"),
+    "perceptual": ("lpips", "pd_efficientnet_lite0"),
+    "diversity": ("diversity_lpips", "diversity_efficientnet_lite0"),
+}
+
+
+def named(role: str, network: str) -> str:
+    """The metric in a role, measured through the network `inception-v3`, `alexnet` or `efficientnet-lite0`."""
+    return ROLES[role][network == "efficientnet-lite0"]
+
+
+def filling(role: str, metrics: Mapping[str, object]) -> str:
+    """Which of a record's metrics has this role; a metric that is no role is its own."""
+    return next((name for name in ROLES.get(role, ()) if name in metrics), role)

@@ -1,0 +1,28 @@
+"""Checkpoints that were never trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from baselines.build import make_model
+from semflow import checkpoints, config
+
+
+@pytest.fixture
+def weights_of(tiny_suite, tmp_path) -> Callable[..., Path]:
+    """weights_of(method, amplitude=None): a checkpoint of the tiny suite with fresh weights."""
+
+    def make(method: str, amplitude: float | None = None) -> Path:
+        suite = tiny_suite if amplitude is None else config.with_amplitude(tiny_suite, amplitude)
+        folder = tmp_path / f"{method}-{amplitude}"
+        if not folder.exists():
+            checkpoints.export(folder, suite, method, 0, make_model(suite, method).network.unet)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def checkpoint(weights_of) -> Path:
+    return weights_of("dsm")

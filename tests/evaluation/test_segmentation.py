@@ -1,0 +1,147 @@
+"""From a model and a data set to a record of segmentation."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.build import make_model
+from semflow import checkpoints, config, provenance, records
+from semflow.cells import NO_SAMPLER, Cell, Sampler
+from semflow.data.batches import to_unit_range
+from semflow.data.scenes import Scenes
+from semflow.errors import SemFlowError
+from semflow.evaluation import evaluate
+
+
+def test_the_ceiling_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_path):
+    record = evaluate(tiny_suite, Cell("ceiling", "segmentation", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    assert {metric.value for metric in record.metrics.values()} == {100}
+    assert set(record.class_iou.values()) <= {100, None}
+
+
+def test_the_floor_is_the_agreement_of_pictures_half_the_set_apart(tiny_suite, tmp_path):
+    record = evaluate(tiny_suite, Cell("floor", "segmentation", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    labels = [Scenes(4, (16, 16), 0, "test")[index].labels for index in range(4)]
+    agreement = np.mean([labels[index] == labels[(index + 2) % 4] for index in range(4)])
+    assert record.metrics["pixel_accuracy"].value == pytest.approx(100 * agreement)
+
+
+def test_a_record_counts_every_pixel_and_carries_where_it_came_from(tiny_suite, checkpoint, tmp_path):
+    record = evaluate(
+        tiny_suite, Cell("dsm", "segmentation", Sampler("ddim", 2), sampling_seed=5), checkpoint, tmp_path / "r.json", tmp_path
+    )
+    arrays = records.Arrays.load(tmp_path / "r.npz")
+    assert arrays.confusions.sum() == 4 * 16 * 16
+    assert records.read(tmp_path / "r.json") == record
+    assert record.sampling_seed == 5
+    assert record.provenance.checkpoint_sha256 == checkpoints.read_card(checkpoint)["weights_sha256"]
+    assert record.provenance.data_sha256 == Scenes(4, (16, 16), 0, "test").fingerprint()
+    assert record.metrics["miou"].low <= record.metrics["miou"].value <= record.metrics["miou"].high
+
+
+def test_a_sampling_seed_repeats_its_bits(tiny_suite, checkpoint, tmp_path):
+    digests = [
+        evaluate(
+            tiny_suite,
+            Cell("dsm", "segmentation", Sampler("ddpm", 2), sampling_seed=seed),
+            checkpoint,
+            tmp_path / "r.json",
+            tmp_path,
+        ).outputs_sha256
+        for seed in (0, 0, 1)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_checkpoint_of_another_method_is_refused(tiny_suite, checkpoint, tmp_path):
+    with pytest.raises(SemFlowError, match="holds dsm of training seed 0, not semflow"):
+        evaluate(tiny_suite, Cell("semflow", "segmentation", Sampler("euler", 1)), checkpoint, tmp_path / "r.json", tmp_path)
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_a_checkpoint_of_another_training_seed_is_refused(tiny_suite, checkpoint, tmp_path):
+    with pytest.raises(SemFlowError, match="not dsm of training seed 7"):
+        evaluate(
+            tiny_suite,
+            Cell("dsm", "segmentation", Sampler("ddim", 1), training_seed=7, sampling_seed=0),
+            checkpoint,
+            tmp_path / "r.json",
+            tmp_path,
+        )
+
+
+def test_a_checkpoint_trained_on_other_data_is_refused(tiny_suite, checkpoint, tmp_path, config_folder):
+    other = config.load(config_folder / "camvid_cpu.yaml")
+    scenes_with_other_code = tiny_suite.model_copy(update={"pseudo_mask": other.pseudo_mask.model_copy(update={"s": 40})})
+    with pytest.raises(SemFlowError, match="trained with another pseudo_mask than tiny's"):
+        evaluate(
+            scenes_with_other_code, Cell("dsm", "segmentation", Sampler("ddim", 1)), checkpoint, tmp_path / "r.json", tmp_path
+        )
+
+
+def test_a_checkpoint_of_other_settings_of_the_method_is_refused(tiny, checkpoint, tmp_path):
+    tiny["methods"]["dsm"]["timestep_spacing"] = "trailing"
+    with pytest.raises(SemFlowError, match=r"trained with another methods\.dsm than tiny's"):
+        evaluate(
+            config.check(tiny, "tiny"), Cell("dsm", "segmentation", Sampler("ddim", 1)), checkpoint, tmp_path / "r.json", tmp_path
+        )
+
+
+def test_only_semflows_records_claim_a_perturbation(tiny_suite, checkpoint, tmp_path):
+    assert evaluate(tiny_suite, Cell("ceiling", "segmentation", NO_SAMPLER), None, tmp_path / "c.json", tmp_path).amplitude == 0
+    assert (
+        evaluate(tiny_suite, Cell("dsm", "segmentation", Sampler("ddim", 1)), checkpoint, tmp_path / "d.json", tmp_path).amplitude
+        == 0
+    )
+
+
+def test_an_autoencoder_may_move_but_not_change(tiny, kl_folder, tmp_path):
+    def suite(folder):
+        tiny["autoencoder"] = {"kind": "kl", "path": str(folder)}
+        return config.check(tiny, "tiny")
+
+    def score(folder):
+        provenance._weights_of.cache_clear()
+        return evaluate(
+            suite(folder), Cell("dsm", "segmentation", Sampler("ddim", 1)), tmp_path / "weights", tmp_path / "r.json", tmp_path
+        )
+
+    old, new = (shutil.copytree(kl_folder, tmp_path / name) for name in ("old", "new"))
+    checkpoints.export(tmp_path / "weights", suite(old), "dsm", 0, make_model(suite(old), "dsm").network.unet)
+    shutil.rmtree(old)
+    assert score(new).n_images == 4
+    (new / "config.json").write_text((new / "config.json").read_text() + " ")
+    with pytest.raises(SemFlowError, match=f"trained with another autoencoder than the kl at {new}; restore"):
+        score(new)
+
+
+def test_states_of_what_figures_show_are_kept_from_the_image_to_the_read_labels(tiny_suite, weights_of, tmp_path):
+    evaluate(
+        tiny_suite,
+        Cell("semflow", "segmentation", Sampler("euler", 25), 6.0),
+        weights_of("semflow"),
+        tmp_path / "r.json",
+        tmp_path,
+    )
+    arrays = records.Arrays.load(tmp_path / "r.npz")
+    assert arrays.states.shape == (4, 11, 3, 16, 16)
+    assert np.array_equal(arrays.states[:, 0], arrays.images)
+    last = torch.from_numpy(arrays.states[:, -1])
+    read = make_model(tiny_suite, "semflow").pseudo_mask.read(to_unit_range(last)).numpy()
+    assert (read == arrays.outputs).mean() > 0.95  # but for rounding to bytes
+
+
+def test_evaluations_of_the_network_are_counted(tiny_suite, weights_of, tmp_path):
+    for method, sampler, wanted in (("semflow", "midpoint", 6), ("semflow", "rk4", 12), ("dsm", "ddim", 4)):
+        steps = 4 if method == "dsm" else 3
+        cell = Cell(method, "segmentation", Sampler(sampler, steps), 6.0 if method == "semflow" else 0.0)
+        assert evaluate(tiny_suite, cell, weights_of(method), tmp_path / "r.json", tmp_path).evaluations == wanted
+
+
+def test_a_task_that_a_method_cannot_do_is_refused(tiny_suite, weights_of, tmp_path):
+    with pytest.raises(SemFlowError, match="dsm cannot do synthesis: it has no synthesize"):
+        evaluate(tiny_suite, Cell("dsm", "synthesis", Sampler("ddim", 1)), weights_of("dsm"), tmp_path / "r.json", tmp_path)
+    with pytest.raises(SemFlowError, match="floor is no control of synthesis"):
+        evaluate(tiny_suite, Cell("floor", "synthesis", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)

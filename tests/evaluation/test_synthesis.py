@@ -1,0 +1,137 @@
+"""From label maps to pictures to a record."""
+
+import numpy as np
+import pytest
+import torch
+
+from semflow import records
+from semflow.cells import NO_SAMPLER, Cell, Sampler
+from semflow.checkpoints import load_model
+from semflow.data.batches import to_unit_range
+from semflow.data.scenes import Scenes
+from semflow.evaluation import evaluate
+from semflow.features import EfficientNetLite0, extract
+from semflow.metrics.distances import frechet_distance, kernel_distance
+from semflow.metrics.pictures import brightness
+from semflow.metrics.scores import mean_iou
+from semflow.metrics.segmentation import confusions
+from semflow.suite import AlexNet, InceptionV3
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def measure(tiny_suite, weights_of, tmp_path):
+    """measure(sampler, b, b', seed) -> (record, arrays) of a SemFlow that was never trained."""
+
+    def run(sampler="euler-2", b=6.0, drawn_with=None, seed=0):
+        cell = Cell("semflow", "synthesis", Sampler.parse(sampler), b, b if drawn_with is None else drawn_with, 0, seed)
+        suite = tiny_suite.model_copy(update={"pseudo_mask": tiny_suite.pseudo_mask.model_copy(update={"amplitude": b})})
+        record = evaluate(suite, cell, weights_of("semflow", b), tmp_path / "r.json", tmp_path / "cache")
+        assert records.read(tmp_path / "r.json") == record
+        return record, records.Arrays.load(tmp_path / "r.npz")
+
+    return run
+
+
+def test_without_perturbation_pictures_do_not_vary_at_all_and_with_it_they_do(measure):
+    (one, _), (two, _) = measure("euler-25", b=0.0), measure("euler-25", b=0.0, seed=1)
+    assert one.metrics["diversity_efficientnet_lite0"].value == two.metrics["diversity_efficientnet_lite0"].value == 0
+    assert one.outputs_sha256 == two.outputs_sha256
+    (one, _), (two, _) = measure("euler-25"), measure("euler-25", seed=1)
+    assert one.metrics["diversity_efficientnet_lite0"].value > 0
+    assert one.outputs_sha256 != two.outputs_sha256
+    assert one.outputs_sha256 == measure("euler-25")[0].outputs_sha256
+    assert "diversity_efficientnet_lite0" not in measure("euler-2")[0].metrics
+
+
+def test_every_number_is_that_of_the_kept_pictures(measure, tiny_suite, weights_of):
+    record, arrays = measure()
+    lite0 = EfficientNetLite0(CPU)
+    assert len(arrays.outputs) == record.n_images == 4  # all are examples
+    drawn, real = torch.from_numpy(arrays.outputs), torch.from_numpy(arrays.images)
+    x, y = extract(lite0, drawn), extract(lite0, real)
+    np.testing.assert_allclose(arrays.features, x, atol=1e-5)
+    value = {name: metric.value for name, metric in record.metrics.items()}
+    assert value["fd_efficientnet_lite0"] == pytest.approx(frechet_distance(x, y), rel=1e-4)
+    assert value["kd_efficientnet_lite0"] == pytest.approx(kernel_distance(x, y), rel=1e-4)
+    with torch.inference_mode():
+        assert value["pd_efficientnet_lite0"] == pytest.approx(lite0.distance(drawn, real).mean().item(), rel=1e-5)
+    assert value["brightness"] == pytest.approx(brightness(drawn).mean().item(), rel=1e-6)
+    model, _, _ = load_model(weights_of("semflow", 6.0))
+    with torch.inference_mode():
+        read = model.segment(to_unit_range(drawn), Sampler("euler", 25), torch.Generator())
+    matrix = confusions(read, torch.from_numpy(arrays.labels), 16).sum(0).numpy()
+    assert value["consistency"] == pytest.approx(100 * mean_iou(matrix))
+    for name, metric in record.metrics.items():
+        assert metric.low <= metric.value <= metric.high, name
+
+
+def test_a_stand_in_never_wears_the_name_of_what_it_stands_for(measure):
+    record, _ = measure()
+    assert not {"fid", "kid", "lpips", "diversity_lpips"} & record.metrics.keys()
+    assert record.protocol.networks["features"].startswith("EfficientNet-Lite0, SHA-256 57934424")
+
+
+def test_with_the_networks_of_the_field_the_metrics_have_the_names_of_the_field(tiny_suite, weights_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("semflow.features.InceptionV3", lambda weights, device: EfficientNetLite0(device))
+    monkeypatch.setattr("semflow.features.LPIPS", lambda weights, device: EfficientNetLite0(device))
+    networks = {
+        "features": InceptionV3(network="inception-v3", weights=None),
+        "perceptual": AlexNet(network="alexnet", weights=None),
+    }
+    suite = tiny_suite.model_copy(update={"synthesis": tiny_suite.synthesis.model_copy(update=networks)})
+    cell = Cell("semflow", "synthesis", Sampler("euler", 25), 6.0, 6.0)
+    record = evaluate(suite, cell, weights_of("semflow"), tmp_path / "r.json", tmp_path)
+    assert {"fid", "kid", "lpips", "diversity_lpips"} <= record.metrics.keys()
+    assert not [name for name in record.metrics if "lite0" in name]
+
+
+@pytest.mark.parametrize(("sampler", "wanted"), [("euler-2", 2), ("heun-2", 4), ("rk4-1", 4)])
+def test_evaluations_are_those_of_drawing_once(measure, sampler, wanted):
+    assert measure(sampler)[0].evaluations == wanted
+
+
+def test_rk45_says_how_many_evaluations_it_took(measure):
+    record, _ = measure("rk45")
+    assert record.evaluations >= 7  # one step of Dormand and Prince, with its first derivative
+    assert (record.sampler, record.steps) == ("rk45", 0)
+
+
+def test_sampling_with_another_perturbation_draws_other_pictures_of_the_same_model(measure):
+    (as_trained, _), (wider, _) = measure(), measure(drawn_with=12.0)
+    assert as_trained.provenance.checkpoint_sha256 == wider.provenance.checkpoint_sha256
+    assert (wider.amplitude, wider.sampling_amplitude) == (6, 12)
+    assert as_trained.outputs_sha256 != wider.outputs_sha256
+
+
+def test_states_are_kept_from_the_pseudo_mask_to_the_picture(measure, tiny_suite):
+    _, arrays = measure("euler-25")
+    assert arrays.states.shape == (4, 11, 3, 16, 16)
+    assert np.array_equal(arrays.states[:, -1], arrays.outputs)
+    anchors = 50 * np.stack([arrays.labels // 36, arrays.labels // 6 % 6, arrays.labels % 6], axis=1)
+    assert np.abs(arrays.states[:, 0].astype(int) - anchors).max() <= 7  # b = 6, clipped and rounded
+    assert measure("euler-2")[1].states is None
+    assert measure("euler-25", seed=1)[1].states is None
+
+
+def test_a_one_step_path_is_straight_and_a_longer_one_is_not(measure):
+    assert measure("euler-1")[0].metrics["straightness"].value == pytest.approx(0, abs=1e-6)
+    assert measure("euler-5")[0].metrics["straightness"].value > 1e-5
+
+
+def test_features_of_real_images_are_computed_once(measure, tmp_path, monkeypatch):
+    measure()
+    (kept,) = (tmp_path / "cache").glob("*.npz")
+    stamp = kept.stat().st_mtime_ns
+    measure(seed=1)
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*.npz")] == [stamp]
+
+
+def test_real_images_of_other_layouts_are_the_floor(tiny_suite, tmp_path):
+    record = evaluate(tiny_suite, Cell("real", "synthesis", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    arrays = records.Arrays.load(tmp_path / "r.npz")
+    train = Scenes(8, (16, 16), 0, "train")
+    assert np.array_equal(arrays.outputs, np.stack([train[index].image for index in (0, 2, 4, 6)]))
+    assert not {"diversity_efficientnet_lite0", "consistency", "straightness"} & record.metrics.keys()
+    assert (record.evaluations, record.n_parameters, record.class_iou) == (0, None, {})
