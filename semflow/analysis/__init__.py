@@ -1,4 +1,8 @@
 """Records -> statistics, tables, figures. Reads records, never models; imports no torch."""
 
-PRODUCTS = ("table2", "figure_table2", "figure02", "page")  # what `semflow report` makes
+FIGURES = (
+    *(f"figure{number:02}" for number in range(2, 13)),
+    *("training_amplitudes", "sampling_amplitudes", "evaluations", "determinism"),
+)  # what semflow.cells.FIGURES has the cells of, named here for a command line that starts at once
+PRODUCTS = ("table1", "table2", "ablations", "figure_table2", *FIGURES, "table1_page", "table2_page", "gallery")
 WITH_INTERVALS = "With intervals"  # heads the second half of table2.md

@@ -5,17 +5,27 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from semflow import records
 from semflow.errors import SemFlowError
+from semflow.metrics.catalogue import KINDS, filling
+from semflow.metrics.intervals import interval
 from semflow.records import Arrays, Record
 
-NAMES = {"semflow": "SemFlow", "dsm": "DSM", "ceiling": "ceiling", "floor": "floor"}
-SAMPLERS = {"euler": "Euler", "ddim": "DDIM", "ddpm": "DDPM", "none": ""}
+NAMES = {
+    "semflow": "SemFlow", "dsm": "DSM", "ceiling": "ceiling", "floor": "floor", "real": "real images", "maskformer": "MaskFormer",
+    "pix2pixhd": "pix2pixHD", "spade": "SPADE", "scgan": "SC-GAN", "bbdm": "BBDM",
+}  # fmt: skip
+SAMPLERS = {
+    "euler": "Euler", "midpoint": "midpoint", "heun": "Heun", "rk4": "RK4", "rk45": "RK45", "ddim": "DDIM", "ddpm": "DDPM",
+    "bbdm": "BBDM", "none": "",
+}  # fmt: skip
 
 
-def title(method: str, sampler: str) -> str:
-    """A row's name, such as "SemFlow Euler"; what is not listed above goes by its own name."""
-    return f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}".strip()
+def title(method: str, sampler: str, steps: int = 0) -> str:
+    """A name such as "SemFlow Euler-25" or "SemFlow RK45"; what is not listed above goes by its own name."""
+    return f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}".strip() + (f"-{steps}" if steps else "")
 
 
 class Run(NamedTuple):
@@ -29,15 +39,18 @@ Cells = dict[tuple[str, str, int], list[Run]]
 
 
 def read_runs(paths: list[Path]) -> list[Run]:
-    """Read records with their arrays. SemFlowError if one is damaged, or if they were not measured the same way."""
+    """Read records with their arrays. SemFlowError if one is damaged, or if those of a task were not measured the same way."""
     runs = [_read(path) for path in paths]
     if not runs:
         raise SemFlowError("no records were given; run the evaluation first")
-    first = runs[0].record
+    first: dict[str, tuple[Path, Run]] = {}
     for path, run in zip(paths, runs, strict=True):
         record = run.record
-        if (record.protocol, record.provenance.data_sha256) != (first.protocol, first.provenance.data_sha256):
-            raise SemFlowError(f"{path} was measured under another protocol or on other data than {paths[0]}; evaluate it again")
+        other_path, other = first.setdefault(record.task, (path, run))
+        if (record.protocol, record.provenance.data_sha256) != (other.record.protocol, other.record.provenance.data_sha256):
+            raise SemFlowError(
+                f"{path} was measured under another protocol or on other data than {other_path}; evaluate it again"
+            )
     return runs
 
 
@@ -55,3 +68,29 @@ def by_cell(runs: list[Run]) -> Cells:
     for run in sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed)):
         cells[run.record.method, run.record.sampler, run.record.steps].append(run)
     return dict(cells)
+
+
+def only(runs: list[Run], **wanted: object) -> list[Run]:
+    """The runs whose records have these values, ordered by (training seed, sampling seed)."""
+    chosen = [run for run in runs if all(getattr(run.record, name) == value for name, value in wanted.items())]
+    return sorted(chosen, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
+
+
+class Estimate(NamedTuple):
+    """A metric over the seeds of a cell, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n_seeds: int
+
+
+def estimate(group: list[Run], metric: str) -> Estimate:
+    """The mean of a metric over runs, and the interval of that mean from their paired bootstrap draws.
+
+    metric: by name or by role; KeyError if the runs do not have it.
+    """
+    name = filling(metric, group[0].record.metrics)
+    value = float(np.mean([run.record.metrics[name].value for run in group]))
+    low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
+    return Estimate(value, low, high, len(group))

@@ -1,11 +1,12 @@
-"""The web page around Table 2; everything that comes from data is escaped."""
+"""The web pages around tables and figures; everything that comes from data is escaped."""
 
 import html
 
-import pandas as pd
-
 from semflow.analysis.collect import Run, title
-from semflow.analysis.tables import seeds, stand_in, wide, with_interval
+from semflow.metrics.catalogue import KINDS, filling
+
+Table = tuple[list[str], list[list[str]]]  # header, rows
+HEADLINES = ("miou", "frechet", "pixel_agreement")  # what a run is known by
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -16,36 +17,35 @@ th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } img { max-width: 10
 """
 
 
-def table2(frame: pd.DataFrame, runs: list[Run], figures: list[tuple[str, str]]) -> str:
-    """One HTML page: table, notes, figures as (relative path, caption), and the provenance of every run."""
-    title = f"Table 2, suite {runs[0].record.suite}"
-    notes = "".join(
-        f"<p>{html.escape(text)}</p>"
-        for text in (stand_in(runs), seeds(frame, runs), f"Intervals: {runs[0].record.protocol.interval}.")
-    )
+def page(title: str, tables: list[Table], notes: list[str], figures: list[tuple[str, str]], runs: list[Run]) -> str:
+    """One HTML page: tables, notes, figures as (relative path, caption), and the provenance of every run."""
+    words = "".join(f"<p>{html.escape(text)}</p>" for text in notes)
     pictures = "".join(
         f'<figure><img src="{html.escape(path)}" alt="{html.escape(caption)}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         for path, caption in figures
     )
+    first, *others = [_html_table(*table) for table in tables] or [""]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><main><h1>{html.escape(title)}</h1>"
-        f"{_html_table(*wide(frame, with_interval))}{notes}{pictures}"
+        f"{first}{words}{''.join(others)}{pictures}"
         f"<h2>Runs</h2>{_html_table(*_provenance(runs))}</main></body></html>\n"
     )
 
 
-def _provenance(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
-    header = ["run", "commit", "mIoU", "seeds (train, sample)", "wall s", "images/s", "device", "weights SHA-256", "data SHA-256"]
+def _provenance(runs: list[Run]) -> Table:
+    header = ["run", "b, b'", "result", "seeds (train, sample)", "commit", "wall s", "images/s", "device", "weights", "data"]
     rows = []
     for record, _ in runs:
         source = record.provenance
+        name = next(filling(role, record.metrics) for role in HEADLINES if filling(role, record.metrics) in record.metrics)
         rows.append([
-            title(record.method, record.sampler) + (f"-{record.steps}" if record.steps else ""),
-            source.commit[:10] + (" (modified)" if source.dirty else ""),
-            f"{record.metrics['miou'].value:.2f}",
+            f"{record.task}: {title(record.method, record.sampler, record.steps)}",
+            f"{record.amplitude:g}, {record.sampling_amplitude:g}",
+            f"{KINDS[name].title} {record.metrics[name].value:.{KINDS[name].digits}f}",
             f"{record.training_seed}, {record.sampling_seed}",
+            source.commit[:10] + (" (modified)" if source.dirty else ""),
             f"{source.wall_s:.1f}",
             f"{source.images_per_s:.1f}",
             f"{source.device}, {source.threads} threads",

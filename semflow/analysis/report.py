@@ -1,66 +1,89 @@
 """What `semflow report` writes: one function a product, from records alone, each file in the form its suffix says."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from semflow import files
-from semflow.analysis import figures, page, tables
+from semflow.analysis import FIGURES, figures, table1, tables
+from semflow.analysis.ablations import ablations
 from semflow.analysis.collect import Run, read_runs
+from semflow.analysis.page import page
 from semflow.errors import SemFlowError
+
+Forms = dict[str, Callable[[Path], None]]  # by suffix, what writes a product to a path
 
 
 def write(what: str, records: list[Path], table: Path | None, captions: list[Path], out: list[Path]) -> None:
     """Write `what` (see semflow.analysis.PRODUCTS) to the files `out`.
 
-    table: the CSV that `table2` made, for the products drawn from it.  captions: for the page, the .txt beside each figure.
+    table: the CSV of a table, for the products drawn from it.  captions: for a page, the .txt beside each figure.
     """
-    runs = read_runs(records)
+    forms = _forms(what, read_runs(records), table, captions)
+    for path in out:
+        if path.suffix not in forms:
+            raise SemFlowError(f"{path}: the suffix must be one of {', '.join(forms)}")
+        forms[path.suffix](path)
+
+
+def _forms(what: str, runs: list[Run], table: Path | None, captions: list[Path]) -> Forms:
+    if what in FIGURES:
+        return _figure(*figures.DRAW[what](runs))
+    if what == "figure_table2":
+        return _figure(*figures.table2(_read(table, what), runs))
+    if what == "table1":
+        return _table(table1.table1(runs), lambda frame: table1.markdown(frame, runs), lambda frame: table1.latex(frame, runs))
     if what == "table2":
-        _write_table2(runs, out)
-    elif what == "figure02":
-        _write_figure(*figures.figure02(runs), out)
-    elif table is None:
-        raise SemFlowError(f"report {what} needs --table, the CSV that `report table2` wrote")
-    elif what == "figure_table2":
-        _write_figure(*figures.table2(tables.read_csv(table), runs), out)
-    else:
-        _write_page(runs, table, captions, out)
+        return _table(tables.table2(runs), lambda frame: tables.markdown(frame, runs), lambda frame: tables.latex(frame, runs))
+    if what == "ablations":
+        return {".csv": _text(lambda: _csv(ablations(runs)))}
+    return {".html": lambda path: files.write_text(path, _page(what, runs, table, _captioned(captions, path)))}
 
 
-def _write_table2(runs: list[Run], out: list[Path]) -> None:
-    frame = tables.table2(runs)
-    text = {
-        ".csv": lambda: frame.to_csv(index=False, lineterminator="\n"),
-        ".md": lambda: tables.markdown(frame, runs),
-        ".tex": lambda: tables.latex(frame, runs),
-    }
-    for path in out:
-        files.write_text(path, _choose(text, path)())
+def _page(what: str, runs: list[Run], table: Path | None, pictures: list[tuple[str, str]]) -> str:
+    suite = runs[0].record.suite
+    if what == "gallery":
+        return page(f"Figures, suite {suite}", [], [], pictures, runs)
+    frame = _read(table, what)
+    if what == "table1_page":
+        return page(f"Table 1, suite {suite}", [table1.wide(frame), table1.cost(frame)], table1.notes(runs), pictures, runs)
+    notes = [tables.stand_in(runs), tables.seeds(frame, runs), f"Intervals: {runs[0].record.protocol.interval}."]
+    return page(f"Table 2, suite {suite}", [tables.wide(frame, tables.with_interval)], notes, pictures, runs)
 
 
-def _write_figure(figure: figures.Figure, caption: str, out: list[Path]) -> None:
-    kinds = {
-        ".png": lambda path: figures.save(figure, path),
-        ".svg": lambda path: figures.save(figure, path),
-        ".txt": lambda path: files.write_text(path, caption + "\n"),
-    }
-    for path in out:
-        _choose(kinds, path)(path)
+def _table(frame: pd.DataFrame, markdown: Callable[[pd.DataFrame], str], latex: Callable[[pd.DataFrame], str]) -> Forms:
+    return {".csv": _text(lambda: _csv(frame)), ".md": _text(lambda: markdown(frame)), ".tex": _text(lambda: latex(frame))}
 
 
-def _write_page(runs: list[Run], table: Path, captions: list[Path], out: list[Path]) -> None:
-    frame = tables.read_csv(table)
-    for path in out:
-        pictures = []
-        for caption in captions:
-            if not caption.exists():
-                raise SemFlowError(f"there is no {caption}; draw the figure first")
-            picture = os.path.relpath(caption.with_suffix(".svg"), path.parent)
-            pictures.append((picture, caption.read_text(encoding="utf-8").strip()))
-        files.write_text(path, page.table2(frame, runs, pictures))
+def _figure(figure: figures.Figure, caption: str) -> Forms:
+    def draw(path: Path) -> None:
+        figures.save(figure, path)
+
+    return {".png": draw, ".svg": draw, ".txt": _text(lambda: caption + "\n")}
 
 
-def _choose(kinds: dict, path: Path):
-    if path.suffix not in kinds:
-        raise SemFlowError(f"{path}: the suffix must be one of {', '.join(kinds)}")
-    return kinds[path.suffix]
+def _text(make: Callable[[], str]) -> Callable[[Path], None]:
+    return lambda path: files.write_text(path, make())
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _read(table: Path | None, what: str) -> pd.DataFrame:
+    if table is None:
+        raise SemFlowError(f"report {what} needs --table, the CSV that `semflow report` wrote for the table")
+    return tables.read_csv(table)
+
+
+def _captioned(captions: list[Path], page_path: Path) -> list[tuple[str, str]]:
+    """(relative path, caption) of every figure."""
+    pictures = []
+    for caption in captions:
+        if not caption.exists():
+            raise SemFlowError(f"there is no {caption}; draw the figure first")
+        picture = os.path.relpath(caption.with_suffix(".svg"), page_path.parent)
+        pictures.append((picture, caption.read_text(encoding="utf-8").strip()))
+    return pictures

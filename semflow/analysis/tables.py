@@ -8,12 +8,15 @@ import pandas as pd
 
 from semflow import published
 from semflow.analysis import WITH_INTERVALS
-from semflow.analysis.collect import Run, by_cell, title
+from semflow.analysis.collect import Run, by_cell, estimate, title
 from semflow.errors import SemFlowError
-from semflow.metrics.intervals import bootstrap, percentile_interval
 from semflow.metrics.scores import SCORES
 
-CONTROLS = {"ceiling": "ground truth, encoded and decoded", "floor": "another image's ground truth"}
+CONTROLS = {
+    "ceiling": "ceiling (ground truth, encoded and decoded)",
+    "floor": "floor (another image's ground truth)",
+    "real": "real images (training set, other layouts)",
+}
 COLUMNS = ["method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds"]
 
 
@@ -23,16 +26,13 @@ def table2(runs: list[Run]) -> pd.DataFrame:
     A value is the mean over the cell's seeds; [low, high] is the 95 % bootstrap interval of that mean.
     `miou_seed_sd` is the standard deviation of the mIoU between sampling seeds, where a cell has several.
     """
-    numbers, protocol = published.cells(2), runs[0].record.protocol
+    numbers = published.table2()
     rows = []
     for cell, group in by_cell(runs).items():
-        for metric, score in SCORES.items():
-            value = float(np.mean([run.record.metrics[metric].value for run in group]))
-            resamples = protocol.bootstrap_samples, protocol.bootstrap_seed
-            draws = [bootstrap(run.arrays.confusions, run.arrays.units, score, *resamples) for run in group]
-            low, high = percentile_interval(100 * np.mean(draws, axis=0))
+        for metric in SCORES:
+            value, low, high, n_seeds = estimate(group, metric)
             known = numbers.get(cell, math.nan) if metric == "miou" else math.nan
-            rows.append([*cell, metric, value, low, high, known, group[0].record.n_images, len(group)])
+            rows.append([*cell, metric, value, low, high, known, group[0].record.n_images, n_seeds])
         spread = _sampling_sd(group)
         if spread is not None:
             rows.append([*cell, "miou_seed_sd", spread, math.nan, math.nan, math.nan, group[0].record.n_images, len(group)])
@@ -68,7 +68,7 @@ def determinism(runs: list[Run]) -> dict[tuple[str, str, int], bool]:
     for cell, group in by_cell(runs).items():
         if len({run.record.sampling_seed for run in group}) > 1:
             trainings = {run.record.training_seed for run in group}
-            digests = {(run.record.training_seed, run.record.predictions_sha256) for run in group}
+            digests = {(run.record.training_seed, run.record.outputs_sha256) for run in group}
             same[cell] = len(digests) == len(trainings)
     return same
 
@@ -82,12 +82,17 @@ def stand_in(runs: list[Run]) -> str:
         f"classes) with a small network trained from scratch; published on {paper['dataset']}, {paper['size']}, with the "
         f"{paper['network']}. The two are shown side by side to compare orderings and shapes; their values are not comparable."
     )
+    return " ".join([sentence, help_for_dsm(runs)]).strip()
+
+
+def help_for_dsm(runs: list[Run]) -> str:
+    """One sentence on what DSM has here that the paper's has not, if anything."""
     for settings in (run.record.settings for run in runs if run.record.method == "dsm"):
         if settings.get("mask_scale", 1) != 1 or settings.get("preconditioning"):
             network = "preconditioned" if settings["preconditioning"] else "as it is"
             how = f"masks scaled by {settings['mask_scale']:g}, network {network}"
-            return f"{sentence} DSM is helped here, as the paper's is not: {how}."
-    return sentence
+            return f"DSM is helped here, as the paper's is not: {how}."
+    return ""
 
 
 def wide(frame: pd.DataFrame, cell) -> tuple[list[str], list[list[str]]]:
@@ -101,7 +106,7 @@ def wide(frame: pd.DataFrame, cell) -> tuple[list[str], list[list[str]]]:
         known = [by_steps[n].published if n in by_steps else math.nan for n in steps]
         rows.append(["", "published", *("-" if math.isnan(value) else f"{value:.1f}" for value in known)])
     for control in frame[(frame.metric == "miou") & frame.method.isin(CONTROLS)].itertuples():
-        rows.append([f"{control.method} ({CONTROLS[control.method]})", "measured", *[cell(control)] * len(steps)])
+        rows.append([CONTROLS[control.method], "measured", *[cell(control)] * len(steps)])
     return ["mIoU at N steps", "", *map(str, steps)], rows
 
 
@@ -111,7 +116,7 @@ def seeds(frame: pd.DataFrame, runs: list[Run]) -> str:
     parts = []
     for row in frame[frame.metric == "miou_seed_sd"].itertuples():
         how = "identical to the bit" if same[row.method, row.sampler, row.steps] else f"mIoU standard deviation {row.value:.2f}"
-        parts.append(f"{title(row.method, row.sampler)}-{row.steps} under {row.n_seeds} seeds: {how}")
+        parts.append(f"{title(row.method, row.sampler, row.steps)} under {row.n_seeds} seeds: {how}")
     return "Sampling seeds: " + "; ".join(parts) + "."
 
 
@@ -127,23 +132,37 @@ def with_interval(row) -> str:
 
 def markdown(frame: pd.DataFrame, runs: list[Run]) -> str:
     """The table twice, plain and with intervals, and what to know about it."""
-    parts = [f"# Table 2, suite {runs[0].record.suite}", ""]
-    interval = runs[0].record.protocol.interval
-    for cell, above in ((plain, ""), (with_interval, f"{WITH_INTERVALS} ({interval}):")):
-        header, rows = wide(frame, cell)
-        parts += [above, ""] if above else []
-        parts += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-        parts += ["| " + " | ".join(row) + " |" for row in rows] + [""]
-        if cell is plain:
-            parts += [stand_in(runs), "", seeds(frame, runs), ""]
-    return "\n".join(parts)
+    parts = [f"# Table 2, suite {runs[0].record.suite}", markdown_table(*wide(frame, plain)), stand_in(runs), seeds(frame, runs)]
+    parts += [f"{WITH_INTERVALS} ({runs[0].record.protocol.interval}):", markdown_table(*wide(frame, with_interval))]
+    return "\n\n".join(parts) + "\n"
 
 
 def latex(frame: pd.DataFrame, runs: list[Run]) -> str:
     """A tabular for booktabs, with the same notes as a caption."""
-    header, rows = wide(frame, plain)
+    return latex_table(*wide(frame, plain), f"{stand_in(runs)} {seeds(frame, runs)}")
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A table as Markdown."""
+    lines = ["| " + " | ".join(row) + " |" for row in (header, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
+
+
+def latex_table(header: list[str], rows: list[list[str]], caption: str) -> str:
+    """A table for booktabs, its first two columns text."""
     columns = "ll" + "r" * (len(header) - 2)
-    body = [" & ".join(row) + r" \\" for row in [header, *rows]]
-    caption = f"{stand_in(runs)} {seeds(frame, runs)}".replace("%", r"\%")
-    lines = [r"\begin{table}", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule"]
+    body = [" & ".join(map(_tex, row)) + r" \\" for row in [header, *rows]]
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_tex(caption)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        body[0],
+        r"\midrule",
+    ]
     return "\n".join([*lines, *body[1:], r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _tex(text: str) -> str:
+    """Text with what TeX reads as its own escaped."""
+    return "".join(f"\\{letter}" if letter in "%&_#$" else letter for letter in text)

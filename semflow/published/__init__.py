@@ -7,10 +7,15 @@ import yaml
 
 
 def table(number: int) -> dict[str, Any]:
-    """A table of the paper: dataset, metric, and rows of {method, sampler, values by steps}."""
+    """A table of the paper: data sets, sizes, and rows of {method, sampler, values}; see the files."""
     return yaml.safe_load(resources.files(__name__).joinpath(f"table{number}.yaml").read_text(encoding="utf-8"))
 
 
-def cells(number: int) -> dict[tuple[str, str, int], float]:
-    """The same numbers by (method, sampler, steps)."""
-    return {(row["method"], row["sampler"], n): value for row in table(number)["rows"] for n, value in row["values"].items()}
+def table1() -> dict[tuple[str, str, int], dict[str, float]]:
+    """Table 1 by (method, sampler, steps): its metrics by name, in the paper's order of rows."""
+    return {(row["method"], row["sampler"], row["steps"]): row["values"] for row in table(1)["rows"]}
+
+
+def table2() -> dict[tuple[str, str, int], float]:
+    """Table 2 by (method, sampler, steps)."""
+    return {(row["method"], row["sampler"], n): value for row in table(2)["rows"] for n, value in row["values"].items()}

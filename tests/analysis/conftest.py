@@ -5,41 +5,76 @@ import pytest
 from scipy import sparse
 
 from semflow.analysis.collect import Run
+from semflow.metrics.intervals import bootstrap
+from semflow.metrics.scores import SCORES
 from semflow.records import Arrays, Metric, Protocol, Provenance, Record
 
+PICTURES = np.random.default_rng(0).integers(256, size=(2, 3, 4, 6), dtype=np.uint8)
+LABELS = np.zeros((2, 4, 6), np.uint8)
+TASK_PROTOCOL = {"segmentation": {}, "determinism": {}, "synthesis": {"features": "EfficientNet-Lite0, SHA-256 5"}}
 
-def metric(value: float) -> Metric:
-    return Metric(value=value, low=value - 1, high=value + 1, unit="percent", direction="higher")
+
+def record_of(task, metrics, draws, **fields):
+    """A record of a task with these metrics, all else made up."""
+    return Record(
+        **{
+            "suite": "hand", "dataset": "scenes <b>", "split": "test", "method": "semflow", "task": task, "sampler": "euler",
+            "steps": 25, "amplitude": 6, "sampling_amplitude": 6 if task == "synthesis" else 0, "settings": {},
+            "training_seed": 0, "sampling_seed": 0, "n_images": 3, "n_parameters": 1000, "evaluations": 25,
+            "classes": ("a", "b"), "palette": ((255, 0, 0), (0, 0, 255)),
+            "metrics": {name: Metric.of(name, value, draws[name]) for name, value in metrics.items()},
+            "class_iou": {}, "outputs_sha256": "a", "arrays_sha256": "0",
+            "protocol": Protocol(
+                evaluation_size=(4, 6), resize="none", mean_over={}, networks=TASK_PROTOCOL[task], interval="over frames",
+                bootstrap_samples=400, bootstrap_seed=0,
+            ),
+            "provenance": Provenance(
+                command="semflow", commit="c" * 40, dirty=False, config_sha256="1", data_sha256="2", checkpoint_sha256=None,
+                code_sha256="3", versions={}, device="cpu", threads=1, wall_s=1.0, images_per_s=1.0,
+            ),
+        } | fields
+    )  # fmt: skip
 
 
 @pytest.fixture
 def make_run():
-    """make_run(method, sampler, steps, confusions (n_images, 2, 2), sampling_seed=0, digest="a") -> Run."""
+    """make_run(method, sampler, steps, confusions (n_images, 2, 2), sampling_seed=0, digest="a") -> Run of segmentation."""
 
     def make(method, sampler, steps, confusions, sampling_seed=0, digest="a", dataset="scenes <b>", training_seed=0):
         confusions = np.asarray(confusions)
-        n_images = len(confusions)
-        total = confusions.sum(0)
-        iou = [total[c, c] / (total[c].sum() + total[:, c].sum() - total[c, c]) for c in (0, 1)]
-        record = Record(
-            suite="hand", dataset=dataset, split="test", method=method, task="segmentation", sampler=sampler, steps=steps,
-            amplitude=6, settings={}, training_seed=training_seed, sampling_seed=sampling_seed, n_images=n_images,
-            classes=("a", "b"), palette=((255, 0, 0), (0, 0, 255)),
-            metrics={name: metric(100 * float(np.mean(iou))) for name in ("miou", "miou_either", "pixel_accuracy")},
-            class_iou={"a": 100 * float(iou[0]), "b": 100 * float(iou[1])}, predictions_sha256=digest, arrays_sha256="0",
-            protocol=Protocol(
-                evaluation_size=(4, 6), resize="none", mean_over={}, interval="over frames", bootstrap_samples=400,
-                bootstrap_seed=0,
-            ),
-            provenance=Provenance(
-                command="semflow", commit="c" * 40, dirty=False, config_sha256="1", data_sha256="2", checkpoint_sha256=None,
-                code_sha256="3", versions={}, device="cpu", threads=1, wall_s=1.0, images_per_s=1.0,
-            ),
+        matrices = sparse.csr_array(confusions.reshape(len(confusions), 4))
+        units, total = np.arange(len(confusions)), confusions.sum(0)
+        metrics = {name: 100 * float(score(total)) for name, score in SCORES.items()}
+        draws = {name: 100 * bootstrap(matrices, units, score, 400, 0) for name, score in SCORES.items()}
+        record = record_of(
+            "segmentation", metrics, draws, method=method, sampler=sampler, steps=steps, evaluations=steps, dataset=dataset,
+            training_seed=training_seed, sampling_seed=sampling_seed, outputs_sha256=digest, n_images=len(confusions),
+            n_parameters=1000 if steps else None,
         )  # fmt: skip
-        pictures = np.zeros((2, 3, 4, 6), np.uint8)
-        labels = np.zeros((2, 4, 6), np.uint8)
-        arrays = Arrays(sparse.csr_array(confusions.reshape(n_images, 4)), np.arange(n_images), pictures, labels, labels)
-        return Run(record, arrays)
+        states = np.repeat(PICTURES[:, None], 3, 1) if method == "semflow" else None
+        return Run(record, Arrays(units, draws, PICTURES, LABELS, LABELS, confusions=matrices, states=states))
+
+    return make
+
+
+@pytest.fixture
+def make_synthesis():
+    """make_synthesis(frechet, sampler="euler", steps=25, ...) -> Run of synthesis with one value for every metric."""
+
+    def make(frechet=10.0, sampler="euler", steps=25, b=6.0, drawn_with=6.0, sampling_seed=0, digest="a", **fields):
+        values = {
+            "fd_efficientnet_lite0": frechet, "kd_efficientnet_lite0": 0.1, "pd_efficientnet_lite0": 2.0,
+            "diversity_efficientnet_lite0": 0.5, "consistency": 40.0, "brightness": 120.0, "high_frequency_energy": 300.0,
+            "straightness": 0.01,
+        }  # fmt: skip
+        draws = {name: value + np.random.default_rng(0).normal(0, 0.1, 400) for name, value in values.items()}
+        fields = {"evaluations": steps or 38.0, **fields}
+        record = record_of(
+            "synthesis", values, draws, sampler=sampler, steps=steps, amplitude=b, sampling_amplitude=drawn_with,
+            sampling_seed=sampling_seed, outputs_sha256=digest, **fields,
+        )  # fmt: skip
+        states = np.repeat(PICTURES[:, None], 3, 1)
+        return Run(record, Arrays(np.arange(3), draws, PICTURES, LABELS, PICTURES, states=states))
 
     return make
 
@@ -60,3 +95,25 @@ def runs(make_run):
         make_run("ceiling", "none", 0, PERFECT),
         make_run("floor", "none", 0, HALF),
     ]
+
+
+@pytest.fixture
+def real(make_synthesis):
+    """The control: real images score 4.0, and have neither diversity nor consistency."""
+    run = make_synthesis(4.0, "none", 0, b=0.0, drawn_with=0.0, method="real", n_parameters=None, evaluations=0.0)
+    kept = {name: metric for name, metric in run.record.metrics.items() if not name.startswith(("diversity", "consistency"))}
+    return run._replace(record=run.record.model_copy(update={"metrics": kept}))
+
+
+@pytest.fixture
+def make_determinism():
+    """make_determinism(method, sampler, agreement) -> Run of determinism, whose draws reach 2 to either side, 100 at most."""
+
+    def make(method, sampler, agreement):
+        draws = {"pixel_agreement": np.linspace(agreement - 2, agreement + 2, 400).clip(max=100)}
+        record = record_of("determinism", {"pixel_agreement": agreement}, draws, method=method, sampler=sampler)
+        protocol = record.protocol.model_copy(update={"mean_over": {"pixel_agreement": "images, and pairs of 3 seeds"}})
+        record = record.model_copy(update={"protocol": protocol})
+        return Run(record, Arrays(np.arange(3), draws, PICTURES, LABELS, LABELS))
+
+    return make

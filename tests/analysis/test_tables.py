@@ -57,7 +57,7 @@ def test_published_numbers_stand_beside_measured_ones_and_only_for_miou(frame):
 
 
 def test_published_table_is_the_papers():
-    cells = published.cells(2)
+    cells = published.table2()
     assert len(cells) == 22
     assert [cells["semflow", "euler", n] for n in (1, 2, 5, 10, 25, 50, 100, 200)] == [
         28.3,
@@ -117,7 +117,7 @@ def test_latex_escapes_the_percent_sign(frame, runs):
 
 
 def test_the_page_escapes_what_comes_from_data(frame, runs):
-    text = page.table2(frame, runs, [("figures/a.svg", 'a "caption" <i>')])
+    text = page.page("T", [tables.wide(frame, tables.plain)], [tables.stand_in(runs)], [("a.svg", 'a "caption" <i>')], runs)
     assert "scenes <b>" not in text
     assert "scenes &lt;b&gt;" in text
     assert "<i>" not in text
@@ -171,5 +171,5 @@ def test_help_by_preconditioning_alone_is_said_too(runs):
 def test_a_solver_that_chooses_its_own_steps_is_no_control(runs, make_run):
     _, rows = tables.wide(tables.table2([*runs, make_run("semflow", "rk45", 0, PERFECT)]), tables.plain)
     assert [row[0] for row in rows if row[0].startswith(("SemFlow", "ceiling", "floor"))] == [
-        "SemFlow Euler", "SemFlow rk45", "ceiling (ground truth, encoded and decoded)", "floor (another image's ground truth)",
+        "SemFlow Euler", "SemFlow RK45", "ceiling (ground truth, encoded and decoded)", "floor (another image's ground truth)",
     ]  # fmt: skip

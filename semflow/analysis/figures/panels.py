@@ -1,0 +1,56 @@
+"""Pictures in rows and columns."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from semflow.data.sample import IGNORE_INDEX
+
+N_ROWS = 6  # at most, the same examples in every figure
+WHITE, BLACK = 255, 0  # of ignored pixels: the paper has either, from figure to figure
+CELL, GAP, MARGIN, NUMBER, LINE = 1.1, 0.04, 0.06, 0.16, 0.14  # in inches: a picture's width, ..., a line of a head
+
+
+class Column(NamedTuple):
+    """head: the words above.  pictures: uint8 (k, H, W, 3), one an example."""
+
+    head: str
+    pictures: np.ndarray
+
+
+def colours(labels: np.ndarray, palette: tuple[tuple[int, int, int], ...], ignored: int) -> np.ndarray:
+    """Labels uint8 (k, H, W) in the data set's colours, ignored pixels in this grey; uint8 (k, H, W, 3)."""
+    table = np.full((IGNORE_INDEX + 1, 3), ignored, np.uint8)
+    table[: len(palette)] = palette
+    return table[labels]
+
+
+def draw(*blocks: list[Column], n_rows: int = N_ROWS) -> Figure:
+    """Blocks of columns, one below the other: heads on top, and the number of the example before each of `n_rows` rows.
+
+    Pictures are whole and all of one size, which only a figure laid out in inches can promise.
+    """
+    h, w = blocks[0][0].pictures.shape[1:3]
+    n_rows, cell = min(n_rows, *(len(column.pictures) for block in blocks for column in block)), CELL * h / w
+    heads = [LINE * max(1 + column.head.count("\n") for column in block) + MARGIN for block in blocks]
+    body = n_rows * cell + (n_rows - 1) * GAP
+    width = NUMBER + max(map(len, blocks)) * (CELL + GAP) - GAP + MARGIN
+    height = sum(heads) + len(blocks) * (body + MARGIN)
+    figure, bottom = Figure(figsize=(width, height)), height
+    for block, head in zip(blocks, heads, strict=True):
+        top, bottom = bottom - head, bottom - head - body
+        right = NUMBER + len(block) * (CELL + GAP) - GAP
+        grid = figure.add_gridspec(
+            n_rows, len(block), left=NUMBER / width, right=right / width, bottom=bottom / height, top=top / height,
+            wspace=GAP / CELL, hspace=GAP / cell,
+        ).subplots(squeeze=False)  # fmt: skip
+        bottom -= MARGIN
+        for number, row in enumerate(grid):
+            row[0].text(-0.05, 0.5, str(number + 1), transform=row[0].transAxes, ha="right", va="center", fontsize=7)
+            for axes, column in zip(row, block, strict=True):
+                axes.imshow(column.pictures[number], interpolation="nearest")
+                axes.set_axis_off()
+        for axes, column in zip(grid[0], block, strict=True):
+            axes.set_title(column.head, fontsize=7.5, pad=3)
+    return figure

@@ -1,0 +1,153 @@
+"""Table 1: both tasks, measured beside published, as a long data frame and as text."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from semflow import published
+from semflow.analysis.collect import Run, by_cell, estimate, only, title
+from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table
+from semflow.metrics.catalogue import KINDS, filling
+
+PAPER = {"miou": "miou", "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column
+OURS = ("kernel", "diversity", "consistency")
+COST = ("evaluations", "segmentation_images_per_s", "synthesis_images_per_s", "n_parameters")
+
+
+def table1(runs: list[Run]) -> pd.DataFrame:
+    """Long form, one row a (method, sampler, steps, metric), in the columns of Table 2.
+
+    A value is the mean over the cell's seeds; [low, high] is its 95 % interval. The paper's numbers stand in rows of their
+    own metric, so that FID never stands beside a stand-in's distance; a row that is published only has no value.
+    """
+    known = published.table1()
+    rows: list[list[Any]] = []
+    for cell, group in by_cell(runs).items():
+        values = {}
+        for task in ("segmentation", "synthesis"):
+            if of_task := only(group, task=task):
+                measured = {metric: estimate(of_task, metric) for metric in of_task[0].record.metrics}
+                images_per_s = float(np.mean([run.record.provenance.images_per_s for run in of_task]))
+                n_images, n_seeds = of_task[0].record.n_images, len(of_task)
+                for metric, (value, low, high, _) in measured.items():
+                    paper = known.get(cell, {}).get(metric, math.nan)
+                    rows.append([*cell, metric, value, low, high, paper, n_images, n_seeds])
+                if of_task[0].record.n_parameters:
+                    values[f"{task}_images_per_s"] = images_per_s
+                    values["evaluations"] = float(np.mean([run.record.evaluations for run in of_task]))
+                    values["n_parameters"] = of_task[0].record.n_parameters
+        rows += [[*cell, name, value, math.nan, math.nan, math.nan, 0, 0] for name, value in values.items()]
+    measured_already = {tuple(row[:4]) for row in rows}
+    for cell, numbers in known.items():
+        for metric, value in numbers.items():
+            if (*cell, metric) not in measured_already:
+                rows.append([*cell, metric, math.nan, math.nan, math.nan, value, 0, 0])
+    order = {cell: place for place, cell in enumerate(known)}
+    rows.sort(key=lambda row: (order.get((row[0], row[1], row[2]), len(order)), row[0] in CONTROLS, row[0], row[1], row[2]))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def wide(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows in the paper's arrangement, our other measures after it; every measured number with its interval.
+
+    A distance between sets has its floor in the head: what other real images get.
+    """
+    metrics = dict.fromkeys(frame[frame.value.notna()].metric)
+    roles = {role: filling(role, metrics) for role in (*PAPER, *OURS)}
+    real = frame[frame.method == "real"].set_index("metric").value.to_dict()
+    header = ["method", "sampler"]
+    for role, metric in roles.items():
+        if metric in metrics:
+            kind = KINDS[metric]
+            floor = (
+                f"; other real images {real[metric]:.{kind.digits}f}" if metric in real and role in ("frechet", "kernel") else ""
+            )
+            header.append(f"{kind.title}{floor}")
+        else:
+            header.append(role)
+        if role in PAPER:
+            header.append(f"{KINDS[PAPER[role]].title}, published")
+    rows = []
+    for (method, sampler, steps), group in frame.groupby(["method", "sampler", "steps"], sort=False):
+        by_metric = {row.metric: row for row in group.itertuples()}
+        how = title("", sampler, steps)
+        cells = []
+        for role, metric in roles.items():
+            cells.append(_measured(by_metric.get(metric)))
+            if role in PAPER:
+                cells.append(_published(by_metric.get(PAPER[role])))
+        rows.append([CONTROLS.get(method, title(method, "none")), how, *cells])
+    return header, rows
+
+
+def cost(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of what each measured row costs."""
+    rows = []
+    for (method, sampler, steps), group in frame.groupby(["method", "sampler", "steps"], sort=False):
+        values = group.set_index("metric").value.to_dict()
+        if "n_parameters" in values:
+            speeds = [f"{values[name]:.1f}" if name in values else "-" for name in COST[1:3]]
+            rows.append(
+                [
+                    title(method, "none"),
+                    title("", sampler, steps),
+                    f"{values['evaluations']:g}",
+                    *speeds,
+                    f"{values['n_parameters']:,.0f}",
+                ]
+            )
+    return ["method", "sampler", "network evaluations", "segmented images/s", "synthesised images/s", "parameters"], rows
+
+
+def notes(runs: list[Run]) -> list[str]:
+    """What to know about the numbers."""
+    record, paper = runs[0].record, published.table(1)
+    h, w = record.protocol.evaluation_size
+    sets = paper["datasets"]
+    drawn = only(runs, task="synthesis", method="semflow")
+    lines = [
+        f"Measured on {record.dataset} ({record.split} split, {record.n_images} images, {h} x {w}, {len(record.classes)} "
+        f"classes) with a small network trained from scratch; published on {sets['segmentation']} (mIoU) and "
+        f"{sets['synthesis']} (FID, LPIPS), {paper['size']}, with the {paper['network']}. Values are not comparable; rows "
+        "without a value of ours are published only."
+    ]
+    lines += [helped] if (helped := help_for_dsm(runs)) else []
+    if drawn:
+        protocol, n = drawn[0].record.protocol, drawn[0].record.n_images
+        lines += ["; ".join(f"{KINDS[name].title}: {words}" for name, words in protocol.mean_over.items()) + "."]
+        lines += ["Networks: " + "; ".join(f"{role}: {network}" for role, network in protocol.networks.items()) + "."]
+        if n < 2048:
+            kernel, frechet = (KINDS[filling(role, drawn[0].record.metrics)].title for role in ("kernel", "frechet"))
+            lines.append(f"With {n} images, fewer than 2,048, {kernel} is the one to read: {frechet} is biased upwards.")
+        lines.append("Consistency is high for any method that leaves the layout visible: read it beside the distances.")
+        seeds = sorted({run.record.sampling_seed for run in drawn})
+        outputs = {(run.record.training_seed, run.record.outputs_sha256) for run in drawn}
+        alike = "the same bits" if len(outputs) == len({run.record.training_seed for run in drawn}) else "different pictures"
+        lines.append(f"SemFlow's synthesis under sampling seeds {', '.join(map(str, seeds))}: {alike}.")
+    lines.append("Intervals: " + "; ".join(dict.fromkeys(run.record.protocol.interval for run in runs)) + ".")
+    return lines
+
+
+def markdown(frame: pd.DataFrame, runs: list[Run]) -> str:
+    """The table, its notes, and what the rows cost."""
+    parts = [f"# Table 1, suite {runs[0].record.suite}", markdown_table(*wide(frame)), *notes(runs), markdown_table(*cost(frame))]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(frame: pd.DataFrame, runs: list[Run]) -> str:
+    """A tabular for booktabs, with the notes as a caption."""
+    return latex_table(*wide(frame), " ".join(notes(runs)))
+
+
+def _measured(row) -> str:
+    """41.2 [38.0, 44.1]"""
+    if row is None or math.isnan(row.value):
+        return "-"
+    digits = KINDS[row.metric].digits
+    return f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+
+
+def _published(row) -> str:
+    return "-" if row is None or math.isnan(row.published) else f"{row.published:.{KINDS[row.metric].digits}f}"
