@@ -11,10 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from safetensors import safe_open
+
+from semflow import analysis
+from semflow.cells import Sampler
+from semflow.checkpoints import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "config", "profiles", "semflow", "baselines", "environment.yml")
+FIGURES = analysis.FIGURES
 SUITES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 
 
@@ -42,7 +48,7 @@ def step_of(state: Path) -> int:
 
 def rules_to_run(tree: Path) -> set[str]:
     """Rules in a dry run's table of jobs."""
-    done = snakemake(tree, "reproduce_table2", "-n", "--configfile", "config/smoke.yaml", "--quiet", "rules")
+    done = snakemake(tree, "-n", "--configfile", "config/smoke.yaml", "--quiet", "rules")
     assert done.returncode == 0, done.stdout + done.stderr
     table = re.search(r"^-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
     return {line.split()[0] for line in table[1].splitlines() if line.strip()} if table else set()
@@ -52,7 +58,7 @@ def rules_to_run(tree: Path) -> set[str]:
 def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """A tree in which the smoke suite ran to its end, and what that said."""
     tree = copy_of_the_tree(tmp_path_factory.mktemp("tree"))
-    done = snakemake(tree, "reproduce_table2", "--configfile", "config/smoke.yaml")
+    done = snakemake(tree, "--configfile", "config/smoke.yaml")
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     return tree, done
 
@@ -64,6 +70,8 @@ def test_ends_by_printing_the_table_and_where_the_report_lies(finished):
     assert "| SemFlow Euler | measured |" in said
     assert "| DSM DDIM | measured |" in said
     assert str(tree / "reports/smoke/table2.html") in said
+    assert "| SemFlow | Euler-5 |" in said
+    assert str(tree / "reports/smoke/table1.html") in said
 
 
 @pytest.mark.slow
@@ -87,7 +95,7 @@ def test_every_cell_of_the_suite_is_in_the_long_table_with_its_interval(finished
 def test_semflow_gives_the_same_bits_under_two_seeds_and_dsm_does_not(finished):
     def digests(method, sampler):
         folder = finished[0] / f"results/smoke/records/scenes-test/{method}/segmentation/{sampler}-5"
-        return [json.loads(path.read_text())["predictions_sha256"] for path in sorted(folder.glob("*.json"))]
+        return [json.loads(path.read_text())["outputs_sha256"] for path in sorted(folder.glob("*.json"))]
 
     semflow = digests("semflow", "euler")
     assert len(semflow) == 2
@@ -103,8 +111,34 @@ def test_reports_and_figures_are_there_and_look_like_what_they_are(finished):
     page = (reports / "table2.html").read_text()
     for source in re.findall(r'<img src="([^"]+)"', page):
         assert (reports / source).read_text().startswith("<?xml")
-    for name in ("table2", "figure02"):
+    for name in ("table2", *FIGURES):
         assert (reports / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_table_1_and_the_ablations_hold_both_tasks_and_both_models(finished):
+    frame = pd.read_csv(finished[0] / "results/smoke/table1.csv")
+    semflow = frame[(frame.method == "semflow") & frame.value.notna()]
+    assert {"miou", "fd_efficientnet_lite0", "pd_efficientnet_lite0", "evaluations"} <= set(semflow.metric)
+    assert "| MaskFormer |" in (finished[0] / "reports/smoke/table1.md").read_text()
+    cells = pd.read_csv(finished[0] / "results/smoke/ablations.csv")
+    diversity = cells[(cells.metric == "diversity_efficientnet_lite0") & (cells.steps == 5)]
+    by_amplitude = diversity[diversity.amplitude == diversity.sampling_amplitude].set_index("amplitude").value
+    assert by_amplitude[0] == 0 < by_amplitude[6]
+    assert set(cells[cells.sampler == "rk45"].task) == {"segmentation", "synthesis"}
+    agreement = cells[cells.metric == "pixel_agreement"].set_index("sampler").value
+    assert agreement["euler"] == 100 > agreement["ddpm"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reverse", [False, True], ids=["segmentation", "synthesis"])
+def test_rk45_agrees_with_two_thousand_euler_steps_on_the_trained_model(finished, reverse):
+    model, _, _ = load_model(finished[0] / "results/smoke/checkpoints/semflow/seed0")
+    z = 2 * torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) - 1
+    with torch.inference_mode():
+        *_, fine = model.path(z, Sampler("euler", 2000), reverse)
+        *_, adaptive = model.path(z, Sampler("rk45", 0), reverse)
+    assert (adaptive - fine).norm() < 1e-2 * fine.norm()
 
 
 @pytest.mark.slow
@@ -112,7 +146,7 @@ def test_a_second_run_has_nothing_to_do(finished):
     seconds = []
     for _ in range(3):  # other work may run beside it
         start = time.monotonic()
-        done = snakemake(finished[0], "reproduce_table2", "--configfile", "config/smoke.yaml")
+        done = snakemake(finished[0], "--configfile", "config/smoke.yaml")
         seconds.append(time.monotonic() - start)
         assert done.returncode == 0
         assert "Nothing to be done" in done.stdout + done.stderr
@@ -123,14 +157,16 @@ def test_a_second_run_has_nothing_to_do(finished):
 @pytest.mark.parametrize(
     ("module", "stale", "fresh"),
     [
-        ("semflow/analysis/figures.py", {"figure02", "figure_table2"}, {"train", "evaluate", "table2"}),
-        ("semflow/analysis/tables.py", {"table2", "page"}, {"train", "evaluate", "figure02"}),
-        ("semflow/analysis/report.py", {"table2", "figure02", "figure_table2", "page"}, {"train", "evaluate"}),
+        ("semflow/analysis/figures/curves.py", {"figure", "figure_table2"}, {"train", "evaluate", "table1", "table2"}),
+        ("semflow/analysis/tables.py", {"table1", "table2", "page"}, {"train", "evaluate", "figure"}),
+        ("semflow/analysis/table1.py", {"table1", "page"}, {"train", "evaluate", "table2", "figure"}),
+        ("semflow/analysis/report.py", {"table1", "table2", "figure", "figure_table2", "page"}, {"train", "evaluate"}),
         ("semflow/metrics/scores.py", {"evaluate", "evaluate_control", "table2"}, {"train"}),
+        ("semflow/metrics/distances.py", {"evaluate"}, {"train"}),
         ("semflow/solvers.py", {"evaluate"}, {"train"}),
         ("semflow/flow.py", {"train", "evaluate"}, set()),
-        ("semflow/errors.py", set(), {"train", "evaluate", "table2", "figure02"}),
-        ("semflow/__init__.py", set(), {"train", "evaluate", "table2", "figure02"}),
+        ("semflow/errors.py", set(), {"train", "evaluate", "table2", "figure"}),
+        ("semflow/__init__.py", set(), {"train", "evaluate", "table2", "figure"}),
         ("semflow/data/camvid.py", set(), {"train", "evaluate"}),
     ],
 )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from baselines import TASKS
+from semflow import cells
 from semflow import config as configuration
 from semflow import files, provenance, published
 from semflow.analysis import WITH_INTERVALS
@@ -22,12 +24,21 @@ CONFIG = f"{RESULTS}/config.json"  # what every command reads: the merged config
 STATE = f"{RESULTS}/state"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-CHECKPOINT = f"{RESULTS}/checkpoints/{{method}}/seed{{seed}}"
-RECORDS = f"{RESULTS}/records/{SUITE.data.name}-{SUITE.evaluation.split}"
-RECORD = f"{RECORDS}/{{method}}/segmentation/{{sampler}}-{{steps}}/train{{seed}}-sample{{sample}}.json"
+CHECKPOINT = f"{RESULTS}/checkpoints/{{method}}{{variant}}/seed{{seed}}"
+RECORD = (
+    f"{RESULTS}/records/{SUITE.data.name}-{SUITE.evaluation.split}/{{method}}{{variant}}/{{task}}"
+    "/{sampler}{drawn}/train{seed}-sample{sample}.json"
+)
+FEATURES = "results/features"  # of real images, kept by content
 METHODS = sorted({sweep.method for sweep in SUITE.evaluation.sweeps})
-CONTROLS = ["ceiling", "floor"]
+CONTROLS = sorted({name for names in TASKS.values() for name in names})
 
+FIGURES = {name: f"{REPORTS}/figures/{name}" for name in cells.FIGURES}
+DRAWN = [f"{path}.{suffix}" for path in FIGURES.values() for suffix in ("png", "svg")]
+TABLE1 = [
+    f"{RESULTS}/table1.csv",
+    *(f"{REPORTS}/table1.{suffix}" for suffix in ("md", "tex", "html")),
+]
 TABLE2 = [
     f"{RESULTS}/table2.csv",
     *(f"{REPORTS}/table2.{suffix}" for suffix in ("md", "tex", "html")),
@@ -37,39 +48,58 @@ TABLE2 = [
         for suffix in ("png", "svg")
     ),
 ]
-SEVERAL_SEEDS = [sweep for sweep in SUITE.evaluation.sweeps if len(sweep.seeds) > 1]
+PAGE_FIGURES = {"table1": [], "table2": ["table2", "figure02"]}
+ABLATIONS = [f"{RESULTS}/ablations.csv", f"{REPORTS}/figures.html"]
 
 
 wildcard_constraints:
     method="[a-z0-9]+",
-    sampler="[a-z0-9]+",
-    steps=r"\d+",
+    variant=r"(-b[\d.]+)?",  # of the training, where its perturbation is not the suite's
+    task="|".join(TASKS),
+    sampler=r"[a-z0-9]+(-\d+)?",
+    drawn=r"(-b[\d.]+)?",  # of the sampling, where its perturbation is not that of the training
     seed=r"\d+",
     sample=r"\d+",
+    figure="|".join(FIGURES),
 
 
-def records(sweeps, only_repeats=False):
-    """Record files of the sweeps, for every training seed."""
-    return [
-        RECORD.format(
-            method=sweep.method,
-            sampler=sweep.sampler,
-            steps=steps,
-            seed=seed,
-            sample=sample,
-        )
-        for sweep in sweeps
-        for steps, sample in sweep.runs()
-        if not only_repeats or steps == sweep.repeat_at
-        for seed in SUITE.training.seeds
-    ]
+def record(cell):
+    """The record of a cell."""
+    other = (
+        cell.amplitude != cells.amplitude_of(SUITE, cell.method)
+        and cell.method not in CONTROLS
+    )
+    drawn_otherwise = (
+        cell.task == "synthesis" and cell.sampling_amplitude != cell.amplitude
+    )
+    return RECORD.format(
+        method=cell.method,
+        variant=f"-b{cell.amplitude:g}" if other else "",
+        task=cell.task,
+        sampler=str(cell.sampler),
+        drawn=f"-b{cell.sampling_amplitude:g}" if drawn_otherwise else "",
+        seed=cell.training_seed,
+        sample=cell.sampling_seed,
+    )
 
 
-def control_records():
-    return [
-        RECORD.format(method=name, sampler="none", steps=0, seed=0, sample=0)
-        for name in CONTROLS
-    ]
+def records(wanted):
+    """Record files of cells, each once."""
+    return list(dict.fromkeys(record(cell) for cell in wanted))
+
+
+def suite_of(wildcards):
+    """The suite, with masks perturbed as a training's variant says."""
+    return (
+        configuration.with_amplitude(SUITE, float(wildcards.variant[2:]))
+        if wildcards.variant
+        else SUITE
+    )
+
+
+def perturbed(wildcards):
+    """Options of `semflow train` and `evaluate` that say so."""
+    return f"--amplitude {wildcards.variant[2:]}" if wildcards.variant else ""
 
 
 def threads_for_training():
@@ -83,14 +113,19 @@ def threads_for_training():
 
 def code_of(module):
     """Hash of a product's code and of what writes it: a change there makes it stale, a change elsewhere does not."""
-    products = [f"semflow.analysis.{name}" for name in ("tables", "figures", "page")]
+    products = [
+        f"semflow.analysis.{name}"
+        for name in ("ablations", "figures", "page", "table1", "tables")
+    ]
     writer = provenance.code_hash(("semflow.analysis.report",), frozenset(products))
     return f"{provenance.code_hash((module,))[:16]}-{writer[:16]}"
 
 
-PUBLISHED = configuration.content_hash(published.table(2))[
-    :16
-]  # a correction there makes tables and figures stale
+# A correction there makes tables and figures stale.
+PUBLISHED = {
+    number: configuration.content_hash(published.table(number))[:16]
+    for number in (1, 2)
+}
 
 GPUS = int(
     SUITE.run.device == "cuda"
@@ -98,10 +133,12 @@ GPUS = int(
 )
 
 
-def print_table2():
-    """The table, if this run made any part of its report; an older one is not what was asked for."""
-    table, made = Path(f"{REPORTS}/table2.md"), [Path(path) for path in TABLE2]
-    whole = all(path.exists() for path in made)
-    if whole and any(path.stat().st_mtime >= STARTED for path in made):
-        print(table.read_text().partition(WITH_INTERVALS)[0])
-        print(f"Report: {Path(REPORTS).resolve() / 'table2.html'}")
+def print_tables():
+    """Every table whose report this run made a part of; an older one is not what was asked for."""
+    for name, parts in (("table1", TABLE1), ("table2", TABLE2)):
+        made = [Path(path) for path in parts]
+        if all(path.exists() for path in made) and any(
+            path.stat().st_mtime >= STARTED for path in made
+        ):
+            print(Path(f"{REPORTS}/{name}.md").read_text().partition(WITH_INTERVALS)[0])
+            print(f"Report: {Path(REPORTS).resolve() / f'{name}.html'}")

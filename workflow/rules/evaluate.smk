@@ -5,9 +5,9 @@ rule evaluate:
         record=RECORD,
         arrays=RECORD.replace(".json", ".npz"),
     log:
-        f"{LOGS}/evaluate-{{method}}-{{sampler}}-{{steps}}-train{{seed}}-sample{{sample}}.log",
+        f"{LOGS}/{{method}}{{variant}}-{{task}}-{{sampler}}{{drawn}}-train{{seed}}-sample{{sample}}.log",
     benchmark:
-        f"{BENCHMARKS}/evaluate-{{method}}-{{sampler}}-{{steps}}-train{{seed}}-sample{{sample}}.tsv"
+        f"{BENCHMARKS}/{{method}}{{variant}}-{{task}}-{{sampler}}{{drawn}}-train{{seed}}-sample{{sample}}.tsv"
     wildcard_constraints:
         method="|".join(METHODS),
     conda:
@@ -19,13 +19,16 @@ rule evaluate:
         runtime=240,
     params:
         config=CONFIG,
-        key=lambda w: provenance.scores_key(SUITE, w.method),
+        features=FEATURES,
+        key=lambda w: provenance.scores_key(suite_of(w), w.method, w.task),
+        perturbed=perturbed,
+        drawn=lambda w: f"--sampling-amplitude {w.drawn[2:]}" if w.drawn else "",
         checkpoint=lambda w, input: str(Path(input[0]).parent),
     shell:
-        "python -m semflow evaluate --config {params.config} --method {wildcards.method}"
-        " --checkpoint {params.checkpoint} --sampler {wildcards.sampler}-{wildcards.steps} --threads {threads}"
-        " --training-seed {wildcards.seed} --sampling-seed {wildcards.sample} --out {output.record}"
-        " 2>&1 | tee -i {log}  # {params.key}"
+        "python -m semflow evaluate --config {params.config} --method {wildcards.method} --task {wildcards.task}"
+        " --checkpoint {params.checkpoint} --sampler {wildcards.sampler} {params.perturbed} {params.drawn}"
+        " --training-seed {wildcards.seed} --sampling-seed {wildcards.sample} --cache {params.features}"
+        " --threads {threads} --out {output.record} 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule evaluate_control:
@@ -33,9 +36,9 @@ rule evaluate_control:
         record=RECORD,
         arrays=RECORD.replace(".json", ".npz"),
     log:
-        f"{LOGS}/evaluate-{{method}}-{{sampler}}-{{steps}}-train{{seed}}-sample{{sample}}.log",
+        f"{LOGS}/{{method}}{{variant}}-{{task}}-{{sampler}}{{drawn}}-train{{seed}}-sample{{sample}}.log",
     benchmark:
-        f"{BENCHMARKS}/evaluate-{{method}}-{{sampler}}-{{steps}}-train{{seed}}-sample{{sample}}.tsv"
+        f"{BENCHMARKS}/{{method}}{{variant}}-{{task}}-{{sampler}}{{drawn}}-train{{seed}}-sample{{sample}}.tsv"
     wildcard_constraints:
         method="|".join(CONTROLS),
     conda:
@@ -46,7 +49,8 @@ rule evaluate_control:
         runtime=60,
     params:
         config=CONFIG,
-        key=lambda w: provenance.scores_key(SUITE, w.method),
+        features=FEATURES,
+        key=lambda w: provenance.scores_key(SUITE, w.method, w.task),
     shell:
-        "python -m semflow evaluate --config {params.config} --method {wildcards.method} --threads {threads}"
-        " --out {output.record} 2>&1 | tee -i {log}  # {params.key}"
+        "python -m semflow evaluate --config {params.config} --method {wildcards.method} --task {wildcards.task}"
+        " --cache {params.features} --threads {threads} --out {output.record} 2>&1 | tee -i {log}  # {params.key}"

@@ -1,7 +1,43 @@
+TABLE1_RECORDS = records(
+    [
+        *cells.table1(SUITE),
+        *cells.controls("segmentation"),
+        *cells.controls("synthesis"),
+    ]
+)
+TABLE2_RECORDS = records([*cells.table2(SUITE), *cells.controls("segmentation")])
+
+
+rule table1:
+    input:
+        TABLE1_RECORDS,
+    output:
+        csv=report(
+            f"{RESULTS}/table1.csv",
+            caption="../report/table1.rst",
+            category="Tables",
+            labels={"table": "1", "form": "data"},
+        ),
+        md=f"{REPORTS}/table1.md",
+        tex=f"{REPORTS}/table1.tex",
+    log:
+        f"{LOGS}/table1.log",
+    benchmark:
+        f"{BENCHMARKS}/table1.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        key=f"{code_of('semflow.analysis.table1')}-{PUBLISHED[1]}",
+    shell:
+        "python -m semflow report table1 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
+
+
 rule table2:
     input:
-        records(SUITE.evaluation.sweeps),
-        control_records(),
+        TABLE2_RECORDS,
     output:
         csv=report(
             f"{RESULTS}/table2.csv",
@@ -21,15 +57,40 @@ rule table2:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.tables')}-{PUBLISHED}",
+        key=f"{code_of('semflow.analysis.tables')}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
+
+
+rule ablations:
+    input:
+        records(cells.figures(SUITE)),
+    output:
+        report(
+            f"{RESULTS}/ablations.csv",
+            caption="../report/ablations.rst",
+            category="Tables",
+            labels={"table": "ablations", "form": "data"},
+        ),
+    log:
+        f"{LOGS}/ablations.log",
+    benchmark:
+        f"{BENCHMARKS}/ablations.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        key=code_of("semflow.analysis.ablations"),
+    shell:
+        "python -m semflow report ablations --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule figure_table2:
     input:
         table=rules.table2.output.csv,
-        records=control_records(),
+        records=records(cells.controls("segmentation")),
     output:
         report(
             f"{REPORTS}/figures/table2.png",
@@ -49,58 +110,90 @@ rule figure_table2:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.figures')}-{PUBLISHED}",
+        key=f"{code_of('semflow.analysis.figures')}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report figure_table2 --table {input.table} --records {input.records} --out {output}"
         " 2>&1 | tee -i {log}  # {params.key}"
 
 
-rule figure02:
+rule figure:
     input:
-        records(SEVERAL_SEEDS, only_repeats=True),
+        lambda w: records(cells.FIGURES[w.figure](SUITE)),
     output:
         report(
-            f"{REPORTS}/figures/figure02.png",
-            caption="../report/figure02.rst",
+            f"{REPORTS}/figures/{{figure}}.png",
+            caption="../report/figure.rst",
             category="Figures",
-            labels={"figure": "2"},
+            labels={"figure": "{figure}"},
         ),
-        f"{REPORTS}/figures/figure02.svg",
-        f"{REPORTS}/figures/figure02.txt",
+        f"{REPORTS}/figures/{{figure}}.svg",
+        f"{REPORTS}/figures/{{figure}}.txt",
     log:
-        f"{LOGS}/figure02.log",
+        f"{LOGS}/{{figure}}.log",
     benchmark:
-        f"{BENCHMARKS}/figure02.tsv"
+        f"{BENCHMARKS}/{{figure}}.tsv"
     conda:
         "../../environment.yml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.figures')}-{PUBLISHED}",
+        key=code_of("semflow.analysis.figures"),
     shell:
-        "python -m semflow report figure02 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
+        "python -m semflow report {wildcards.figure} --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule page:
     input:
-        records=rules.table2.input,
-        table=rules.table2.output.csv,
-        captions=[rules.figure_table2.output[2], rules.figure02.output[2]],
-        pictures=[*rules.figure_table2.output[:2], *rules.figure02.output[:2]],
+        records=lambda w: {"table1": TABLE1_RECORDS, "table2": TABLE2_RECORDS}[w.table],
+        table=f"{RESULTS}/{{table}}.csv",
+        captions=lambda w: [
+            f"{REPORTS}/figures/{name}.txt" for name in PAGE_FIGURES[w.table]
+        ],
+        pictures=lambda w: [
+            f"{REPORTS}/figures/{name}.svg" for name in PAGE_FIGURES[w.table]
+        ],
     output:
-        f"{REPORTS}/table2.html",
+        f"{REPORTS}/{{table}}.html",
     log:
-        f"{LOGS}/page.log",
+        f"{LOGS}/page-{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/page.tsv"
+        f"{BENCHMARKS}/page-{{table}}.tsv"
+    wildcard_constraints:
+        table="table1|table2",
     conda:
         "../../environment.yml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.page')}-{PUBLISHED}",
+        key=lambda w: f"{code_of('semflow.analysis.page')}-{PUBLISHED[int(w.table[-1])]}",
+        captions=lambda w, input: (
+            f"--captions {' '.join(input.captions)}" if input.captions else ""
+        ),
     shell:
-        "python -m semflow report page --table {input.table} --captions {input.captions} --records {input.records}"
+        "python -m semflow report {wildcards.table}_page --table {input.table} {params.captions} --records {input.records}"
         " --out {output} 2>&1 | tee -i {log}  # {params.key}"
+
+
+rule gallery:
+    input:
+        records=records(cells.figures(SUITE)),
+        captions=[f"{path}.txt" for path in FIGURES.values()],
+        pictures=DRAWN,
+    output:
+        f"{REPORTS}/figures.html",
+    log:
+        f"{LOGS}/gallery.log",
+    benchmark:
+        f"{BENCHMARKS}/gallery.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        key=code_of("semflow.analysis.page"),
+    shell:
+        "python -m semflow report gallery --captions {input.captions} --records {input.records} --out {output}"
+        " 2>&1 | tee -i {log}  # {params.key}"

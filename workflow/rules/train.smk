@@ -6,9 +6,9 @@ rule train:
         f"{CHECKPOINT}/diffusion_pytorch_model.safetensors",
         f"{CHECKPOINT}/semflow.json",
     log:
-        f"{LOGS}/train-{{method}}-seed{{seed}}.log",
+        f"{LOGS}/train-{{method}}{{variant}}-seed{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/train-{{method}}-seed{{seed}}.tsv"
+        f"{BENCHMARKS}/train-{{method}}{{variant}}-seed{{seed}}.tsv"
     wildcard_constraints:
         method="|".join(METHODS),
     conda:
@@ -20,9 +20,10 @@ rule train:
         runtime=720,
     params:
         config=CONFIG,
-        state=lambda w: f"{STATE}/{w.method}-{provenance.weights_key(SUITE, w.method, int(w.seed))}",
+        perturbed=perturbed,
+        state=lambda w: f"{STATE}/{w.method}-{provenance.weights_key(suite_of(w), w.method, int(w.seed))}",
         out=lambda w, output: str(Path(output[0]).parent),
     shell:
         "python -m semflow train --config {params.config} --method {wildcards.method} --seed {wildcards.seed}"
-        " --threads {threads} --state {params.state} --out {params.out}"
+        " {params.perturbed} --threads {threads} --state {params.state} --out {params.out}"
         " 2>&1 | tee -ai {log}"
