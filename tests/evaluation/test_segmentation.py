@@ -13,6 +13,7 @@ from semflow.data.batches import to_unit_range
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
+from semflow.evaluation.common import Kept
 
 
 def test_the_ceiling_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_path):
@@ -120,17 +121,26 @@ def test_an_autoencoder_may_move_but_not_change(tiny, kl_folder, tmp_path):
 def test_states_of_what_figures_show_are_kept_from_the_image_to_the_read_labels(tiny_suite, weights_of, tmp_path):
     evaluate(
         tiny_suite,
-        Cell("semflow", "segmentation", Sampler("euler", 25), 6.0),
+        Cell("semflow", "segmentation", Sampler("euler", 5), 6.0),
         weights_of("semflow"),
         tmp_path / "r.json",
         tmp_path,
     )
     arrays = records.Arrays.load(tmp_path / "r.npz")
-    assert arrays.states.shape == (4, 11, 3, 16, 16)
+    assert arrays.states.shape == (4, 6, 3, 16, 16)
     assert np.array_equal(arrays.states[:, 0], arrays.images)
     last = torch.from_numpy(arrays.states[:, -1])
     read = make_model(tiny_suite, "semflow").pseudo_mask.read(to_unit_range(last)).numpy()
     assert (read == arrays.outputs).mean() > 0.95  # but for rounding to bytes
+
+
+def test_of_many_states_eleven_are_kept_its_ends_included(tiny_suite):
+    kept = Kept(make_model(tiny_suite, "semflow"), np.array([0, 3]))
+    states = [torch.full((2, 3, 4, 4), step / 100 - 1) for step in range(101)]
+    kept.add(np.array([0, 1]), states)
+    kept.add(np.array([2, 3]), states)
+    assert kept.arrays().shape == (2, 11, 3, 4, 4)
+    assert kept.arrays()[1, :, 0, 0, 0].tolist() == pytest.approx([25.5 / 2 * step for step in range(11)], abs=0.5)
 
 
 def test_evaluations_of_the_network_are_counted(tiny_suite, weights_of, tmp_path):
