@@ -77,6 +77,8 @@ def _evaluate(a: argparse.Namespace) -> None:
     suite = _suite_of(a)
     sampler = NO_SAMPLER if a.method in CONTROLS else Sampler.parse(a.sampler)
     trained = amplitude_of(suite, a.method)
+    if a.sampling_amplitude is not None and a.task != "synthesis":
+        raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
     drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
     cell = Cell(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
     record = evaluate(suite, cell, a.checkpoint, a.out, a.cache)
@@ -154,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = verb("evaluate", _evaluate, "measure a method on a split and write a record")
     _common(p, (*METHODS, *CONTROLS))
-    p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling and floor")
+    p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling, floor and real")
     p.add_argument("--task", choices=TASKS, default="segmentation", help="default segmentation")
     p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200, or rk45")
     p.add_argument("--amplitude", type=_amplitude, help="perturbation that it was trained with, if not the suite's")
@@ -167,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     p = verb("report", _report, "make a table or a figure from records")
     p.add_argument("what", choices=PRODUCTS)
     p.add_argument("--records", type=Path, nargs="+", required=True)
-    p.add_argument("--table", type=Path, help="table2.csv, for what is drawn from it")
+    p.add_argument("--table", type=Path, help="the table's CSV, for what is made from it")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
     p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
 

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from semflow import files, suite
+from semflow import files, provenance, suite
 from semflow.errors import SemFlowError
-from semflow.provenance import file_hash
 
 
 class Weights(NamedTuple):
@@ -175,15 +174,17 @@ def load_weights(published: Weights, path: Path | None) -> tuple[dict[str, Tenso
         path = _download(published)
     if not path.is_file():
         raise SemFlowError(f"there are no weights at {path}; put {published.name} there, from {published.url}")
-    digest = file_hash(path)
+    digest = provenance.file_hash(path)
     if path.name == published.name and not digest.startswith(published.sha256):
         raise SemFlowError(f"{path} is damaged or replaced: its SHA-256 does not begin with {published.sha256}; get it again")
     return _open(path), digest
 
 
 def cached_features(extractor: Extractor, images: Tensor, folder: Path, batch_size: int = 64) -> np.ndarray:
-    """Features of uint8 (n, 3, H, W), float32 (n, d), kept in `folder` under a hash of the pictures and the network."""
-    what = hashlib.sha256(f"{extractor.name} {extractor.sha256} {tuple(images.shape)}".encode())
+    """Features of uint8 (n, 3, H, W), float32 (n, d), kept in `folder` under a hash of the pictures, the network
+    and what runs it."""
+    made_by = f"{provenance.code_hash((__name__,))} {provenance.versions()}"  # resizing decides features as much as weights do
+    what = hashlib.sha256(f"{extractor.name} {extractor.sha256} {made_by} {tuple(images.shape)}".encode())
     what.update(images.cpu().contiguous().numpy().tobytes())
     path = folder / f"{what.hexdigest()}.npz"
     try:

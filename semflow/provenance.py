@@ -53,15 +53,21 @@ def scores_key(suite: Suite, method: str, task: Task) -> str:
     """Hash of everything but the weights that determines a record of a method."""
     measured: dict[str, Any] = {"evaluation": suite.evaluation.model_dump(exclude={"sweeps"})}
     if task == "synthesis":
-        networks = {name: getattr(suite.synthesis, name).model_dump(exclude={"weights"}) for name in ("features", "perceptual")}
-        measured |= networks | {"diversity": suite.synthesis.diversity.model_dump()}
+        networks = (suite.synthesis.features, suite.synthesis.perceptual)
+        measured["networks"] = [network.model_dump(exclude={"weights"}) | _own_weights(network) for network in networks]
+        measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": _stamp(suite.data, "train")}
     if task == "determinism":
         measured |= suite.ablations.determinism.model_dump()
-    code = code_hash((f"semflow.evaluation.{task}", module_of(method)), _other_data(suite))
-    main = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"
-    return configuration.content_hash(_common(suite, method, suite.evaluation.split) | measured | {"main": main, "code": code})[
-        :16
-    ]
+    if task == "synthesis" or (task, method) == ("segmentation", "semflow"):  # keep states along it, or read pictures by it
+        measured["main"] = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"
+    measured["code"] = code_hash((f"semflow.evaluation.{task}", module_of(method)), _other_data(suite))
+    return configuration.content_hash(_common(suite, method, suite.evaluation.split) | measured)[:16]
+
+
+def _own_weights(network: Any) -> dict[str, str]:
+    """SHA-256 of a weights file of one's own, if there is one; the published file is the same everywhere."""
+    path = getattr(network, "weights", None)
+    return {"weights": file_hash(path)} if path is not None and path.is_file() else {}
 
 
 def _other_data(suite: Suite) -> frozenset[str]:

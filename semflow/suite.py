@@ -13,6 +13,7 @@ SWAPS = {"scenes": scenes.SWAPS, "camvid": camvid.SWAPS}  # classes that a mirro
 VOID = {"scenes": 255, "camvid": camvid.VOID}  # what the data set's own files say where a pixel is ignored
 SAMPLERS = {"semflow": ("euler", "midpoint", "heun", "rk4", "rk45"), "dsm": ("ddim", "ddpm")}
 ADAPTIVE = ("rk45",)  # samplers that choose their own steps
+ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
 TRAIN_TIMESTEPS = 1000  # of the diffusion schedule, and the range that Stable Diffusion's time embedding was made for
 
 T = TypeVar("T")
@@ -333,6 +334,12 @@ class Suite(Section):
             raise ValueError(f"ablations.training_amplitudes must include pseudo_mask.amplitude, {b:g}")
         if most >= s / 2:
             raise ValueError(f"ablations: an amplitude of {most:g} is not below pseudo_mask.s/2 = {s / 2:g} (Eq. 14)")
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_fit_perceptual_network(self) -> "Suite":
+        if self.synthesis.perceptual.network == "alexnet" and min(self.data.size) < ALEXNET_SIDE:
+            raise ValueError(f"synthesis.perceptual: alexnet takes pictures of at least {ALEXNET_SIDE} x {ALEXNET_SIDE} pixels")
         return self
 
     @model_validator(mode="after")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from baselines.build import make_model
-from semflow import checkpoints, cli
+from semflow import checkpoints, cli, records
 from semflow.data.batches import Batches
 from semflow.data.scenes import NAMES, PALETTE, Scenes
 from semflow.files import write_json
@@ -188,6 +189,48 @@ def test_dsm_cannot_synthesize_and_says_so(run, tiny_suite, checkpoint_of, tmp_p
     status, _, error = run("synthesize", layout, "--checkpoint", checkpoint_of(tiny_suite, "dsm"), "--out", tmp_path / "out.png")
     assert status == 2
     assert is_one_sentence(error, "dsm", "semflow checkpoint")
+
+
+def evaluation(tiny, tmp_path, *words):
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(tiny))
+    return ("evaluate", "--config", tmp_path / "suite.yaml", "--out", tmp_path / "r.json", "--cache", tmp_path / "cache", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--task", "synthesis", "--sampling-amplitude", "200"), "sampling amplitude 200 must be"),
+        (("--task", "synthesis", "--sampling-amplitude", "25"), "sampling amplitude 25 must be"),
+        (("--sampling-amplitude", "3"), "--sampling-amplitude is for --task synthesis"),
+        (("--amplitude", "25"), "amplitude 25 must be"),
+        (("--amplitude", "0"), "trained with another pseudo_mask"),
+    ],
+    ids=str,
+)
+def test_perturbations_that_cannot_be_are_refused(run, tiny, tiny_suite, checkpoint_of, tmp_path, words, named):
+    options = ("--method", "semflow", "--checkpoint", checkpoint_of(tiny_suite), "--sampler", "euler-1")
+    status, _, error = run(*evaluation(tiny, tmp_path, *options, *words))
+    assert status == 2
+    assert is_one_sentence(error, named)
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_evaluate_says_every_metric_by_its_name(run, tiny, tmp_path):
+    status, said, _ = run(*evaluation(tiny, tmp_path, "--method", "real", "--task", "synthesis"))
+    assert status == 0
+    assert re.search(r"^FD \(EfficientNet-Lite0\) [\d.]+ \[[\d.-]+, [\d.-]+\]$", said, re.MULTILINE)
+    assert re.search(r"^brightness [\d.]+ \[[\d.]+, [\d.]+\] grey levels$", said, re.MULTILINE)
+
+
+def test_a_model_of_another_perturbation_is_trained_and_measured(run, tiny, tmp_path):
+    tiny["training"]["steps"] = 1
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(tiny))
+    options = ("--config", tmp_path / "suite.yaml", "--method", "semflow", "--amplitude", "12")
+    assert run("train", *options, "--state", tmp_path / "state", "--out", tmp_path / "b12")[0] == 0
+    assert (
+        run("evaluate", *options, "--checkpoint", tmp_path / "b12", "--sampler", "euler-1", "--out", tmp_path / "r.json")[0] == 0
+    )
+    assert records.read(tmp_path / "r.json").amplitude == 12
 
 
 @pytest.mark.parametrize("text", ["euler", "euler-0", "leapfrog-5", "rk45-5", "-5"])

@@ -51,7 +51,8 @@ def test_no_part_of_a_suite_has_a_default(mini, key):
 @pytest.mark.parametrize(
     "key",
     ["data.n_train", "data.seed", "pseudo_mask.amplitude", "network.attention", "training.ema_decay", "training.precision",
-     "run.device", "methods.dsm", "methods.dsm.timestep_spacing", "evaluation.block_length", "evaluation.sweeps.1.seeds"],
+     "synthesis.features", "synthesis.diversity.layouts", "ablations.determinism", "run.device", "methods.dsm",
+     "methods.dsm.timestep_spacing", "evaluation.block_length", "evaluation.sweeps.1.seeds"],
 )  # fmt: skip
 def test_no_key_of_a_part_has_a_default(mini, key):
     assert f"{key} is missing" in complaint(changed(mini, key, KeyError))
@@ -78,6 +79,9 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
         ("training.lr", float("nan"), "training.lr is nan"),
         ("training.lr_schedule", "step", "training.lr_schedule is 'step'"),
         ("training.seeds", [], "training.seeds is []"),
+        ("synthesis.diversity.samples", 1, "synthesis.diversity.samples is 1"),
+        ("synthesis.solver", "rk45", "synthesis.solver is 'rk45'"),
+        ("ablations.determinism.seeds", 1, "ablations.determinism.seeds is 1"),
         ("training.flip", "yes", "training.flip is 'yes'"),
         ("training.seeds", [0, 0], "seeds [0, 0] name a training twice"),
         ("training.weight_decay", float("inf"), "training.weight_decay is inf"),
@@ -125,6 +129,14 @@ def test_an_impossible_value_is_named_with_its_key(mini, key, value, named):
         ("network.attention", [True], ["network", "attention", "block_out_channels"]),
         ("network.norm_num_groups", 7, ["norm_num_groups 7", "block_out_channels"]),
         ("evaluation.sweeps.0.repeat_at", 3, ["evaluation.sweeps.0", "repeat_at 3"]),
+        ("synthesis.repeat_at", 3, ["synthesis", "repeat_at 3"]),
+        ("synthesis.seeds", [1, 1], ["synthesis", "must not repeat"]),
+        ("ablations.solvers.3.steps", [5], ["ablations.solvers.3", "rk45 chooses its own steps"]),
+        ("ablations.solvers.0.steps", [], ["ablations.solvers.0", "midpoint needs steps"]),
+        ("ablations.sampling_amplitudes", [1, 1], ["ablations", "sampling_amplitudes must not repeat"]),
+        ("ablations.sampling_amplitudes", [1, 5], ["an amplitude of 30", "s/2 = 25", "Eq. 14"]),
+        ("ablations.training_amplitudes", [6, 25], ["an amplitude of 25", "s/2 = 25", "Eq. 14"]),
+        ("ablations.training_amplitudes", [0, 2], ["training_amplitudes must include pseudo_mask.amplitude, 6"]),
     ],
 )
 def test_values_that_do_not_fit_together_are_named(mini, key, value, words):
@@ -236,3 +248,15 @@ def test_the_environment_may_name_a_folder_of_many_data_sets(camvid, monkeypatch
 def test_a_sweep_over_steps_needs_a_sampler_that_has_them(mini):
     mini["evaluation"]["sweeps"][0]["sampler"] = "rk45"
     assert "rk45 chooses its own steps" in complaint(mini)
+
+
+def test_pictures_too_small_for_alexnet_are_named(tiny):
+    tiny["synthesis"]["perceptual"] = {"network": "alexnet", "weights": None}
+    assert "alexnet takes pictures of at least 31 x 31 pixels" in complaint(tiny)
+
+
+def test_amplitudes_out_of_range_are_named(tiny_suite):
+    assert config.with_amplitude(tiny_suite, 24.5).pseudo_mask.amplitude == 24.5
+    for amplitude in (25, -1, float("nan")):
+        with pytest.raises(SemFlowError, match=r"below pseudo_mask\.s/2 = 25"):
+            config.with_amplitude(tiny_suite, amplitude)

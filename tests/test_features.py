@@ -174,6 +174,16 @@ def test_missing_weights_are_named_with_where_to_get_them(tmp_path):
         LPIPS(tmp_path / "nowhere.pth", CPU)
 
 
+def test_cached_features_are_not_those_of_other_code(lite0, tmp_path, monkeypatch):
+    images = pictures(2, 0)
+    cached_features(lite0, images, tmp_path)
+    cached_features(lite0, images, tmp_path)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    monkeypatch.setattr(features.provenance, "code_hash", lambda modules: "resized in another way")
+    cached_features(lite0, images, tmp_path)
+    assert len(list(tmp_path.glob("*.npz"))) == 2
+
+
 def test_code_in_a_weights_file_is_not_run(tmp_path):
     class Trap:
         def __reduce__(self):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from semflow import config, provenance
-from semflow.suite import CamVidData, Patchify
+from semflow.suite import CamVidData, InceptionV3, Patchify
 
 
 def forget() -> None:
@@ -122,6 +122,19 @@ def test_scores_of_a_task_depend_on_what_that_task_uses(tiny_suite):
     fewer = ablations.determinism.model_copy(update={"seeds": 3})
     assert changed(ablations=ablations.model_copy(update={"determinism": fewer})) == {"determinism"}
     assert changed(synthesis=synthesis.model_copy(update={"seeds": (5, 6)})) == set()
+    assert changed(synthesis=synthesis.model_copy(update={"repeat_at": 2})) == {"segmentation", "synthesis"}
+
+
+def test_a_weights_file_of_ones_own_counts_by_its_content_and_not_by_its_place(tiny_suite, tmp_path):
+    def key(path):
+        features = InceptionV3(network="inception-v3", weights=path)
+        synthesis = tiny_suite.synthesis.model_copy(update={"features": features})
+        return provenance.scores_key(tiny_suite.model_copy(update={"synthesis": synthesis}), "semflow", "synthesis")
+
+    for name, content in (("a", "one"), ("b", "one"), ("c", "two")):
+        (tmp_path / name).write_text(content)
+    assert key(tmp_path / "a") == key(tmp_path / "b") != key(tmp_path / "c")
+    assert key(None) != key(tmp_path / "a")
 
 
 def test_another_perturbation_is_another_training(tiny_suite):

@@ -28,6 +28,13 @@ def title(method: str, sampler: str, steps: int = 0) -> str:
     return f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}".strip() + (f"-{steps}" if steps else "")
 
 
+CONSISTENCY = (
+    "Consistency runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
+    "nothing of quality."
+)
+ENOUGH_FOR_FRECHET = 2048  # images; below it the Frechet distance is much biased, the kernel distance is not
+
+
 class Run(NamedTuple):
     """A record and the arrays beside it."""
 
@@ -63,10 +70,17 @@ def _read(path: Path) -> Run:
 
 
 def by_cell(runs: list[Run]) -> Cells:
-    """Runs by (method, sampler, steps), each list ordered by (training seed, sampling seed)."""
+    """Runs by (method, sampler, steps), each list ordered by (training seed, sampling seed).
+
+    SemFlowError if a task of a cell was measured with several perturbations, which would make one row of several models.
+    """
     cells: Cells = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed)):
         cells[run.record.method, run.record.sampler, run.record.steps].append(run)
+    for cell, group in cells.items():
+        models = {(run.record.task, run.record.amplitude, run.record.sampling_amplitude) for run in group}
+        if len(models) > len({task for task, _, _ in models}):
+            raise SemFlowError(f"the records of {title(*cell)} have several perturbations; give those of one")
     return dict(cells)
 
 
@@ -83,6 +97,21 @@ class Estimate(NamedTuple):
     low: float
     high: float
     n_seeds: int
+
+
+def primary(n_images: int) -> str:
+    """The role of the distance between sets to read first."""
+    return "frechet" if n_images >= ENOUGH_FOR_FRECHET else "kernel"
+
+
+def seed_sd(group: list[Run], metric: str) -> float | None:
+    """Standard deviation of a metric between sampling seeds, pooled over trainings; None where no training has several."""
+    variances = []
+    for training in {run.record.training_seed for run in group}:
+        values = [run.record.metrics[metric].value for run in group if run.record.training_seed == training]
+        if len(values) > 1:
+            variances.append(np.var(values, ddof=1))
+    return float(np.sqrt(np.mean(variances))) if variances else None
 
 
 def estimate(group: list[Run], metric: str) -> Estimate:

@@ -2,11 +2,11 @@
 
 import html
 
-from semflow.analysis.collect import Run, title
+from semflow.analysis.collect import Run, primary, title
 from semflow.metrics.catalogue import KINDS, filling
 
 Table = tuple[list[str], list[list[str]]]  # header, rows
-HEADLINES = ("miou", "frechet", "pixel_agreement")  # what a run is known by
+HEADLINES = ("miou", "pixel_agreement")  # what a run is known by, where it draws nothing
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -39,7 +39,8 @@ def _provenance(runs: list[Run]) -> Table:
     rows = []
     for record, _ in runs:
         source = record.provenance
-        name = next(filling(role, record.metrics) for role in HEADLINES if filling(role, record.metrics) in record.metrics)
+        drawn = filling(primary(record.n_images), record.metrics)
+        name = next(metric for metric in (*HEADLINES, drawn) if metric in record.metrics)
         rows.append([
             f"{record.task}: {title(record.method, record.sampler, record.steps)}",
             f"{record.amplitude:g}, {record.sampling_amplitude:g}",

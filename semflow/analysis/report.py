@@ -39,6 +39,7 @@ def _forms(what: str, runs: list[Run], table: Path | None, captions: list[Path])
         return _table(tables.table2(runs), lambda frame: tables.markdown(frame, runs), lambda frame: tables.latex(frame, runs))
     if what == "ablations":
         return {".csv": _text(lambda: _csv(ablations(runs)))}
+    assert what in ("table1_page", "table2_page", "gallery"), what
     return {".html": lambda path: files.write_text(path, _page(what, runs, table, _captioned(captions, path)))}
 
 

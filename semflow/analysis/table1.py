@@ -7,12 +7,22 @@ import numpy as np
 import pandas as pd
 
 from semflow import published
-from semflow.analysis.collect import Run, by_cell, estimate, only, title
+from semflow.analysis.collect import (
+    CONSISTENCY,
+    ENOUGH_FOR_FRECHET,
+    Run,
+    by_cell,
+    estimate,
+    only,
+    primary,
+    seed_sd,
+    title,
+)
 from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table
 from semflow.metrics.catalogue import KINDS, filling
 
-PAPER = {"miou": "miou", "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column
-OURS = ("kernel", "diversity", "consistency")
+PAPER = {"miou": "miou", "kernel": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
+OURS = ("diversity", "consistency", "straightness")
 COST = ("evaluations", "segmentation_images_per_s", "synthesis_images_per_s", "n_parameters")
 
 
@@ -34,6 +44,8 @@ def table1(runs: list[Run]) -> pd.DataFrame:
                 for metric, (value, low, high, _) in measured.items():
                     paper = known.get(cell, {}).get(metric, math.nan)
                     rows.append([*cell, metric, value, low, high, paper, n_images, n_seeds])
+                    if task == "synthesis" and (spread := seed_sd(of_task, metric)) is not None:
+                        rows.append([*cell, f"{metric}_seed_sd", spread, math.nan, math.nan, math.nan, n_images, n_seeds])
                 if of_task[0].record.n_parameters:
                     values[f"{task}_images_per_s"] = images_per_s
                     values["evaluations"] = float(np.mean([run.record.evaluations for run in of_task]))
@@ -67,8 +79,8 @@ def wide(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             header.append(f"{kind.title}{floor}")
         else:
             header.append(role)
-        if role in PAPER:
-            header.append(f"{KINDS[PAPER[role]].title}, published")
+        if paper := PAPER.get(role):
+            header.append(f"{KINDS[paper].title}, published")
     rows = []
     for (method, sampler, steps), group in frame.groupby(["method", "sampler", "steps"], sort=False):
         by_metric = {row.metric: row for row in group.itertuples()}
@@ -76,8 +88,8 @@ def wide(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         cells = []
         for role, metric in roles.items():
             cells.append(_measured(by_metric.get(metric)))
-            if role in PAPER:
-                cells.append(_published(by_metric.get(PAPER[role])))
+            if paper := PAPER.get(role):
+                cells.append(_published(by_metric.get(paper)))
         rows.append([CONTROLS.get(method, title(method, "none")), how, *cells])
     return header, rows
 
@@ -118,14 +130,19 @@ def notes(runs: list[Run]) -> list[str]:
         protocol, n = drawn[0].record.protocol, drawn[0].record.n_images
         lines += ["; ".join(f"{KINDS[name].title}: {words}" for name, words in protocol.mean_over.items()) + "."]
         lines += ["Networks: " + "; ".join(f"{role}: {network}" for role, network in protocol.networks.items()) + "."]
-        if n < 2048:
+        if primary(n) == "kernel":
             kernel, frechet = (KINDS[filling(role, drawn[0].record.metrics)].title for role in ("kernel", "frechet"))
-            lines.append(f"With {n} images, fewer than 2,048, {kernel} is the one to read: {frechet} is biased upwards.")
-        lines.append("Consistency is high for any method that leaves the layout visible: read it beside the distances.")
+            lines.append(
+                f"With {n} images, fewer than {ENOUGH_FOR_FRECHET:,}, {kernel} is the one to read: {frechet} is biased upwards."
+            )
+        lines.append(CONSISTENCY)
         seeds = sorted({run.record.sampling_seed for run in drawn})
         outputs = {(run.record.training_seed, run.record.outputs_sha256) for run in drawn}
         alike = "the same bits" if len(outputs) == len({run.record.training_seed for run in drawn}) else "different pictures"
-        lines.append(f"SemFlow's synthesis under sampling seeds {', '.join(map(str, seeds))}: {alike}.")
+        lead = filling(primary(n), drawn[0].record.metrics)
+        spread = seed_sd(drawn, lead)
+        between = "" if spread is None else f", {KINDS[lead].title} standard deviation {spread:.{KINDS[lead].digits}f}"
+        lines.append(f"SemFlow's synthesis under sampling seeds {', '.join(map(str, seeds))}: {alike}{between}.")
     lines.append("Intervals: " + "; ".join(dict.fromkeys(run.record.protocol.interval for run in runs)) + ".")
     return lines
 

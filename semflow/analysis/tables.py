@@ -3,12 +3,11 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from semflow import published
 from semflow.analysis import WITH_INTERVALS
-from semflow.analysis.collect import Run, by_cell, estimate, title
+from semflow.analysis.collect import Run, by_cell, estimate, only, seed_sd, title
 from semflow.errors import SemFlowError
 from semflow.metrics.scores import SCORES
 
@@ -28,12 +27,15 @@ def table2(runs: list[Run]) -> pd.DataFrame:
     """
     numbers = published.table2()
     rows = []
-    for cell, group in by_cell(runs).items():
+    segmented = only(runs, task="segmentation")
+    if not segmented:
+        raise SemFlowError("table 2 needs records of segmentation, and was given none; evaluate a method")
+    for cell, group in by_cell(segmented).items():
         for metric in SCORES:
             value, low, high, n_seeds = estimate(group, metric)
             known = numbers.get(cell, math.nan) if metric == "miou" else math.nan
             rows.append([*cell, metric, value, low, high, known, group[0].record.n_images, n_seeds])
-        spread = _sampling_sd(group)
+        spread = seed_sd(group, "miou")
         if spread is not None:
             rows.append([*cell, "miou_seed_sd", spread, math.nan, math.nan, math.nan, group[0].record.n_images, len(group)])
     order = {(row["method"], row["sampler"]): place for place, row in enumerate(published.table(2)["rows"])}
@@ -41,24 +43,14 @@ def table2(runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _sampling_sd(group: list[Run]) -> float | None:
-    """Standard deviation of the mIoU between sampling seeds, pooled over trainings; None where no training has several."""
-    variances = []
-    for training in {run.record.training_seed for run in group}:
-        values = [run.record.metrics["miou"].value for run in group if run.record.training_seed == training]
-        if len(values) > 1:
-            variances.append(np.var(values, ddof=1))
-    return float(np.sqrt(np.mean(variances))) if variances else None
-
-
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table that `table2` made; SemFlowError if it is missing or of another form."""
+    """A table that `semflow report` wrote as CSV; SemFlowError if it is missing or of another form."""
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise SemFlowError(f"{path} is not a readable table ({error}); make it with `semflow report table2`") from None
+        raise SemFlowError(f"{path} is not a readable table ({error}); make it with `semflow report`") from None
     if list(frame.columns) != COLUMNS:
-        raise SemFlowError(f"{path} has other columns than {', '.join(COLUMNS)}; make it again with `semflow report table2`")
+        raise SemFlowError(f"{path} has other columns than {', '.join(COLUMNS)}; make it again with `semflow report`")
     return frame
 
 

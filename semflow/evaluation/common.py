@@ -28,7 +28,8 @@ from semflow.metrics.scores import SCORES, class_iou
 from semflow.model import place
 from semflow.progress import Progress
 from semflow.provenance import commit, scores_key, versions
-from semflow.suite import Suite
+from semflow.solvers import TOLERANCE
+from semflow.suite import ADAPTIVE, Suite
 
 BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
 STATES = 11  # kept of a trajectory, its ends included
@@ -44,6 +45,11 @@ class Evaluation:
         self.suite, self.cell = suite, cell
         if cell.method in CONTROLS and cell.method not in TASKS[cell.task]:
             raise SemFlowError(f"{cell.method} is no control of {cell.task}")
+        if not 0 <= cell.sampling_amplitude < suite.pseudo_mask.s / 2:
+            raise SemFlowError(
+                f"sampling amplitude {cell.sampling_amplitude:g} must be at least 0 and below pseudo_mask.s/2 = "
+                f"{suite.pseudo_mask.s / 2:g} (Eq. 14)"
+            )
         self.dataset: Dataset = open_dataset(suite.data, suite.evaluation.split)
         self.is_control = cell.method in CONTROLS
         self.device = torch.device("cpu") if self.is_control else devices.pick(suite.run.device)
@@ -68,9 +74,7 @@ class Evaluation:
     @property
     def keeps_states(self) -> bool:
         """Whether a figure shows states of this cell along its way."""
-        first = self.suite.synthesis.seeds[0] if self.cell.task == "synthesis" else 0
-        plain = self.cell.sampler == main_sampler(self.suite) and self.cell.sampling_seed == first
-        return plain and hasattr(self.model, "path")
+        return self.cell.sampler == main_sampler(self.suite) and hasattr(self.model, "path")
 
     def batches(self, positions: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
         """(number, positions) of every batch, with progress; times them, and counts the network's evaluations."""
@@ -142,7 +146,7 @@ class Evaluation:
             steps=cell.sampler.steps,
             amplitude=cell.amplitude,
             sampling_amplitude=cell.sampling_amplitude,
-            settings=settings_of(suite, cell.method),
+            settings=settings_of(suite, cell.method) | ({"tolerance": TOLERANCE} if cell.sampler.name in ADAPTIVE else {}),
             training_seed=cell.training_seed,
             sampling_seed=cell.sampling_seed,
             n_images=n_images,

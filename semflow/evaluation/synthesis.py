@@ -49,7 +49,8 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache
     scores.add_mean("high_frequency_energy", pictures.high_frequency_energy(drawn).numpy())
     matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
     if cell.sampler == main_sampler(suite):  # elsewhere its cost, several times that of all else, buys no figure
-        scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, perceptual))
+        layouts = run.examples(suite.synthesis.diversity.layouts)
+        scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, perceptual, layouts), layouts)
     if hasattr(run.model, "segment"):
         matrices, values, draws = run.score("miou", confusions(_segment(run, drawn), run.labels, len(run.dataset.names)))
         scores.values["consistency"], scores.draws["consistency"] = values["miou"], draws["miou"]
@@ -71,9 +72,9 @@ class Scores:
         self.draws: dict[str, np.ndarray] = {}
         self.per_image: dict[str, np.ndarray] = {}
 
-    def add_mean(self, name: str, values: np.ndarray) -> None:
-        """The mean of one value an image; of the layouts alone where there are fewer, each a unit of its own."""
-        units = self.run.units if len(values) == len(self.run.units) else np.arange(len(values))
+    def add_mean(self, name: str, values: np.ndarray, positions: np.ndarray | None = None) -> None:
+        """The mean of one value an image, or of one for the images at `positions`."""
+        units = self.run.units if positions is None else np.unique(self.run.units[positions], return_inverse=True)[1]
         self.per_image[name] = values
         self.values[name] = float(np.mean(values, dtype=np.float64))
         self.draws[name] = bootstrap_mean(values, units, self.run.n_samples, BOOTSTRAP_SEED)
@@ -136,11 +137,10 @@ def _segment(run: Evaluation, drawn: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
-def _diversity(run: Evaluation, perceptual: Perceptual) -> np.ndarray:
+def _diversity(run: Evaluation, perceptual: Perceptual, layouts: np.ndarray) -> np.ndarray:
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
-    wanted = run.suite.synthesis.diversity
-    layouts, seed = run.examples(wanted.layouts), run.cell.sampling_seed
-    samples = [_draw(run, layouts, "draw again", "diversity", seed, number) for number in range(wanted.samples)]
+    seed, n_samples = run.cell.sampling_seed, run.suite.synthesis.diversity.samples
+    samples = [_draw(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
     return np.mean([_in_batches(perceptual.distance, a, b, run) for a, b in combinations(samples, 2)], axis=0)
 
 

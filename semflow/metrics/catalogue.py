@@ -34,10 +34,10 @@ KINDS = {
     "pd_efficientnet_lite0": Kind(f"perceptual distance ({STAND_IN})", "none", "lower", 3),
     "diversity_lpips": Kind("diversity (LPIPS)", "none", "higher", 3),
     "diversity_efficientnet_lite0": Kind(f"diversity ({STAND_IN})", "none", "higher", 3),
-    "consistency": Kind("consistency mIoU", "percent", "higher", 1),
+    "consistency": Kind("consistency mIoU", "percent", "neither", 1),
     "brightness": Kind("brightness", "grey levels", "neither", 1),
     "high_frequency_energy": Kind("high-frequency energy", "squared grey levels", "neither", 1),
-    "straightness": Kind("straightness", "squared latent units", "lower", 4),
+    "straightness": Kind("straightness", "squared latent units", "neither", 4),
 }
 # What a suite measures through its own choice of network.
 ROLES = {

@@ -64,7 +64,12 @@ def test_every_product_is_written_from_stored_records_alone(stored, tmp_path):
     write("table2", stored, None, [], [table, tmp_path / "table2.md", tmp_path / "table2.tex"])
     write("figure_table2", stored, table, [], [curves, curves.with_suffix(".txt")])
     write("figure02", stored, None, [], [tmp_path / "figures/figure02.png"])
-    write("page", stored, table, [curves.with_suffix(".txt")], [tmp_path / "page.html"])
+    write("table2_page", stored, table, [curves.with_suffix(".txt")], [tmp_path / "page.html"])
+    write("table1", stored, None, [], [tmp_path / "table1.csv"])
+    write("table1_page", stored, tmp_path / "table1.csv", [], [tmp_path / "table1.html"])
+    assert "<td>MaskFormer</td>" in (tmp_path / "table1.html").read_text()
+    write("gallery", stored, None, [curves.with_suffix(".txt")], [tmp_path / "figures.html"])
+    assert (tmp_path / "figures.html").read_text().count("<figure>") == 1
     assert 'src="figures/table2.svg"' in (tmp_path / "page.html").read_text()
 
 
@@ -383,7 +388,7 @@ def test_real_images_are_a_dashed_line_where_they_have_a_score(given):
         "brightness": [120], "high-frequency energy": [300],
     }  # fmt: skip
     figure, _ = figures.evaluations(given["evaluations"])
-    assert [dashed(axes) for axes in figure.axes] == [[], [4], []]
+    assert [dashed(axes) for axes in figure.axes] == [[], [4], [0.1], []]
 
 
 def test_axes_start_at_0_but_where_values_can_be_negative(given):
@@ -407,7 +412,7 @@ def test_sampling_amplitudes_have_no_segmentation_and_mark_that_of_the_training(
 
 def test_evaluations_have_a_curve_for_every_solver_over_what_it_costs(given):
     figure, _ = figures.evaluations(given["evaluations"])
-    miou, frechet, perceptual = figure.axes
+    miou, frechet, _, perceptual = figure.axes
     assert [point[:2] for point in points(miou, "Euler")] == [(1, 50), (25, 50)]
     assert [point[:2] for point in points(frechet, "Euler")] == [(1, 20), (2, 10), (5, 4), (25, 10)]
     assert [point[:2] for point in points(frechet, "midpoint")] == [(4, 8), (24, 8)]
@@ -437,7 +442,7 @@ def test_a_metric_through_the_papers_network_goes_by_the_papers_name(given):
         return holding(but(run, metrics=metrics), draws=draws)
 
     figure, _ = figures.evaluations([renamed(run) for run in given["evaluations"]])
-    assert heads(figure) == ["mIoU", "FID", "LPIPS"]
+    assert [heads(figure)[panel] for panel in (0, 1, 3)] == ["mIoU", "FID", "LPIPS"]
 
 
 def test_determinism_is_a_bar_from_0_to_100_percent_with_its_interval(given):
@@ -482,7 +487,7 @@ def test_captions_do_not_where_they_are(given):
 def test_captions_of_curves_say_what_the_intervals_are_and_how_consistency_is_read(given, name):
     figure, caption = figures.DRAW[name](given[name])
     assert "over frames" in caption
-    assert ("consistency mIoU" in heads(figure)) == ("read it beside the distance" in caption)
+    assert ("consistency mIoU" in heads(figure)) == ("says nothing of quality" in caption)
 
 
 def test_captions_list_every_sampler_amplitude_and_seed(given):

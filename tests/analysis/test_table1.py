@@ -61,6 +61,11 @@ def test_a_value_is_the_mean_over_sampling_seeds(frame):
     assert found.low < 11 < found.high
 
 
+def test_the_spread_between_sampling_seeds_stands_beside(frame, runs):
+    assert row(frame, "semflow", f"{FD}_seed_sd").value == pytest.approx(2**0.5)
+    assert "KD (EfficientNet-Lite0) standard deviation 0.0000" in " ".join(table1.notes(runs))
+
+
 def test_a_row_without_a_value_of_ours_is_published_only(frame):
     for method in ("maskformer", "pix2pixhd", "spade", "scgan", "bbdm"):
         assert frame[frame.method == method].value.isna().all()

@@ -173,3 +173,15 @@ def test_a_solver_that_chooses_its_own_steps_is_no_control(runs, make_run):
     assert [row[0] for row in rows if row[0].startswith(("SemFlow", "ceiling", "floor"))] == [
         "SemFlow Euler", "SemFlow RK45", "ceiling (ground truth, encoded and decoded)", "floor (another image's ground truth)",
     ]  # fmt: skip
+
+
+def test_models_with_other_perturbations_are_never_one_row(runs):
+    other = runs[0]._replace(record=runs[0].record.model_copy(update={"amplitude": 0.0}))
+    with pytest.raises(SemFlowError, match="SemFlow Euler-25 have several perturbations"):
+        tables.table2([*runs, other])
+
+
+def test_records_of_another_task_are_left_out_of_table_2(runs, make_synthesis):
+    assert tables.table2([*runs, make_synthesis()]).equals(tables.table2(runs))
+    with pytest.raises(SemFlowError, match="needs records of segmentation"):
+        tables.table2([make_synthesis()])

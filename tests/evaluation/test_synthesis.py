@@ -112,7 +112,7 @@ def test_states_are_kept_from_the_pseudo_mask_to_the_picture(measure, tiny_suite
     anchors = 50 * np.stack([arrays.labels // 36, arrays.labels // 6 % 6, arrays.labels % 6], axis=1)
     assert np.abs(arrays.states[:, 0].astype(int) - anchors).max() <= 7  # b = 6, clipped and rounded
     assert measure("euler-2")[1].states is None
-    assert measure("euler-5", seed=1)[1].states is None
+    assert measure("euler-5", seed=1)[1].states is not None  # whichever seeds a suite names first
 
 
 def test_a_one_step_path_is_straight_and_a_longer_one_is_not(measure):

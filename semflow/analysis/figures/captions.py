@@ -12,7 +12,6 @@ PAPERS_DATA = {
     7: ("COCO-Stuff", "Cityscapes"), 11: ("Cityscapes",), 12: ("Cityscapes",),
 }  # fmt: skip
 ALL_PAPERS_DATA = ("COCO-Stuff", "CelebAMask-HQ", "Cityscapes")
-CONSISTENCY = "Consistency is high for any method that merely keeps the layout visible, so read it beside the distance."
 
 
 def listed(words: Iterable[object]) -> str:
@@ -48,6 +47,12 @@ def papers_data(record: Record, figure: int) -> str:
 def intervals(runs: list[Run]) -> str:
     """A sentence on how the intervals of the runs were made."""
     return f"Intervals: {'; '.join(dict.fromkeys(run.record.protocol.interval for run in runs))}."
+
+
+def tolerance(runs: list[Run]) -> str:
+    """A sentence on the tolerance of a solver that chooses its own steps, where there is one."""
+    known = sorted({run.record.settings["tolerance"] for run in runs if "tolerance" in run.record.settings})
+    return f"RK45's relative and absolute tolerance is {listed(f'{value:g}' for value in known)}." if known else ""
 
 
 def joined(*sentences: str) -> str:

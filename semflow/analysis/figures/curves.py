@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from semflow import published
-from semflow.analysis.collect import SAMPLERS, Estimate, Run, by_cell, estimate, only, title
-from semflow.analysis.figures.captions import CONSISTENCY, intervals, joined, papers_data, setting
+from semflow.analysis.collect import CONSISTENCY, SAMPLERS, Estimate, Run, by_cell, estimate, only, title
+from semflow.analysis.figures.captions import intervals, joined, papers_data, setting, tolerance
 from semflow.analysis.figures.choice import needed, place
 from semflow.metrics.catalogue import KINDS, filling
 
@@ -20,6 +20,7 @@ SOLVERS = {
     "euler": (COLOURS["semflow", "euler"], "o"), "midpoint": ("#cc79a7", "s"), "heun": ("#e69f00", "^"),
     "rk4": ("#56b4e9", "v"), "rk45": ("#000000", "D"),
 }  # fmt: skip
+EVALUATIONS = (1, 3, 10, 30, 100, 300, 1000)
 STEPS = (1, 2, 5, 10, 25, 50, 100, 200)  # the paper's
 DISTANCES = ("frechet", "kernel", "perceptual", "diversity")
 APPEARANCE = ("brightness", "high_frequency_energy")
@@ -98,22 +99,26 @@ def evaluations(runs: list[Run]) -> tuple[Figure, str]:
     segmented = needed(runs, name, task="segmentation", method="semflow")
     drawn = needed(runs, name, task="synthesis", method="semflow")
     real = needed(runs, name, task="synthesis", method="real")
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    panels = figure.subplots(1, 3)
-    for axes, (role, of_task) in zip(panels, (("miou", segmented), ("frechet", drawn), ("perceptual", drawn)), strict=True):
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    panels = figure.subplots(1, 4)
+    roles = (("miou", segmented), ("frechet", drawn), ("kernel", drawn), ("perceptual", drawn))
+    for axes, (role, of_task) in zip(panels, roles, strict=True):
         for solver, (colour, marker) in SOLVERS.items():
             if groups := sorted(by_cell(only(of_task, sampler=solver)).values(), key=_cost):
                 points = [estimate(group, role) for group in groups]
                 _plot(axes, map(_cost, groups), points, fmt=f"{marker}-", color=colour, ms=4, label=SAMPLERS[solver])
-        if role == "frechet":
+        if role in ("frechet", "kernel"):
             _draw_real(axes, real, role)
-        _log_axis(axes, "network evaluations an image")
+        _log_axis(axes, "network evaluations an image", EVALUATIONS)
         _entitle(axes, of_task, role)
     _legend(figure, panels)
     return figure, joined(
         f"Solvers by the work they do. {setting([*segmented, *drawn])} Look for whether a solver of higher order is better at "
-        "as many evaluations, and from where on more of them change nothing. Points are means over the seeds that a cell "
-        f"has. Dashed: real training images, the floor of that distance. {intervals([*segmented, *drawn])} {PICTURES}",
+        "as many evaluations, and from where on more of them change nothing. Points are means over the seeds that a cell has. "
+        "Dashed: real training images, the floor of that distance.",
+        tolerance(runs),
+        intervals([*segmented, *drawn]),
+        PICTURES,
         papers_data(drawn[0].record, 10),
     )
 
@@ -200,9 +205,9 @@ def _entitle(axes: Axes, runs: list[Run], role: str) -> None:
         axes.set_ylim(0, None)
 
 
-def _log_axis(axes: Axes, label: str) -> None:
+def _log_axis(axes: Axes, label: str, ticks: tuple[int, ...] = STEPS) -> None:
     axes.set(xscale="log", xlabel=label)
-    axes.set_xticks(STEPS, map(str, STEPS))
+    axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.grid(alpha=0.25)
 

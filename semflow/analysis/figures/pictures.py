@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from semflow.analysis.collect import Run, by_cell, only, title
-from semflow.analysis.figures.captions import joined, papers_data, setting
+from semflow.analysis.figures.captions import joined, papers_data, setting, tolerance
 from semflow.analysis.figures.choice import first_of_each, needed, place
 from semflow.analysis.figures.panels import BLACK, WHITE, Column, colours, draw
 from semflow.data.sample import IGNORE_INDEX
@@ -152,6 +152,7 @@ def figure10(runs: list[Run]) -> tuple[Figure, str]:
         "Solvers, each at the most steps that it is compared at: synthesis from the same perturbed masks above, segmentation "
         f"below. {setting([*drawn, *segmented])} Evaluations are those of the network, for one image. Look for whether a "
         "stronger solver draws or labels better, and whether it takes more evaluations to do so.",
+        tolerance(runs),
         papers_data(drawn[0].record, 10),
         NUMBERS,
     )
