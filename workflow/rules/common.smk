@@ -25,10 +25,8 @@ STATE = f"{RESULTS}/state"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 CHECKPOINT = f"{RESULTS}/checkpoints/{{method}}{{variant}}/seed{{seed}}"
-RECORD = (
-    f"{RESULTS}/records/{SUITE.data.name}-{SUITE.evaluation.split}/{{method}}{{variant}}/{{task}}"
-    "/{sampler}{drawn}/train{seed}-sample{sample}.json"
-)
+RECORDS = f"{RESULTS}/records/{SUITE.data.name}-{SUITE.evaluation.split}"
+RECORD = f"{RECORDS}/{{method}}{{variant}}/{{task}}/{{sampler}}{{drawn}}/train{{seed}}-sample{{sample}}.json"
 FEATURES = "results/features"  # of real images, kept by content
 METHODS = sorted({sweep.method for sweep in SUITE.evaluation.sweeps})
 CONTROLS = sorted({name for names in TASKS.values() for name in names})
