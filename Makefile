@@ -13,7 +13,7 @@ reproduce_table1 reproduce_table2 reproduce_figures reproduce_all: setup
 	snakemake --cores all $@
 
 test: setup
-	pytest --numprocesses 2 --dist loadfile
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && snakemake --lint && mypy

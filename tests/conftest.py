@@ -28,6 +28,11 @@ settings.load_profile("any machine")
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The workflow's tests first: they take as long as all others, and a worker that began them last would end alone."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def config_folder() -> Path:
     return CONFIG
