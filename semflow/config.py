@@ -37,10 +37,17 @@ def check(raw: Any, origin: str) -> Suite:
 
 
 def with_amplitude(suite: Suite, amplitude: float) -> Suite:
-    """The suite, its masks perturbed by `amplitude` in training. SemFlowError if that is out of range (Eq. 14)."""
+    """The suite, its masks perturbed by `amplitude` in training, and no ablation of amplitudes around it: those are
+    around the suite's own. SemFlowError if it is out of range (Eq. 14).
+    """
     if not 0 <= amplitude < suite.pseudo_mask.s / 2:
         raise SemFlowError(f"amplitude {amplitude:g} must be at least 0 and below pseudo_mask.s/2 = {suite.pseudo_mask.s / 2:g}")
-    return suite.model_copy(update={"pseudo_mask": suite.pseudo_mask.model_copy(update={"amplitude": float(amplitude)})})
+    if amplitude == suite.pseudo_mask.amplitude:
+        return suite
+    raw = suite.model_dump(mode="json")
+    raw["pseudo_mask"]["amplitude"] = amplitude
+    raw["ablations"] |= {"training_amplitudes": [amplitude], "sampling_amplitudes": [1]}
+    return check(raw, f"--amplitude {amplitude:g}")
 
 
 def result_hash(suite: Suite) -> str:

@@ -1,5 +1,6 @@
 """Which device work runs on, and the switches that make it repeat its bits."""
 
+import ctypes
 import os
 
 import torch
@@ -10,7 +11,7 @@ from semflow.errors import SemFlowError
 def pick(wanted: str) -> torch.device:
     """The device `wanted` (auto, cpu, cuda, mps); auto takes an accelerator if there is one.
 
-    Deterministic kernels are switched on. SemFlowError if this machine has no such device.
+    Deterministic kernels are switched on, and a CPU's memory is kept when freed. SemFlowError if this machine has no such device.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
@@ -20,7 +21,20 @@ def pick(wanted: str) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may sum in any order
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it only costs time
+    if wanted == "cpu":
+        _keep_freed_memory()
     return torch.device(wanted)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse what a layer frees, rather than give it back and have every page of the next layer's made anew:
+    a third of a small network's time. Other C libraries have no such switch.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3  # their numbers in malloc.h
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_threshold, 2**30)
 
 
 def name_of(device: torch.device) -> str:

@@ -57,6 +57,13 @@ def vouch(folder) -> None:
     change_card(folder, weights_sha256=file_hash(folder / WEIGHTS))
 
 
+@pytest.mark.parametrize("amplitude", [0, 3, 24])  # none of them the suite's; twice the last is past s/2
+def test_weights_of_any_amplitude_open_again(tmp_path, tiny_suite, network, amplitude):
+    checkpoints.export(tmp_path / "b", config.with_amplitude(tiny_suite, amplitude), "semflow", 3, network)
+    model, suite, _ = checkpoints.load_model(tmp_path / "b")
+    assert model.amplitude == suite.pseudo_mask.amplitude == amplitude
+
+
 @torch.no_grad()
 def test_diffusers_opens_the_folder_and_computes_the_same(folder, network, z):
     opened = UNet2DModel.from_pretrained(folder, use_safetensors=True).eval()

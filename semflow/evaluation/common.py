@@ -52,7 +52,7 @@ class Evaluation:
             )
         self.dataset: Dataset = open_dataset(suite.data, suite.evaluation.split)
         self.is_control = cell.method in CONTROLS
-        self.device = torch.device("cpu") if self.is_control else devices.pick(suite.run.device)
+        self.device = devices.pick("cpu" if self.is_control else suite.run.device)
         self.model: Any = None  # a control has none
         self.weights: str | None = None
         if not self.is_control:

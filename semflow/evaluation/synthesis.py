@@ -13,7 +13,7 @@ from semflow.cells import Cell, main_sampler
 from semflow.data import open_dataset
 from semflow.data.batches import to_unit_range
 from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation, Kept, to_bytes
-from semflow.features import Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
+from semflow.features import BATCH, Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
 from semflow.metrics import pictures
 from semflow.metrics.catalogue import named
 from semflow.metrics.distances import frechet_draws, kernel_draws
@@ -141,19 +141,18 @@ def _diversity(run: Evaluation, perceptual: Perceptual, layouts: np.ndarray) -> 
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
     seed, n_samples = run.cell.sampling_seed, run.suite.synthesis.diversity.samples
     samples = [_draw(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
-    return np.mean([_in_batches(perceptual.distance, a, b, run) for a, b in combinations(samples, 2)], axis=0)
+    return np.mean([_in_batches(perceptual.distance, a, b) for a, b in combinations(samples, 2)], axis=0)
 
 
 def _distances(run: Evaluation, drawn: Tensor, perceptual: Perceptual) -> np.ndarray:
     """Of every picture to the real image of its layout, (n,)."""
-    return _in_batches(perceptual.distance, drawn, run.images, run)
+    return _in_batches(perceptual.distance, drawn, run.images)
 
 
-def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor, run: Evaluation) -> np.ndarray:
-    size = run.suite.evaluation.batch_size
+def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> np.ndarray:
     with torch.inference_mode(), Progress("compare", len(a)) as progress:
         rows = []
-        for x, y in zip(a.split(size), b.split(size), strict=True):
+        for x, y in zip(a.split(BATCH), b.split(BATCH), strict=True):
             rows.append(distance(x, y).cpu())
             progress.update(len(x))
     return torch.cat(rows).numpy()
