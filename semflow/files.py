@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,13 +28,17 @@ def writing(target: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomically(target: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a new file beside `target`, then rename it over `target`. Raises SemFlowError, leaving nothing."""
+def write_atomically(target: Path, write: Callable[[Path], object], shared: bool = False) -> None:
+    """Let `write` fill a new file beside `target`, then rename it over `target`. Raises SemFlowError, leaving nothing.
+
+    shared: whether other processes may be writing the same target.
+    """
     target = Path(target)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         # One name, so that what a killed process left is overwritten; the suffix stays last, some writers go by it.
-        part = target.with_name(f".{target.stem}.part{target.suffix}")
+        own = f".{socket.gethostname()}-{os.getpid()}" if shared else ""
+        part = target.with_name(f".{target.stem}{own}.part{target.suffix}")
         try:
             write(part)
             with part.open("rb") as file:

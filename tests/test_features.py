@@ -74,6 +74,7 @@ def test_fid_and_kid_are_those_of_torch_fidelitys_own_command(inception_weights,
     theirs = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     network = InceptionV3(inception_weights, CPU)
     fid, kid = fid_and_kid(*(extract(network, images) for images in sets), subset_size=8)
+    assert network.name == "Inception-v3, with other weights than the published ones"
     assert fid > 0
     assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
     assert kid == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)

@@ -135,3 +135,21 @@ def test_damaged_json_is_named(tmp_path, content):
 def test_missing_json_is_named(tmp_path):
     with pytest.raises(SemFlowError, match="no example at .*x.json"):
         files.read_json(tmp_path / "x.json", "example")
+
+
+def test_two_processes_may_write_a_shared_file_at_once(tmp_path, monkeypatch):
+    """The other begins and ends in the middle of ours; neither takes the other's half for its own."""
+    target = tmp_path / "features.npz"
+
+    def theirs():
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 0)
+            files.write_atomically(target, lambda part: part.write_text("the same"), shared=True)
+
+    def ours(part):
+        part.write_text("the sa")
+        theirs()
+        part.write_text("the same")
+
+    files.write_atomically(target, ours, shared=True)
+    assert contents(tmp_path) == {"features.npz": "the same"}

@@ -144,6 +144,22 @@ def test_rk45_reaches_its_tolerance_and_converges_at_order_5_in_evaluations():
     assert slope < -4.5
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", ["euler", "midpoint", "heun", "rk4", "rk45"])
+def test_no_solver_asks_the_network_beyond_the_ends(name, reverse):
+    asked = []
+
+    def field(z, t):
+        asked.append(float(t))
+        return curved(z, t)
+
+    grid = solvers.time_grid(7, reverse)
+    *_, end = solvers.solve(name, field, latents(0.4 if reverse else 1.0), grid)
+    assert 0 <= min(asked) <= max(asked) <= 1
+    if name == "rk45":
+        assert end.item() == pytest.approx(1.0 if reverse else 0.4, abs=1e-5)
+
+
 @pytest.mark.parametrize("name", ["euler", "midpoint", "heun", "rk4", "rk45"])
 def test_forward_then_reverse_returns(name):
     def field(z, t):

@@ -5,7 +5,6 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +76,11 @@ class Evaluation:
         return self.cell.sampler == main_sampler(self.suite) and hasattr(self.model, "path")
 
     def batches(self, positions: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
-        """(number, positions) of every batch, with progress; times them, and counts the network's evaluations."""
+        """(number, positions) of every batch, with progress; times them (seconds), and counts how often the network was
+        evaluated for an image, in the mean."""
         size = self.suite.evaluation.batch_size
         parts = [positions[start : start + size] for start in range(0, len(positions), size)]
-        calls = 0
+        calls, weighted = 0, 0
 
         def count(*_: Any) -> None:
             nonlocal calls
@@ -91,12 +91,14 @@ class Evaluation:
         try:
             with Progress(f"{what} {self}", len(positions)) as progress:
                 for number, part in enumerate(parts):
+                    before = calls
                     yield number, part
+                    weighted += (calls - before) * len(part)
                     progress.update(len(part))
         finally:
             if hook is not None:
                 hook.remove()
-        self.wall_s, self.evaluations = time.perf_counter() - started, calls / len(parts)
+        self.wall_s, self.evaluations = time.perf_counter() - started, weighted / len(positions)
 
     def score(self, name: str, confusions: Tensor) -> tuple[sparse.csr_array, dict[str, float], dict[str, np.ndarray]]:
         """Confusion matrices int64 (n_images, n, n), as kept; each score of them in percent, and its draws, by name.
@@ -238,10 +240,22 @@ def _open_model(suite: Suite, cell: Cell, checkpoint: Path | None, device: torch
     if (card["method"], card["seed"]) != (cell.method, cell.training_seed):
         asked = f"{cell.method} of training seed {cell.training_seed}"
         raise SemFlowError(f"{checkpoint} holds {card['method']} of training seed {card['seed']}, not {asked}")
-    parts = ("data.name", "pseudo_mask", f"methods.{cell.method}")
-    if differing := [part for part in parts if attrgetter(part)(trained) != attrgetter(part)(suite)]:
-        raise SemFlowError(f"{checkpoint} was trained with another {', '.join(differing)} than {suite.suite}'s; train it again")
+    wanted, held = (_decides(of, cell.method) for of in (suite, trained))
+    if differing := [part for part in wanted if held.get(part) != wanted[part]]:
+        mend = "train it again"
+        if differing == ["pseudo_mask.amplitude"]:
+            mend = f"give --amplitude {trained.pseudo_mask.amplitude:g}, or train it again"
+        raise SemFlowError(f"{checkpoint} was trained with another {', '.join(differing)} than {suite.suite}'s; {mend}")
     if not hasattr(model, DOES[cell.task]):
         raise SemFlowError(f"{cell.method} cannot do {cell.task}: it has no {DOES[cell.task]}")
     place(model, device)
     return model, card["weights_sha256"]
+
+
+def _decides(suite: Suite, method: str) -> dict[str, Any]:
+    """Every setting that decides what a training of `method` gives, but the seed, by dotted key."""
+    whole = suite.model_dump(mode="json", exclude={"data": {"root", "n_test"}, "training": {"seeds"}})
+    parts = {
+        f"{part}.{key}": value for part in ("data", "pseudo_mask", "network", "training") for key, value in whole[part].items()
+    }
+    return parts | {f"methods.{method}": whole["methods"][method]}

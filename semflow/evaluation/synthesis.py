@@ -28,7 +28,9 @@ from semflow.suite import Suite
 
 SUBSET_SIZE = 1000  # of KID, or as many images as there are
 DISTANCE_DRAWS = 100  # enough to know a standard deviation to 7 %; each costs a decomposition
-INTERVAL = "95 % bootstrap, percentile for means, 1.96 standard deviations to either side for distances between sets, of {} draws"
+INTERVAL = (
+    "95 % bootstrap: percentiles for means, 1.96 standard deviations of {} draws to either side for distances between sets,"
+)
 
 
 def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
@@ -92,26 +94,31 @@ class Scores:
 
 
 def _synthesise(run: Evaluation) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
-    """Images uint8 (n, 3, H, W), the states on the way to those that are shown, and every path's straightness (n,)."""
+    """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and every path's
+    straightness (n,)."""
     if not hasattr(run.model, "path"):
         return _draw(run, np.arange(len(run.dataset)), "synthesise", "sample", run.cell.sampling_seed), None, None
     model, sampler, kept = run.model, run.cell.sampler, Kept(run.model, run.shown)
-    points = 0 if sampler.steps else 10
+    # Other solvers' steps are not the field's speed, and few are straight by construction: only the main Euler can tell.
+    tells = run.keeps_states and sampler.name == "euler"
     rows, straightness = [], []
     for number, positions in run.batches(np.arange(len(run.dataset)), "synthesise"):
         draws = generator(run.device, "sample", run.cell.sampling_seed, number)
-        bend = pictures.Straightness(time_grid(sampler.steps or points))
+        bend = pictures.Straightness(time_grid(sampler.steps)) if tells else None
         states: list[Tensor] = []
         with torch.inference_mode():
             z1 = model.encode_labels(run.labels[positions].to(run.device), draws, run.cell.sampling_amplitude)
-            for z in model.path(z1, sampler, reverse=True, points=points):
-                bend.add(z)
+            for z in model.path(z1, sampler, reverse=True):
+                if bend is not None:
+                    bend.add(z)
                 states = [*states, z] if run.keeps_states else [z]
             rows.append(to_bytes(model.draw(states[-1])).cpu())
-        straightness.append(bend.value().cpu().numpy())
+        if bend is not None:
+            straightness.append(bend.value().cpu().numpy())
         if run.keeps_states:
             kept.add(positions, states)
-    return torch.cat(rows), kept.arrays() if run.keeps_states else None, np.concatenate(straightness)
+    states_kept = kept.arrays() if run.keeps_states else None
+    return torch.cat(rows), states_kept, np.concatenate(straightness) if straightness else None
 
 
 def _draw(run: Evaluation, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
@@ -159,7 +166,7 @@ def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tens
 
 
 def _protocol(run: Evaluation, extractor: Extractor, perceptual: Perceptual) -> Protocol:
-    wanted = run.suite.synthesis.diversity
+    n_samples, n_layouts = run.suite.synthesis.diversity.samples, len(run.examples(run.suite.synthesis.diversity.layouts))
     features, pairs = run.suite.synthesis.features.network, run.suite.synthesis.perceptual.network
     h, w = run.suite.data.size
     return run.protocol(
@@ -167,8 +174,9 @@ def _protocol(run: Evaluation, extractor: Extractor, perceptual: Perceptual) -> 
             named("frechet", features): f"drawn and real images, both uint8 RGB {h} x {w}, resized by the network's own rule",
             named("kernel", features): f"subsets of {min(SUBSET_SIZE, len(run.dataset))} images",
             named("perceptual", pairs): "pairs of a drawn image and the real one of its layout",
-            named("diversity", pairs): f"pairs of {wanted.samples} samples of a layout, {wanted.layouts} layouts",
+            named("diversity", pairs): f"pairs of {n_samples} samples of a layout, {n_layouts} layouts",
             "consistency": f"classes present in the layouts, read by the method's own {main_sampler(run.suite)}",
+            "straightness": f"latent elements and the steps of {main_sampler(run.suite)}, v as each step took it",
         },
         {role: f"{network.name}, SHA-256 {network.sha256}" for role, network in (("features", extractor), ("pairs", perceptual))},
         INTERVAL.format(DISTANCE_DRAWS),

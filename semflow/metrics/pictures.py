@@ -34,8 +34,9 @@ def high_frequency_energy(images: Tensor) -> Tensor:
 class Straightness:
     """Integral over a path of norm((z_end - z_start) - v)^2, mean over elements; 0 for a straight path.
 
-    Liu et al. (2023), section 2.2, with v between two states the speed that a step took, in squared latent units. As the
-    steps add up to z_end - z_start, it is the sum of dt norm(v)^2 less norm(z_end - z_start)^2, which needs one pass.
+    Liu et al. (2023), section 2.2, in squared latent units, with v between two states the speed that the step took: the
+    field's own under Euler, as long as there are many steps (one step is straight whatever the field). As the steps add up to
+    z_end - z_start, it is the sum of dt norm(v)^2 less norm(z_end - z_start)^2, which needs one pass.
     """
 
     def __init__(self, grid: Tensor) -> None:

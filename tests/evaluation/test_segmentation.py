@@ -73,13 +73,24 @@ def test_a_checkpoint_of_another_training_seed_is_refused(tiny_suite, checkpoint
         )
 
 
-def test_a_checkpoint_trained_on_other_data_is_refused(tiny_suite, checkpoint, tmp_path, config_folder):
-    other = config.load(config_folder / "camvid_cpu.yaml")
-    scenes_with_other_code = tiny_suite.model_copy(update={"pseudo_mask": other.pseudo_mask.model_copy(update={"s": 40})})
-    with pytest.raises(SemFlowError, match="trained with another pseudo_mask than tiny's"):
+def test_a_checkpoint_trained_on_other_data_is_refused(tiny_suite, checkpoint, tmp_path):
+    other = tiny_suite.model_copy(update={"data": tiny_suite.data.model_copy(update={"seed": 1})})
+    with pytest.raises(SemFlowError, match=r"trained with another data\.seed than tiny's"):
+        evaluate(other, Cell("dsm", "segmentation", Sampler("ddim", 1)), checkpoint, tmp_path / "r.json", tmp_path)
+
+
+def test_a_checkpoint_of_another_suite_is_refused(checkpoint, tmp_path, config_folder):
+    with pytest.raises(SemFlowError, match=r"another .*data\.size, .*network\.block_out_channels, .* than mini's"):
         evaluate(
-            scenes_with_other_code, Cell("dsm", "segmentation", Sampler("ddim", 1)), checkpoint, tmp_path / "r.json", tmp_path
-        )
+            config.load(config_folder / "mini.yaml"), Cell("dsm", "segmentation", Sampler("ddim", 1)), checkpoint,
+            tmp_path / "r.json", tmp_path,
+        )  # fmt: skip
+
+
+def test_a_checkpoint_of_another_perturbation_says_how_to_name_it(tiny_suite, weights_of, tmp_path):
+    cell = Cell("semflow", "segmentation", Sampler("euler", 1), 6.0)
+    with pytest.raises(SemFlowError, match=r"another pseudo_mask\.amplitude than tiny's; give --amplitude 12"):
+        evaluate(tiny_suite, cell, weights_of("semflow", 12.0), tmp_path / "r.json", tmp_path)
 
 
 def test_a_checkpoint_of_other_settings_of_the_method_is_refused(tiny, checkpoint, tmp_path):
