@@ -145,7 +145,8 @@ def _one_step(suite: Suite) -> list[Cell]:
 
 def _by_evaluations(suite: Suite) -> list[Cell]:
     """Every solver at every number of steps, both ways."""
-    euler = [cell for cell in table2(suite) if cell.method == "semflow" and cell.sampling_seed == 0]
+    first = {Sampler(sweep.sampler, n): sweep.seeds[0] for sweep in suite.evaluation.sweeps for n in sweep.steps}
+    euler = [cell for cell in table2(suite) if cell.method == "semflow" and cell.sampling_seed == first[cell.sampler]]
     return [*euler, *synthesis_steps(suite), *solvers(suite), *controls("synthesis")]
 
 
@@ -193,6 +194,17 @@ FIGURES: dict[str, Callable[[Suite], list[Cell]]] = {
     "evaluations": _by_evaluations,
     "determinism": determinism,
 }
+
+
+def check(suite: Suite) -> None:
+    """SemFlowError if a figure could not be drawn from what the suite measures; better known before hours of training."""
+    amplitudes = suite.ablations.training_amplitudes
+    if not (0 in amplitudes and any(amplitudes)):
+        raise SemFlowError(
+            f"ablations.training_amplitudes {list(amplitudes)} must hold 0 and one above it, which Figure 4 compares"
+        )
+    if not suite.pseudo_mask.amplitude:
+        raise SemFlowError("pseudo_mask.amplitude must be above 0, since Figure 8 varies it; 0 belongs to the ablations")
 
 
 def figures(suite: Suite) -> list[Cell]:

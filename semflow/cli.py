@@ -97,29 +97,33 @@ def _report(a: argparse.Namespace) -> None:
 def _segment(a: argparse.Namespace) -> None:
     from semflow.pictures import segment
 
-    segment(a.image, a.checkpoint, a.sampler, a.seed, a.out)
+    segment(a.image, a.checkpoint, a.sampler, a.seed, _size_of(a), a.out)
 
 
 def _synthesize(a: argparse.Namespace) -> None:
     from semflow.pictures import synthesize
 
-    synthesize(a.labels, a.checkpoint, _solver_of(a), a.seeds, a.out)
+    synthesize(a.labels, a.checkpoint, _solver_of(a), a.seeds, _size_of(a), a.out)
 
 
 def _trajectory(a: argparse.Namespace) -> None:
     from semflow.pictures import trajectory
 
-    trajectory(a.image, a.checkpoint, _solver_of(a), a.out)
+    trajectory(a.image, a.checkpoint, _solver_of(a), _size_of(a), a.out)
 
 
 def _roundtrip(a: argparse.Namespace) -> None:
     from semflow.pictures import roundtrip
 
-    roundtrip(a.image, a.checkpoint, _solver_of(a), a.seed, a.out)
+    roundtrip(a.image, a.checkpoint, _solver_of(a), a.seed, _size_of(a), a.out)
 
 
 def _solver_of(a: argparse.Namespace) -> str:
     return a.solver if a.solver == "rk45" else f"{a.solver}-{a.steps}"
+
+
+def _size_of(a: argparse.Namespace) -> tuple[int, int] | None:
+    return tuple(a.size) if a.size else None
 
 
 def _info(a: argparse.Namespace) -> None:
@@ -215,13 +219,19 @@ def _sampling(parser: argparse.ArgumentParser, what: str) -> None:
         help="NAME-STEPS (default euler-25), with NAME euler, midpoint, heun, rk4, ddim or ddpm; or rk45",
     )
     parser.add_argument("--seed", type=_whole, default=0, help="sampling seed (default 0)")
-    parser.add_argument("--out", type=Path, required=True, help=what)
+    _writing(parser, what)
 
 
 def _solving(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder that `train` wrote, of semflow")
     parser.add_argument("--solver", default="euler", choices=("euler", "midpoint", "heun", "rk4", "rk45"), help="default euler")
     parser.add_argument("--steps", type=_positive, default=25, help="default 25; rk45 chooses its own")
+    _writing(parser, what)
+
+
+def _writing(parser: argparse.ArgumentParser, what: str) -> None:
+    size = "what the network works at, to which the picture is resized (default: the size it was trained at)"
+    parser.add_argument("--size", type=_positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help=size)
     parser.add_argument("--out", type=Path, required=True, help=what)
 
 

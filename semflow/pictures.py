@@ -23,73 +23,78 @@ NEAREST = Image.Resampling.NEAREST
 OVERLAY = 0.5  # share of the class colour in an overlay
 GAP = 4  # white pixels between the pictures of a sheet
 STATES_SHOWN = 10  # of a trajectory, side by side
-GIF_SCALE = 4  # pixels of a GIF for one of the network's
+SHOWN = 128  # pixels at least that the short side of a picture has on a sheet
 
 
-def segment(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
+Size = tuple[int, int] | None  # height and width that the network works at; None: those it was trained at
+
+
+def segment(image: Path, checkpoint: Path, sampler: str, seed: int, size: Size, out: Path) -> None:
     """Write the label map of `image` (PNG of ids, at its own size) to `out` and an overlay to `<stem of out>.overlay.png`."""
-    _check_target(out, image)
+    overlaid = out.with_name(f"{out.stem}.overlay.png")
+    _check_targets(image, out, overlaid)
     picture = read_image(image)
     model, suite, _ = load_model(checkpoint)
-    device = place(model, devices.pick("auto"))
-    pixels = _pixels(picture, suite).to(device)
+    device, size = place(model, devices.pick("auto")), _size(model, suite, size)
+    pixels = _pixels(picture, size).to(device)
     with torch.inference_mode():
         labels = model.segment(pixels, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu().numpy()
-    _say_resized(image, picture, suite.data.size)
+    _say_resized(image, picture, size)
     label_map = Image.fromarray(labels).resize(picture.size, NEAREST)
     colours = np.array(PALETTES[suite.data.name], np.uint8)[np.array(label_map)]
     overlay = Image.blend(picture, Image.fromarray(colours), OVERLAY)
     _save(label_map, out)
-    _save(overlay, out.with_name(f"{out.stem}.overlay.png"))
+    _save(overlay, overlaid)
 
 
-def synthesize(labels: Path, checkpoint: Path, sampler: str, seeds: int, out: Path) -> None:
-    """Write a picture drawn from the label map `labels` under each of the first `seeds` seeds, at the network's size.
+def synthesize(labels: Path, checkpoint: Path, sampler: str, seeds: int, size: Size, out: Path) -> None:
+    """Write a picture drawn from the label map `labels` under each of the first `seeds` seeds, at the size the network works at.
 
     One seed: to `out`. Several: to `<stem of out>.seed<N>.png`, and a contact sheet, the layout first, to `out`.
     """
-    _check_target(out, labels)
+    parts = [out.with_name(f"{out.stem}.seed{seed}.png") for seed in range(seeds)] if seeds > 1 else []
+    _check_targets(labels, out, *parts)
     model, suite, _ = _load_semflow(checkpoint)
-    layout = read_layout(labels, PALETTES[suite.data.name], VOID[suite.data.name])
-    _say_resized(labels, layout, suite.data.size)
-    ids = torch.from_numpy(resize_labels(layout, suite.data.size))[None]
+    layout, size = read_layout(labels, PALETTES[suite.data.name], VOID[suite.data.name]), _size(model, suite, size)
+    _say_resized(labels, layout, size)
+    ids = torch.from_numpy(resize_labels(layout, size))[None]
     drawn = [_draw(model, ids, _sampler(model, sampler), seed) for seed in range(seeds)]
     if seeds == 1:
         _save(drawn[0], out)
         return
-    for seed, picture in enumerate(drawn):
-        _save(picture, out.with_name(f"{out.stem}.seed{seed}.png"))
+    for part, picture in zip(parts, drawn, strict=True):
+        _save(picture, part)
     _save(_strip([_coloured(ids[0], suite), *drawn]), out)
 
 
-def trajectory(image: Path, checkpoint: Path, sampler: str, out: Path) -> None:
+def trajectory(image: Path, checkpoint: Path, sampler: str, size: Size, out: Path) -> None:
     """Write the decoded states from `image` to its pseudo mask: ten of them side by side to `out`, all as GIF beside it."""
-    _check_target(out, image)
+    _check_targets(image, out)
     model, suite, _ = _load_semflow(checkpoint)
-    picture = read_image(image)
-    _say_resized(image, picture, suite.data.size)
-    pixels = _pixels(picture, suite).to(place(model, devices.pick("auto")))
+    picture, size = read_image(image), _size(model, suite, size)
+    _say_resized(image, picture, size)
+    pixels = _pixels(picture, size).to(place(model, devices.pick("auto")))
     with torch.inference_mode():
         latents = model.path(model.autoencoder.encode(pixels), _sampler(model, sampler))
         states = [_picture(model.autoencoder.decode(z)[0]) for z in latents]
     shown = np.linspace(0, len(states) - 1, min(len(states), STATES_SHOWN)).round().astype(int)
     _save(_strip([states[number] for number in shown]), out)
-    first, *rest = [state.resize((GIF_SCALE * state.width, GIF_SCALE * state.height), NEAREST) for state in states]
+    first, *rest = map(_enlarged, states)
     _save(first, out.with_suffix(".gif"), save_all=True, append_images=rest, duration=80, loop=0)
 
 
-def roundtrip(image: Path, checkpoint: Path, sampler: str, seed: int, out: Path) -> None:
+def roundtrip(image: Path, checkpoint: Path, sampler: str, seed: int, size: Size, out: Path) -> None:
     """Segment `image`, draw a picture from that, segment it again; write the four side by side, say how many labels agree."""
-    _check_target(out, image)
+    _check_targets(image, out)
     model, suite, _ = _load_semflow(checkpoint)
-    picture = read_image(image)
-    _say_resized(image, picture, suite.data.size)
+    picture, size = read_image(image), _size(model, suite, size)
+    _say_resized(image, picture, size)
     how, device = _sampler(model, sampler), place(model, devices.pick("auto"))
     with torch.inference_mode():
-        pixels = _pixels(picture, suite).to(device)
+        pixels = _pixels(picture, size).to(device)
         labels = model.segment(pixels, how, generator(device, "sample", seed, 0))
         drawn = _draw(model, labels, how, seed)
-        again = model.segment(_pixels(drawn, suite).to(device), how, generator(device, "sample", seed, 0))
+        again = model.segment(_pixels(drawn, size).to(device), how, generator(device, "sample", seed, 0))
     _save(_strip([_picture(pixels[0]), _coloured(labels[0], suite), drawn, _coloured(again[0], suite)]), out)
     print(f"{100 * (labels == again).float().mean().item():.1f} % of the labels of the drawn picture are those it was drawn from")
 
@@ -127,9 +132,17 @@ def _draw(model: Any, labels: torch.Tensor, sampler: Sampler, seed: int) -> Imag
         return _picture(model.synthesize(labels.to(device), sampler, generator(device, "sample", seed, 0))[0])
 
 
-def _pixels(picture: Image.Image, suite: Suite) -> torch.Tensor:
-    """A picture at the network's size, float (1, 3, h, w) in [-1, 1]."""
-    return to_unit_range(torch.from_numpy(resize_image(picture, suite.data.size)))[None]
+def _size(model: Any, suite: Suite, wanted: Size) -> tuple[int, int]:
+    """The height and width asked for, if the network takes them, or those it was trained at."""
+    pixels = suite.network.reduction * model.autoencoder.factor
+    if wanted is not None and any(side % pixels for side in wanted):
+        raise SemFlowError(f"--size {wanted[0]} {wanted[1]}: this network takes multiples of {pixels}")
+    return wanted or suite.data.size
+
+
+def _pixels(picture: Image.Image, size: tuple[int, int]) -> torch.Tensor:
+    """A picture at the size (h, w), float (1, 3, h, w) in [-1, 1]."""
+    return to_unit_range(torch.from_numpy(resize_image(picture, size)))[None]
 
 
 def _picture(pixels: torch.Tensor) -> Image.Image:
@@ -146,11 +159,18 @@ def _coloured(labels: torch.Tensor, suite: Suite) -> Image.Image:
 
 def _strip(pictures: list[Image.Image]) -> Image.Image:
     """Pictures of one size side by side, a few pixels apart."""
+    pictures = list(map(_enlarged, pictures))
     w, h = pictures[0].size
     sheet = Image.new("RGB", (len(pictures) * (w + GAP) - GAP, h), "white")
     for number, picture in enumerate(pictures):
         sheet.paste(picture, (number * (w + GAP), 0))
     return sheet
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    """Small pictures several times as large, pixel by pixel, to be seen on a screen."""
+    times = max(1, SHOWN // min(picture.size))
+    return picture.resize((times * picture.width, times * picture.height), NEAREST)
 
 
 def _sampler(model: Any, text: str) -> Sampler:
@@ -165,11 +185,12 @@ def _say_resized(path: Path, picture: Image.Image, size: tuple[int, int]) -> Non
         print(f"{path}: resized from {picture.height} x {picture.width} to the network's {size[0]} x {size[1]}")
 
 
-def _check_target(out: Path, source: Path) -> None:
+def _check_targets(source: Path, out: Path, *beside: Path) -> None:
     if out.suffix.lower() != ".png":
         raise SemFlowError(f"{out} must end in .png, since label maps and pictures are written without loss")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise SemFlowError(f"--out {out} is the picture that is read; give another name")
+    for target in (out, *beside):
+        if target.exists() and source.exists() and target.samefile(source):
+            raise SemFlowError(f"--out {out} would write {target}, the picture that is read; give another name")
 
 
 def _save(picture: Image.Image, out: Path, **options: Any) -> None:

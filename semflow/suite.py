@@ -111,6 +111,11 @@ class Network(Section):
             raise ValueError(f"attention_head_dim {self.attention_head_dim} is wider than a resolution with attention")
         return self
 
+    @property
+    def reduction(self) -> int:
+        """By how much the network shrinks latents on its way down; their sides must be multiples of it."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
 
 class Training(Section):
     """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices."""
@@ -353,7 +358,7 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _network_fits_latents(self) -> "Suite":
-        pixels = getattr(self.autoencoder, "factor", 1) * 2 ** (len(self.network.block_out_channels) - 1)
+        pixels = self.network.reduction * getattr(self.autoencoder, "factor", 1)
         if any(side % pixels for side in self.data.size):
             raise ValueError(f"data.size {list(self.data.size)} must be multiples of {pixels}, the network's whole reduction")
         return self

@@ -70,6 +70,27 @@ def test_every_suite_has_the_papers_model_and_one_without_perturbation(name, con
     assert {0, 6} <= {cell.amplitude for cell in cells.training_amplitudes(config.load(config_folder / f"{name}.yaml"))}
 
 
+@pytest.mark.parametrize("amplitudes", [(6,), (0,)])
+def test_a_suite_that_figure_4_could_not_compare_is_refused(suite, amplitudes):
+    ablations = suite.ablations.model_copy(update={"training_amplitudes": amplitudes})
+    with pytest.raises(SemFlowError, match="must hold 0 and one above it"):
+        cells.check(suite.model_copy(update={"ablations": ablations}))
+
+
+def test_a_suite_whose_perturbation_figure_8_could_not_vary_is_refused(suite):
+    cells.check(suite)
+    with pytest.raises(SemFlowError, match=r"pseudo_mask\.amplitude must be above 0"):
+        cells.check(suite.model_copy(update={"pseudo_mask": suite.pseudo_mask.model_copy(update={"amplitude": 0.0})}))
+
+
+def test_curves_over_evaluations_have_every_step_whatever_the_first_seed(suite):
+    sweeps = tuple(sweep.model_copy(update={"seeds": (5, 6, 7)}) for sweep in suite.evaluation.sweeps)
+    other = suite.model_copy(update={"evaluation": suite.evaluation.model_copy(update={"sweeps": sweeps})})
+    found = [cell for cell in cells.FIGURES["evaluations"](other) if (cell.task, cell.sampler.name) == ("segmentation", "euler")]
+    assert [cell.sampler.steps for cell in found] == [1, 2, 5, 10, 25, 50, 100, 200]
+    assert {cell.sampling_seed for cell in found} == {5}
+
+
 def test_figures_name_each_cell_once(suite):
     wanted = cells.figures(suite)
     assert len(wanted) == len(set(wanted))

@@ -99,8 +99,8 @@ def test_synthesize_writes_a_picture_a_seed_and_a_contact_sheet(run, tiny_suite,
     assert drawn["a"] == drawn["b"]
     assert len(set(drawn["a"])) == 3
     with Image.open(tmp_path / "a.png") as sheet, Image.open(tmp_path / "a.seed1.png") as second:
-        assert sheet.size == (4 * 16 + 3 * 4, 16)
-        assert sheet.crop((40, 0, 56, 16)).tobytes() == second.tobytes()
+        assert sheet.size == (4 * 128 + 3 * 4, 128)  # small pictures are enlarged by a whole number
+        assert sheet.crop((264, 0, 392, 128)).resize((16, 16), Image.Resampling.NEAREST).tobytes() == second.tobytes()
 
 
 def test_one_seed_gives_one_picture_and_no_sheet(run, tiny_suite, checkpoint_of, tmp_path):
@@ -137,9 +137,9 @@ def test_trajectory_writes_ten_states_side_by_side_and_all_as_gif(run, tiny_suit
     assert run(*words)[0] == 0
     shown = min(n_states, 10)
     with Image.open(tmp_path / "states.png") as strip, Image.open(tmp_path / "states.gif") as film:
-        assert strip.size == (shown * 16 + (shown - 1) * 4, 16)
-        assert strip.crop((0, 0, 16, 16)).tobytes() == Image.open(source).tobytes()
-        assert (film.n_frames, film.size) == (n_states, (64, 64))
+        assert strip.size == (shown * 128 + (shown - 1) * 4, 128)
+        assert strip.crop((0, 0, 128, 128)).resize((16, 16), Image.Resampling.NEAREST).tobytes() == Image.open(source).tobytes()
+        assert (film.n_frames, film.size) == (n_states, (128, 128))
 
 
 def test_roundtrip_shows_four_pictures_and_says_how_many_labels_agree(run, tiny_suite, checkpoint_of, tmp_path):
@@ -149,7 +149,36 @@ def test_roundtrip_shows_four_pictures_and_says_how_many_labels_agree(run, tiny_
     assert re.search(r"^\d+\.\d % of the labels of the drawn picture", out, re.MULTILINE)
     assert "resized from 12 x 20" in out
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (4 * 16 + 3 * 4, 16)
+        assert sheet.size == (4 * 128 + 3 * 4, 128)
+
+
+@pytest.mark.parametrize("verb", ["segment", "synthesize", "trajectory", "roundtrip"])
+def test_any_size_that_the_network_takes_may_be_asked_for(run, tiny_suite, checkpoint_of, tmp_path, verb):
+    source = picture(tmp_path / "photo.png", "L" if verb == "synthesize" else "RGB", (12, 20))
+    words = (verb, source, "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "p.png", "--size", 24)
+    status, out, _ = run(*words, 40)
+    assert status == 0
+    assert "resized from 20 x 12 to the network's 24 x 40" in out
+    if verb == "synthesize":
+        with Image.open(tmp_path / "p.png") as drawn:
+            assert drawn.size == (40, 24)
+    status, _, error = run(*words, 41)
+    assert status == 2
+    assert is_one_sentence(error, "--size 24 41", "multiples of 2")
+
+
+def test_no_file_beside_the_result_takes_the_place_of_the_source(run, tiny_suite, checkpoint_of, tmp_path):
+    folder = checkpoint_of(tiny_suite)
+    layout, photo = picture(tmp_path / "a.seed1.png", "L"), picture(tmp_path / "b.overlay.png")
+    before = layout.read_bytes(), photo.read_bytes()
+    for words in (
+        ("synthesize", layout, "--seeds", 2, "--out", tmp_path / "a.png"),
+        ("segment", photo, "--out", tmp_path / "b.png"),
+    ):
+        status, _, error = run(*words, "--checkpoint", folder)
+        assert status == 2
+        assert is_one_sentence(error, str(words[1]), "another name")
+    assert (layout.read_bytes(), photo.read_bytes()) == before
 
 
 @pytest.mark.parametrize("verb", ["synthesize", "trajectory", "roundtrip"])
@@ -182,13 +211,6 @@ def test_truncated_picture_is_refused(run, tiny_suite, checkpoint_of, tmp_path):
     status, _, error = run("segment", source, "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "out.png")
     assert status == 2
     assert is_one_sentence(error, source, "damaged")
-
-
-def test_dsm_cannot_synthesize_and_says_so(run, tiny_suite, checkpoint_of, tmp_path):
-    layout = picture(tmp_path / "layout.png", "L")
-    status, _, error = run("synthesize", layout, "--checkpoint", checkpoint_of(tiny_suite, "dsm"), "--out", tmp_path / "out.png")
-    assert status == 2
-    assert is_one_sentence(error, "dsm", "semflow checkpoint")
 
 
 def evaluation(tiny, tmp_path, *words):

@@ -12,7 +12,19 @@ from semflow.errors import SemFlowError
 from semflow.files import write_json
 
 SUITES = sorted((Path(__file__).resolve().parent.parent / "config").glob("*.yaml"))
-TOP = ["suite", "data", "pseudo_mask", "autoencoder", "network", "training", "run", "methods", "evaluation"]
+TOP = [
+    "suite",
+    "data",
+    "pseudo_mask",
+    "autoencoder",
+    "network",
+    "training",
+    "run",
+    "methods",
+    "evaluation",
+    "synthesis",
+    "ablations",
+]
 PATCHIFY = {"kind": "patchify", "factor": 3}
 
 

@@ -46,18 +46,20 @@ Cells = dict[tuple[str, str, int], list[Run]]
 
 
 def read_runs(paths: list[Path]) -> list[Run]:
-    """Read records with their arrays. SemFlowError if one is damaged, or if those of a task were not measured the same way."""
+    """Read records with their arrays. SemFlowError if one is damaged, if they are not of one suite and its data, or if those
+    of a task were not measured the same way.
+    """
     runs = [_read(path) for path in paths]
     if not runs:
         raise SemFlowError("no records were given; run the evaluation first")
     first: dict[str, tuple[Path, Run]] = {}
     for path, run in zip(paths, runs, strict=True):
         record = run.record
+        if (record.suite, record.provenance.data_sha256) != (runs[0].record.suite, runs[0].record.provenance.data_sha256):
+            raise SemFlowError(f"{path} is of another suite or on other data than {paths[0]}; give records of one suite")
         other_path, other = first.setdefault(record.task, (path, run))
-        if (record.protocol, record.provenance.data_sha256) != (other.record.protocol, other.record.provenance.data_sha256):
-            raise SemFlowError(
-                f"{path} was measured under another protocol or on other data than {other_path}; evaluate it again"
-            )
+        if record.protocol != other.record.protocol:
+            raise SemFlowError(f"{path} was measured under another protocol than {other_path}; evaluate it again")
     return runs
 
 
@@ -117,9 +119,13 @@ def seed_sd(group: list[Run], metric: str) -> float | None:
 def estimate(group: list[Run], metric: str) -> Estimate:
     """The mean of a metric over runs, and the interval of that mean from their paired bootstrap draws.
 
-    metric: by name or by role; KeyError if the runs do not have it.
+    metric: by name or by role; SemFlowError if the runs do not have it.
     """
     name = filling(metric, group[0].record.metrics)
+    if name not in group[0].record.metrics:
+        record = group[0].record
+        cell = title(record.method, record.sampler, record.steps)
+        raise SemFlowError(f"the records of {cell} ({record.task}) hold no {metric}; give those of the suite's main sampler")
     value = float(np.mean([run.record.metrics[name].value for run in group]))
     low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
     return Estimate(value, low, high, len(group))

@@ -30,7 +30,9 @@ def write(what: str, records: list[Path], table: Path | None, captions: list[Pat
 
 def _forms(what: str, runs: list[Run], table: Path | None, captions: list[Path]) -> Forms:
     if what in FIGURES:
-        return _figure(*figures.DRAW[what](runs))
+        figure, caption = figures.DRAW[what](runs)
+        number = what.removeprefix("figure")
+        return _figure(figure, f"Figure {int(number)}. {caption}" if number != what else caption)
     if what == "figure_table2":
         return _figure(*figures.table2(_read(table, what), runs))
     if what == "table1":

@@ -18,6 +18,7 @@ from semflow.analysis.collect import (
     seed_sd,
     title,
 )
+from semflow.analysis.figures.captions import listed
 from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table
 from semflow.metrics.catalogue import KINDS, filling
 
@@ -144,6 +145,9 @@ def notes(runs: list[Run]) -> list[str]:
         between = "" if spread is None else f", {KINDS[lead].title} standard deviation {spread:.{KINDS[lead].digits}f}"
         lines.append(f"SemFlow's synthesis under sampling seeds {', '.join(map(str, seeds))}: {alike}{between}.")
     lines.append("Intervals: " + "; ".join(dict.fromkeys(run.record.protocol.interval for run in runs)) + ".")
+    sources = [run.record.provenance for run in runs if run.record.n_parameters is not None]
+    where = listed(dict.fromkeys(f"{source.device} (threads: {source.threads})" for source in sources))
+    lines.append(f"Images a second: of one evaluation on {where}, others running beside it where the workflow ran several.")
     return lines
 
 

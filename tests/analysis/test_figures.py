@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from semflow import cells
 from semflow.analysis import figures, tables
+from semflow.analysis.figures import panels
 from semflow.analysis.report import write
 from semflow.errors import SemFlowError
 from semflow.records import arrays_path
@@ -79,6 +80,43 @@ def test_records_of_different_data_are_not_mixed(stored, tmp_path):
     write_record(stored[0], record.model_copy(update={"provenance": elsewhere}))
     with pytest.raises(SemFlowError, match="other data"):
         write("table2", stored, None, [], [tmp_path / "table2.csv"])
+
+
+def test_records_of_different_suites_are_not_mixed(stored, make_synthesis, tmp_path):
+    """Not even where they are of different tasks."""
+    path, run = tmp_path / "synthesis.json", make_synthesis()
+    digest = run.arrays.save(arrays_path(path))
+    write_record(path, run.record.model_copy(update={"arrays_sha256": digest, "suite": "another"}))
+    with pytest.raises(SemFlowError, match="another suite"):
+        write("figure03", [*stored, path], None, [], [tmp_path / "figure03.png"])
+
+
+def test_a_figure_of_the_paper_says_its_number_and_ours_have_none(stored, tmp_path):
+    write("figure02", stored, None, [], [tmp_path / "figure02.txt"])
+    assert (tmp_path / "figure02.txt").read_text().startswith("Figure 2. Segmentation.")
+
+
+def test_curves_without_one_of_their_metrics_are_refused(given):
+    lacking = []
+    for run in given["training_amplitudes"]:
+        kept = {name: metric for name, metric in run.record.metrics.items() if not name.startswith("diversity")}
+        lacking.append(run._replace(record=run.record.model_copy(update={"metrics": kept})))
+    with pytest.raises(SemFlowError, match="SemFlow Euler-25 .* hold no diversity; give those of the suite's main sampler"):
+        figures.training_amplitudes(lacking)
+
+
+def test_no_pixel_of_a_large_picture_is_lost():
+    """A white picture with black lines of one pixel, drawn: every line is there."""
+    pixels = np.full((1, 40, 512, 3), 255, np.uint8)
+    pixels[:, :, 100:400:7] = 0
+    figure = panels.draw([panels.Column("lines", pixels)])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.axes[0].get_window_extent()
+    rows = np.asarray(canvas.buffer_rgba())[::-1]
+    across = rows[round((box.y0 + box.y1) / 2), :, 0] < 128
+    lines = np.flatnonzero(np.diff(across.astype(int)) == 1)
+    assert ((box.x0 <= lines) & (lines <= box.x1)).sum() == len(range(100, 400, 7))
 
 
 def test_an_unknown_suffix_is_refused(stored, tmp_path):

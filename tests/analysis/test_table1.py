@@ -88,6 +88,10 @@ def test_the_cost_of_every_measured_row_is_told(frame):
     assert rows == [["DSM", "DDPM-200", "200", "1.0", "-", "1,000"], ["SemFlow", "Euler-25", "25", "1.0", "1.0", "1,000"]]
 
 
+def test_the_notes_say_on_what_the_speed_was_measured(runs):
+    assert any("of one evaluation on cpu (threads: 1), others" in note for note in table1.notes(runs))
+
+
 def test_the_notes_say_which_distance_to_read_and_whether_seeds_differ(runs):
     notes = " ".join(table1.notes(runs))
     assert "fewer than 2,048, KD (EfficientNet-Lite0) is the one to read" in notes

@@ -94,7 +94,7 @@ def test_evaluations_are_those_of_drawing_once(measure, sampler, wanted):
     assert measure(sampler)[0].evaluations == wanted
 
 
-def test_evaluations_are_a_mean_over_images_not_batches(measure, tiny_suite, monkeypatch):
+def test_evaluations_are_a_mean_over_images_not_batches(tiny_suite):
     """Where the solver takes its own steps, a short last batch does not count as much as a whole one."""
     calls = iter([2, 10])
     run = common.Evaluation(tiny_suite, Cell("ceiling", "segmentation", NO_SAMPLER), None)
@@ -135,7 +135,7 @@ def test_only_many_steps_of_euler_tell_how_straight_a_path_is(measure):
         assert "straightness" not in measure(few_or_others)[0].metrics
 
 
-def test_features_of_real_images_are_computed_once(measure, tmp_path, monkeypatch):
+def test_features_of_real_images_are_computed_once(measure, tmp_path):
     measure()
     (kept,) = (tmp_path / "cache").glob("*.npz")
     stamp = kept.stat().st_mtime_ns

@@ -90,6 +90,24 @@ def test_draws_spread_as_new_samples_do(distance, draws):
     assert resampled == pytest.approx(new, rel=0.35)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("distance", "draws", "least", "most"),
+    [(frechet_distance, frechet_draws, 1.0, 1.7), (kernel_distance, kernel_draws, 0.65, 1.35)],
+)
+def test_draws_spread_no_less_than_new_samples_do_where_images_are_fewer_than_features(distance, draws, least, most):
+    """As of small suites: 128 images, 1,280 positive, correlated features, few of them strong."""
+    rng = np.random.default_rng(4)
+    scale, mix = np.arange(1, 1281) ** -0.5, rng.normal(size=(40, 1280))
+
+    def sample(shift):
+        return np.maximum(rng.normal(size=(128, 40)) @ mix / 6 * scale + shift, 0)
+
+    new = np.std([distance(sample(0.0), sample(0.1)) for _ in range(60)])
+    resampled = np.median([np.std(draws(sample(0.0), sample(0.1), counts(128, 60, seed))) for seed in range(7)])
+    assert least < resampled / new < most
+
+
 @pytest.mark.parametrize(("distance", "draws"), [(frechet_distance, frechet_draws), (kernel_distance, kernel_draws)])
 def test_every_row_once_is_the_distance_itself(distance, draws):
     x, y = two_sets()

@@ -77,6 +77,14 @@ def test_ends_by_printing_the_table_and_where_the_report_lies(finished):
 
 
 @pytest.mark.slow
+def test_its_jobs_take_less_than_five_minutes_of_two_cores(finished):
+    """By the processor time of each, as other work slows the clock on the wall."""
+    times = [pd.read_csv(path, sep="\t").cpu_time.sum() for path in (finished[0] / "results/smoke/benchmarks").glob("*.tsv")]
+    assert len(times) > 40
+    assert sum(times) < 2 * 300
+
+
+@pytest.mark.slow
 def test_every_cell_of_the_suite_is_in_the_long_table_with_its_interval(finished):
     frame = pd.read_csv(finished[0] / "results/smoke/table2.csv")
     assert list(frame.columns) == [

@@ -14,6 +14,7 @@ from semflow.errors import SemFlowError
 
 try:
     SUITE = configuration.check(config, "the configuration")
+    cells.check(SUITE)
 except SemFlowError as error:
     raise WorkflowError(str(error)) from None
 

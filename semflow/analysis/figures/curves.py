@@ -156,7 +156,7 @@ def _over_amplitudes(panels: Sequence[tuple[str, list[Run]]], real: list[Run], f
         amplitudes = sorted({getattr(run.record, field) for run in runs})
         points = [estimate(only(runs, **{field: amplitude}), role) for amplitude in amplitudes]
         record = runs[0].record
-        colour, marker = SOLVERS[record.sampler]
+        colour, marker = SOLVERS.get(record.sampler, (SPARE_COLOURS[0], "o"))
         name = title(record.method, record.sampler, record.steps)
         _plot(axes, amplitudes, points, fmt=f"{marker}-", color=colour, ms=4, label=name)
         _draw_real(axes, real, role)
@@ -202,7 +202,7 @@ def _entitle(axes: Axes, runs: list[Run], role: str) -> None:
     if role == "kernel":
         axes.axhline(0, color="0.8", lw=0.8, zorder=0)
     else:
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, 1.06 * axes.get_ylim()[1])  # room for the marks of values that differ little
 
 
 def _log_axis(axes: Axes, label: str, ticks: tuple[int, ...] = STEPS) -> None:

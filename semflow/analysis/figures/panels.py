@@ -1,5 +1,6 @@
 """Pictures in rows and columns."""
 
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from semflow.data.sample import IGNORE_INDEX
 
 N_ROWS = 6  # at most, the same examples in every figure
 WHITE, BLACK = 255, 0  # of ignored pixels: the paper has either, from figure to figure
+DPI = 150  # at least; more where a picture's pixels would not all be shown
 CELL, GAP, MARGIN, NUMBER, LINE = 1.1, 0.04, 0.06, 0.16, 0.14  # in inches: a picture's width, ..., a line of a head
 
 
@@ -29,7 +31,7 @@ def colours(labels: np.ndarray, palette: tuple[tuple[int, int, int], ...], ignor
 def draw(*blocks: list[Column], n_rows: int = N_ROWS) -> Figure:
     """Blocks of columns, one below the other: heads on top, and the number of the example before each of `n_rows` rows.
 
-    Pictures are whole and all of one size, which only a figure laid out in inches can promise.
+    Pictures are whole and all of one size, which only a figure laid out in inches can promise, and none of their pixels is lost.
     """
     h, w = blocks[0][0].pictures.shape[1:3]
     n_rows, cell = min(n_rows, *(len(column.pictures) for block in blocks for column in block)), CELL * h / w
@@ -37,7 +39,7 @@ def draw(*blocks: list[Column], n_rows: int = N_ROWS) -> Figure:
     body = n_rows * cell + (n_rows - 1) * GAP
     width = NUMBER + max(map(len, blocks)) * (CELL + GAP) - GAP + MARGIN
     height = sum(heads) + len(blocks) * (body + MARGIN)
-    figure, bottom = Figure(figsize=(width, height)), height
+    figure, bottom = Figure(figsize=(width, height), dpi=max(DPI, ceil(w / CELL))), height
     for block, head in zip(blocks, heads, strict=True):
         top, bottom = bottom - head, bottom - head - body
         right = NUMBER + len(block) * (CELL + GAP) - GAP
