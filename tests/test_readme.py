@@ -16,6 +16,12 @@ def test_its_tables_are_those_of_the_reports(suite):
     assert table[0] in README
 
 
+def test_its_table_1_is_that_of_the_report_without_intervals():
+    report = (ROOT / "reports/mini/table1.md").read_text(encoding="utf-8")
+    table = re.search(r"^\| method \| sampler.*?(?=\n\n)", report, re.MULTILINE | re.DOTALL)
+    assert re.sub(r" \[[^\]]*\]", "", table[0]) in README
+
+
 def test_its_relative_links_lead_somewhere():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
     assert links
