@@ -13,6 +13,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8886; }
+th { white-space: normal; vertical-align: bottom; min-width: 4rem; }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } img { max-width: 100%; background: white; }
 """
 
