@@ -41,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_say(str(error), 2))
     except KeyboardInterrupt:
         sys.exit(_say("interrupted", 130))
+    except RuntimeError as error:  # torch's, of which only its last words say what happened
+        if not any(words in str(error) for words in ("out of memory", "allocate memory")):
+            raise
+        sys.exit(_say("there is not enough memory for this; take a smaller --size, batch or network", 2))
 
 
 def _say(sentence: str, status: int) -> int:
@@ -119,7 +123,11 @@ def _roundtrip(a: argparse.Namespace) -> None:
 
 
 def _solver_of(a: argparse.Namespace) -> str:
-    return a.solver if a.solver == "rk45" else f"{a.solver}-{a.steps}"
+    if a.solver != "rk45":
+        return f"{a.solver}-{a.steps or 25}"
+    if a.steps:
+        raise SemFlowError(f"rk45 chooses its own steps; leave --steps {a.steps} out")
+    return str(a.solver)
 
 
 def _size_of(a: argparse.Namespace) -> tuple[int, int] | None:
@@ -225,7 +233,7 @@ def _sampling(parser: argparse.ArgumentParser, what: str) -> None:
 def _solving(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder that `train` wrote, of semflow")
     parser.add_argument("--solver", default="euler", choices=("euler", "midpoint", "heun", "rk4", "rk45"), help="default euler")
-    parser.add_argument("--steps", type=_positive, default=25, help="default 25; rk45 chooses its own")
+    parser.add_argument("--steps", type=_positive, help="default 25; rk45 chooses its own")
     _writing(parser, what)
 
 

@@ -36,7 +36,8 @@ def write_atomically(target: Path, write: Callable[[Path], object], shared: bool
     target = Path(target)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        # One name, so that what a killed process left is overwritten; the suffix stays last, some writers go by it.
+        # One name, so that what a killed process left is overwritten, but where several may write at once; the suffix stays
+        # last, as some writers go by it.
         own = f".{socket.gethostname()}-{os.getpid()}" if shared else ""
         part = target.with_name(f".{target.stem}{own}.part{target.suffix}")
         try:

@@ -56,6 +56,8 @@ def synthesize(labels: Path, checkpoint: Path, sampler: str, seeds: int, size: S
     _check_targets(labels, out, *parts)
     model, suite, _ = _load_semflow(checkpoint)
     layout, size = read_layout(labels, PALETTES[suite.data.name], VOID[suite.data.name]), _size(model, suite, size)
+    if (np.array(layout) == IGNORE_INDEX).all():
+        raise SemFlowError(f"{labels} holds no class: every pixel is ignored; give a layout of ids or of the data set's colours")
     _say_resized(labels, layout, size)
     ids = torch.from_numpy(resize_labels(layout, size))[None]
     drawn = [_draw(model, ids, _sampler(model, sampler), seed) for seed in range(seeds)]
@@ -69,7 +71,7 @@ def synthesize(labels: Path, checkpoint: Path, sampler: str, seeds: int, size: S
 
 def trajectory(image: Path, checkpoint: Path, sampler: str, size: Size, out: Path) -> None:
     """Write the decoded states from `image` to its pseudo mask: ten of them side by side to `out`, all as GIF beside it."""
-    _check_targets(image, out)
+    _check_targets(image, out, out.with_suffix(".gif"))
     model, suite, _ = _load_semflow(checkpoint)
     picture, size = read_image(image), _size(model, suite, size)
     _say_resized(image, picture, size)
@@ -137,6 +139,8 @@ def _size(model: Any, suite: Suite, wanted: Size) -> tuple[int, int]:
     pixels = suite.network.reduction * model.autoencoder.factor
     if wanted is not None and any(side % pixels for side in wanted):
         raise SemFlowError(f"--size {wanted[0]} {wanted[1]}: this network takes multiples of {pixels}")
+    if wanted not in (None, suite.data.size):
+        print(f"working at {wanted[0]} x {wanted[1]}; this network was trained at {suite.data.size[0]} x {suite.data.size[1]}")
     return wanted or suite.data.size
 
 
@@ -182,7 +186,7 @@ def _sampler(model: Any, text: str) -> Sampler:
 
 def _say_resized(path: Path, picture: Image.Image, size: tuple[int, int]) -> None:
     if (picture.height, picture.width) != tuple(size):
-        print(f"{path}: resized from {picture.height} x {picture.width} to the network's {size[0]} x {size[1]}")
+        print(f"{path}: resized from {picture.height} x {picture.width} to {size[0]} x {size[1]}, at which the network works")
 
 
 def _check_targets(source: Path, out: Path, *beside: Path) -> None:

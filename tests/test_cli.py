@@ -82,7 +82,7 @@ def test_segment_writes_a_label_map_of_the_pictures_size_and_an_overlay(run, tin
     source, target = picture(tmp_path / "photo.png"), tmp_path / "labels.png"
     status, out, _ = run("segment", source, "--checkpoint", checkpoint_of(tiny_suite), "--sampler", "euler-2", "--out", target)
     assert status == 0
-    assert "resized from 12 x 20 to the network's 16 x 16" in out
+    assert "resized from 12 x 20 to 16 x 16" in out
     with Image.open(target) as labels, Image.open(tmp_path / "labels.overlay.png") as overlay:
         assert (labels.mode, labels.size) == ("L", (20, 12))
         assert np.array(labels).max() < len(NAMES)
@@ -158,13 +158,40 @@ def test_any_size_that_the_network_takes_may_be_asked_for(run, tiny_suite, check
     words = (verb, source, "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "p.png", "--size", 24)
     status, out, _ = run(*words, 40)
     assert status == 0
-    assert "resized from 20 x 12 to the network's 24 x 40" in out
+    assert "resized from 20 x 12 to 24 x 40" in out
+    assert "working at 24 x 40; this network was trained at 16 x 16" in out
     if verb == "synthesize":
         with Image.open(tmp_path / "p.png") as drawn:
             assert drawn.size == (40, 24)
     status, _, error = run(*words, 41)
     assert status == 2
     assert is_one_sentence(error, "--size 24 41", "multiples of 2")
+
+
+def test_memory_that_does_not_suffice_is_one_sentence(run, tiny_suite, checkpoint_of, tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes.")
+
+    monkeypatch.setattr("semflow.pictures.segment", fails)
+    words = ("segment", picture(tmp_path / "p.png"), "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "l.png")
+    status, _, error = run(*words)
+    assert status == 2
+    assert is_one_sentence(error, "not enough memory", "--size")
+
+
+def test_steps_of_a_solver_that_chooses_its_own_are_refused(run, tiny_suite, checkpoint_of, tmp_path):
+    words = ("roundtrip", picture(tmp_path / "p.png"), "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "s.png")
+    status, _, error = run(*words, "--solver", "rk45", "--steps", 5)
+    assert status == 2
+    assert is_one_sentence(error, "leave --steps 5 out")
+
+
+def test_a_layout_of_ignored_pixels_alone_is_refused(run, tiny_suite, checkpoint_of, tmp_path):
+    Image.new("L", (16, 16), 255).save(tmp_path / "void.png")
+    words = ("synthesize", tmp_path / "void.png", "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "p.png")
+    status, _, error = run(*words)
+    assert status == 2
+    assert is_one_sentence(error, "void.png", "every pixel is ignored")
 
 
 def test_no_file_beside_the_result_takes_the_place_of_the_source(run, tiny_suite, checkpoint_of, tmp_path):

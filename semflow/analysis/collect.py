@@ -82,7 +82,8 @@ def by_cell(runs: list[Run]) -> Cells:
     for cell, group in cells.items():
         models = {(run.record.task, run.record.amplitude, run.record.sampling_amplitude) for run in group}
         if len(models) > len({task for task, _, _ in models}):
-            raise SemFlowError(f"the records of {title(*cell)} have several perturbations; give those of one")
+            found = ", ".join(sorted({f"b = {b:g} b' = {drawn:g}" for _, b, drawn in models}))
+            raise SemFlowError(f"the records of {title(*cell)} have several perturbations ({found}); give those of one")
     return dict(cells)
 
 

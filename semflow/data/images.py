@@ -47,14 +47,14 @@ def read_labels(path: Path, n_classes: int, void: int = IGNORE_INDEX) -> Image.I
 
 
 def read_layout(path: Path, palette: tuple[tuple[int, int, int], ...], void: int = IGNORE_INDEX) -> Image.Image:
-    """As `read_labels`, or from a picture painted in the colours of `palette`, white or (if no class is) black where ignored.
+    """As `read_labels`, or from a picture painted in the colours of `palette`, white or black where ignored.
 
-    A palette PNG is such a picture if all the colours in it are those, whatever their numbers in the file.
+    A palette PNG is such a picture if any colour in it is a class's, whatever its number in the file. Black is a class's
+    colour where one has it.
     """
     picture = _open(path)
     found = {colour for _, colour in picture.convert("RGB").getcolors() or []} if picture.mode == "P" else set()
-    painted = found & {*palette} and found <= {*palette, (255, 255, 255), (0, 0, 0)}
-    if picture.mode != "RGB" and not painted:
+    if picture.mode != "RGB" and not found & ({*palette} - {(255, 255, 255), (0, 0, 0)}):  # those two are any grey palette's
         return read_labels(path, len(palette), void)
     pixels = np.array(picture.convert("RGB"))
     labels, known = np.full(pixels.shape[:2], IGNORE_INDEX, np.uint8), (pixels == 255).all(-1) | (pixels == 0).all(-1)

@@ -9,6 +9,7 @@ from semflow.data.batches import Batches, in_memory, to_unit_range
 from semflow.data.images import read_layout, resize_image, resize_labels
 from semflow.data.sample import Sample
 from semflow.data.scenes import Scenes
+from semflow.errors import SemFlowError
 
 
 def test_halving_a_picture_averages_two_by_two():
@@ -76,6 +77,11 @@ def test_a_palette_layout_in_the_data_sets_colours_is_read_by_colour(tmp_path):
     colours = [(0, 200, 0), (255, 255, 255), (10, 20, 30), (0, 0, 0)]
     layout = read_layout(palette_png(tmp_path / "a.png", [[0, 1], [2, 3]], colours), PALETTE)
     assert np.array(layout).tolist() == [[2, 255], [0, 255]]
+
+
+def test_a_palette_layout_with_one_colour_of_no_class_is_refused(tmp_path):
+    with pytest.raises(SemFlowError, match=r"colour \[0, 201, 0\], which stands for no class"):
+        read_layout(palette_png(tmp_path / "a.png", [[0, 1], [1, 0]], [(0, 201, 0), (200, 0, 0)]), PALETTE)
 
 
 def test_a_palette_layout_in_other_colours_is_read_by_id(tmp_path):
