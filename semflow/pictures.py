@@ -24,8 +24,6 @@ OVERLAY = 0.5  # share of the class colour in an overlay
 GAP = 4  # white pixels between the pictures of a sheet
 STATES_SHOWN = 10  # of a trajectory, side by side
 SHOWN = 128  # pixels at least that the short side of a picture has on a sheet
-
-
 Size = tuple[int, int] | None  # height and width that the network works at; None: those it was trained at
 
 

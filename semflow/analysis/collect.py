@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,12 @@ SAMPLERS = {
 def title(method: str, sampler: str, steps: int = 0) -> str:
     """A name such as "SemFlow Euler-25" or "SemFlow RK45"; what is not listed above goes by its own name."""
     return f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}".strip() + (f"-{steps}" if steps else "")
+
+
+def listed(words: Iterable[object]) -> str:
+    """a, b and c"""
+    *others, last = map(str, words)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 CONSISTENCY = (

@@ -13,12 +13,12 @@ from semflow.analysis.collect import (
     Run,
     by_cell,
     estimate,
+    listed,
     only,
     primary,
     seed_sd,
     title,
 )
-from semflow.analysis.figures.captions import listed
 from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table
 from semflow.metrics.catalogue import KINDS, filling
 

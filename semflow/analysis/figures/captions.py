@@ -1,8 +1,6 @@
 """What captions say alike: suite, data, models, samplers and seeds, and how the paper's data differ."""
 
-from collections.abc import Iterable
-
-from semflow.analysis.collect import NAMES, SAMPLERS, Run
+from semflow.analysis.collect import NAMES, SAMPLERS, Run, listed
 from semflow.analysis.figures.choice import place
 from semflow.records import Record
 
@@ -12,12 +10,6 @@ PAPERS_DATA = {
     7: ("COCO-Stuff", "Cityscapes"), 11: ("Cityscapes",), 12: ("Cityscapes",),
 }  # fmt: skip
 ALL_PAPERS_DATA = ("COCO-Stuff", "CelebAMask-HQ", "Cityscapes")
-
-
-def listed(words: Iterable[object]) -> str:
-    """a, b and c"""
-    *others, last = map(str, words)
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def setting(runs: list[Run]) -> str:
