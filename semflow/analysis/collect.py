@@ -52,6 +52,13 @@ class Run(NamedTuple):
 Cells = dict[tuple[str, str, int], list[Run]]
 
 
+def identity(record: Record) -> str:
+    """A record's name among those of its suite, such as "semflow-b6-synthesis-euler-25-b6-train0-sample1"."""
+    sampler = f"{record.sampler}-{record.steps}" if record.steps else record.sampler
+    trained, drawn = f"{record.method}-b{record.amplitude:g}", f"b{record.sampling_amplitude:g}"
+    return f"{trained}-{record.task}-{sampler}-{drawn}-train{record.training_seed}-sample{record.sampling_seed}"
+
+
 def read_runs(paths: list[Path]) -> list[Run]:
     """Read records with their arrays. SemFlowError if one is damaged, if they are not of one suite and its data, or if those
     of a task were not measured the same way.
