@@ -19,6 +19,8 @@ EXAMPLES = {
     "train": "train --config config/mini.yaml --method semflow --state state --out checkpoint",
     "evaluate": "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
     "report": "report table2 --records r1.json r2.json --out table2.csv table2.md",
+    "check_drift": "check_drift --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json",
+    "accept_reference": "accept_reference --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'",
     "segment": "segment photo.png --checkpoint checkpoint --out labels.png",
     "synthesize": "synthesize labels.png --checkpoint checkpoint --seeds 4 --steps 25 --solver euler --out sheet.png",
     "trajectory": "trajectory photo.png --checkpoint checkpoint --out states.png",
@@ -95,7 +97,24 @@ def _evaluate(a: argparse.Namespace) -> None:
 def _report(a: argparse.Namespace) -> None:
     from semflow.analysis import report
 
-    report.write(a.what, a.records, a.table, a.captions, a.out)
+    report.write(a.what, a.records, a.table, a.claims, a.captions, a.out)
+
+
+def _check_drift(a: argparse.Namespace) -> None:
+    from semflow.analysis import drift
+    from semflow.analysis.collect import read_runs
+
+    reference = drift.read(a.reference)
+    check = drift.check(read_runs(a.records), reference)
+    print(check.text())
+    sys.exit(check.status)
+
+
+def _accept_reference(a: argparse.Namespace) -> None:
+    from semflow.analysis import drift
+    from semflow.analysis.collect import read_runs
+
+    drift.accept(read_runs(a.records), a.reference, a.reason)
 
 
 def _segment(a: argparse.Namespace) -> None:
@@ -182,8 +201,20 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("what", choices=PRODUCTS)
     p.add_argument("--records", type=Path, nargs="+", required=True)
     p.add_argument("--table", type=Path, help="the table's CSV, for what is made from it")
+    p.add_argument("--claims", type=Path, help="claims.json, for the index")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
     p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
+
+    p = verb(
+        "check_drift",
+        _check_drift,
+        "say what became worse than a reference: exit status 1; 3 where it cannot be told",
+    )
+    _against(p)
+
+    p = verb("accept_reference", _accept_reference, "make the reference of records, and say why")
+    _against(p)
+    p.add_argument("--reason", required=True, help="why the numbers may change; kept in the reference's history")
 
     p = verb("segment", _segment, "segment a picture: label map and overlay")
     p.add_argument("image", type=Path, help="RGB picture of any size")
@@ -217,6 +248,11 @@ def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: st
     parser.add_argument("--config", type=Path, required=True, help="the suite's YAML file")
     parser.add_argument("--method", required=default is None, default=default, choices=tuple(methods), help="which method")
     parser.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
+
+
+def _against(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--records", type=Path, nargs="+", required=True)
+    parser.add_argument("--reference", type=Path, required=True, help="JSON file of what is held to be right")
 
 
 def _sampling(parser: argparse.ArgumentParser, what: str) -> None:

@@ -1,7 +1,7 @@
 """Records of one suite, read together and grouped into cells."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -105,6 +105,22 @@ def only(runs: list[Run], **wanted: object) -> list[Run]:
     """The runs whose records have these values, ordered by (training seed, sampling seed)."""
     chosen = [run for run in runs if all(getattr(run.record, name) == value for name, value in wanted.items())]
     return sorted(chosen, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
+
+
+def own(runs: list[Run]) -> list[Run]:
+    """The runs at the suite's own perturbation, b' = b where pictures are drawn, and everything that is not SemFlow's.
+
+    A suite varies b around its own, so that most of SemFlow's records have that one; the lower of two that are as frequent.
+    """
+    trained = Counter(run.record.amplitude for run in runs if run.record.method == "semflow")
+    b = min(trained, key=lambda amplitude: (-trained[amplitude], amplitude), default=0.0)
+    drawn = {"synthesis": b}
+    return [
+        run
+        for run in runs
+        if run.record.method != "semflow"
+        or (run.record.amplitude, run.record.sampling_amplitude) == (b, drawn.get(run.record.task, 0.0))
+    ]
 
 
 class Estimate(NamedTuple):

@@ -3,32 +3,36 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from semflow import files
-from semflow.analysis import FIGURES, figures, table1, tables
+from semflow.analysis import FIGURES, figures, table1, tables, verdicts
 from semflow.analysis.ablations import ablations
+from semflow.analysis.claims import check, judge
 from semflow.analysis.collect import Run, read_runs
 from semflow.analysis.page import page
 from semflow.errors import SemFlowError
+from semflow.published.claims import load
 
 Forms = dict[str, Callable[[Path], None]]  # by suffix, what writes a product to a path
 
 
-def write(what: str, records: list[Path], table: Path | None, captions: list[Path], out: list[Path]) -> None:
+def write(what: str, records: list[Path], table: Path | None, claims: Path | None, captions: list[Path], out: list[Path]) -> None:
     """Write `what` (see semflow.analysis.PRODUCTS) to the files `out`.
 
-    table: the CSV of a table, for the products drawn from it.  captions: for a page, the .txt beside each figure.
+    table: the CSV of a table, for the products drawn from it.  claims: claims.json, for the index.  captions: for a page, the
+    .txt beside each figure.
     """
-    forms = _forms(what, read_runs(records), table, captions)
+    forms = _forms(what, read_runs(records), table, claims, captions)
     for path in out:
         if path.suffix not in forms:
             raise SemFlowError(f"{path}: the suffix must be one of {', '.join(forms)}")
         forms[path.suffix](path)
 
 
-def _forms(what: str, runs: list[Run], table: Path | None, captions: list[Path]) -> Forms:
+def _forms(what: str, runs: list[Run], table: Path | None, claims: Path | None, captions: list[Path]) -> Forms:
     if what in FIGURES:
         figure, caption = figures.DRAW[what](runs)
         number = what.removeprefix("figure")
@@ -41,14 +45,19 @@ def _forms(what: str, runs: list[Run], table: Path | None, captions: list[Path])
         return _table(tables.table2(runs), lambda frame: tables.markdown(frame, runs), lambda frame: tables.latex(frame, runs))
     if what == "ablations":
         return {".csv": _text(lambda: _csv(ablations(runs)))}
-    assert what in ("table1_page", "table2_page", "gallery"), what
+    if what == "claims":
+        return _claims(judge(runs, load()))
+    if what == "index":
+        from semflow.analysis.page import site
+
+        judged = read_claims(claims)
+        return {".html": lambda path: site(runs, judged, _captioned(captions, path), path)}
+    assert what in ("table1_page", "table2_page"), what
     return {".html": lambda path: files.write_text(path, _page(what, runs, table, _captioned(captions, path)))}
 
 
 def _page(what: str, runs: list[Run], table: Path | None, pictures: list[tuple[str, str]]) -> str:
     suite = runs[0].record.suite
-    if what == "gallery":
-        return page(f"Figures, suite {suite}", [], [], pictures, runs)
     frame = _read(table, what)
     if what == "table1_page":
         return page(f"Table 1, suite {suite}", [table1.wide(frame), table1.cost(frame)], table1.notes(runs), pictures, runs)
@@ -58,6 +67,21 @@ def _page(what: str, runs: list[Run], table: Path | None, pictures: list[tuple[s
 
 def _table(frame: pd.DataFrame, markdown: Callable[[pd.DataFrame], str], latex: Callable[[pd.DataFrame], str]) -> Forms:
     return {".csv": _text(lambda: _csv(frame)), ".md": _text(lambda: markdown(frame)), ".tex": _text(lambda: latex(frame))}
+
+
+def _claims(judged: dict[str, Any]) -> Forms:
+    return {
+        ".json": lambda path: files.write_json(path, judged),
+        ".md": _text(lambda: verdicts.markdown(judged)),
+        ".svg": _text(lambda: verdicts.badge(judged)),
+    }
+
+
+def read_claims(path: Path | None) -> dict[str, Any]:
+    """claims.json as `semflow report claims` wrote it; SemFlowError if it is missing or of another form."""
+    if path is None:
+        raise SemFlowError("report index needs --claims, the JSON that `semflow report claims` wrote")
+    return check(files.read_json(path, "file of claims"))
 
 
 def _figure(figure: figures.Figure, caption: str) -> Forms:

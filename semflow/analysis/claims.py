@@ -1,0 +1,381 @@
+"""Every claim of the paper, judged from records.
+
+A claim holds where all of its parts hold, so that its p-value is the largest of theirs (an intersection-union test) and needs
+no correction for their number; over claims, p-values are Holm's. Verdicts:
+
+- reproduced: an ordering's or a shape's corrected p-value is at most 5 %; a point's 90 % interval lies within the margin (TOST).
+- not reproduced: some part's 95 % interval lies outside where the claim has it (simultaneous over the claim's parts).
+- inconclusive: neither, or too few images or trainings, or a suite too weak to tell; with what would settle it.
+- not comparable: a point on other data, scale or protocol; a claim on DSM refuted by a DSM that has what the paper's has not.
+- not run: there is no record of a cell that it is about.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from semflow import published
+from semflow.analysis import statistics
+from semflow.analysis.collect import Run, identity, listed, title
+from semflow.analysis.contrasts import EVERY, Anchors, Effect, Where, cost, difference, measured, ratio
+from semflow.analysis.statistics import ALPHA, Chance, Region
+from semflow.analysis.tables import help_for_dsm
+from semflow.errors import SemFlowError
+from semflow.metrics.catalogue import KINDS
+from semflow.published.claims import Claim, Document, Finding, Least, Part, Points
+
+Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not comparable", "not run"]
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "inconclusive", "not comparable", "not run")
+PAPERS_DSM = "A DSM as the paper has it: mask_scale 1, no preconditioning, a pretrained network."
+SETTLES = 1_000_000  # units; an effect that needs more lies on the bound
+
+
+class Tested(NamedTuple):
+    """A part of a claim with its effect and its chances: over images, and over trainings where there are several."""
+
+    effect: Effect
+    region: Region
+    chances: tuple[Chance, ...]
+
+    @classmethod
+    def of(cls, effect: Effect, region: Region) -> "Tested":
+        images = statistics.of_images(np.mean(list(effect.draws.values()), axis=0), effect.n_units)
+        trainings = statistics.of_trainings(list(effect.values.values()))
+        return cls(effect, region, (images,) if trainings is None else (images, trainings))
+
+    @property
+    def value(self) -> float:
+        return sum(self.effect.values.values()) / len(self.effect.values)
+
+    @property
+    def p(self) -> float:
+        """Both chances must be ruled out."""
+        return max(chance.p(self.value, self.region) for chance in self.chances)
+
+    def outside(self, level: float) -> bool:
+        return all(chance.outside(self.value, self.region, level) for chance in self.chances)
+
+    def settled(self, n_parts: int) -> bool | None:
+        """Whether it holds; None where that is open."""
+        return True if self.p <= ALPHA else False if self.outside(1 - ALPHA / n_parts) else None
+
+    def as_json(self, n_parts: int) -> dict[str, Any]:
+        effect, images = self.effect, self.chances[0]
+        (low, high), (low90, high90) = (images.interval(self.value, level) for level in (0.95, 0.9))
+        seeds = self.chances[1].interval(self.value, 0.95) if len(self.chances) > 1 else (None, None)
+        return {
+            "what": effect.words, "unit": effect.unit, "digits": effect.digits, "effect": self.value, "low": low, "high": high,
+            "low90": low90, "high90": high90, "seed_low": seeds[0], "seed_high": seeds[1], "at_least": self.region.at_least,
+            "at_most": self.region.at_most, "p": self.p, "n_images": effect.n_images, "n_trainings": len(effect.values),
+            "n_seeds": effect.n_seeds, "holds": self.settled(n_parts),
+            "records": list(dict.fromkeys(identity(run.record) for run in effect.runs)),
+        }  # fmt: skip
+
+
+def judge(runs: list[Run], document: Document) -> dict[str, Any]:
+    """Every claim with its verdict; the form of claims.json."""
+    judged = [_Judged.of(claim, runs, document) for claim in document.claims]
+    tests = [claim for claim in judged if claim.p is not None]
+    corrected = statistics.holm([claim.p for claim in tests if claim.p is not None])
+    by_id = {claim.entry.id: p for claim, p in zip(tests, corrected, strict=True)}
+    helped = help_for_dsm(runs)
+    claims = [claim.as_json(by_id.get(claim.entry.id), len(tests), helped) for claim in judged]
+    claims += [_point(point, runs, document) for table in document.points for point in _numbers(table)]
+    counts = Counter(claim["verdict"] for claim in claims)
+    return {
+        "format": 1,
+        "suite": runs[0].record.suite,
+        "scale": _scale(runs, document),
+        "counts": {verdict: counts[verdict] for verdict in VERDICTS},
+        "notes": _notes(runs, document, len(tests)),
+        "claims": claims,
+        "findings": [_finding(finding) for finding in document.findings],
+    }
+
+
+def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[list[Tested], list[str]]:
+    """Every part at every number of steps that it stands for, and the cells that were not measured."""
+    found: list[Tested] = []
+    missing: list[str] = []
+    for part in parts:
+        cells = [cell for cell in (part.of, part.minus or part.over or part.cost_against) if cell]
+        sides = [measured(runs, Where.parse(cell), Anchors(document.anchors.k, document.anchors.s)) for cell in cells]
+        effects = _effects(part, sides) if all(sides) else []
+        found += [Tested.of(effect, Region(part.at_least, part.at_most)) for effect in effects]
+        absent = [cell for cell, side in zip(cells, sides, strict=True) if not side]
+        missing += absent if absent or effects else [f"{listed(cells)} at one number of steps"]
+    return found, list(dict.fromkeys(missing))
+
+
+def _effects(part: Part, sides: list[dict[int, Effect]]) -> list[Effect]:
+    """One effect for each number of steps that "N" stands for; one alone where there is no "N"."""
+    if len(sides) == 1:
+        return [effect for steps, effect in sides[0].items() if steps >= part.from_steps or not steps]
+    a, b = sides
+    if part.cost_against:
+        return [cost(a, b)]
+    join = difference if part.minus else ratio
+    every = [Where.parse(cell).steps == EVERY for cell in (part.of, part.minus or part.over) if cell]
+    if not any(every):
+        return [join(*a.values(), *b.values())]
+    pairs = []
+    for steps in a if every[0] else b:
+        x, y = (side.get(steps) if each else next(iter(side.values())) for side, each in zip(sides, every, strict=True))
+        if steps >= part.from_steps and x is not None and y is not None and x.words != y.words:
+            pairs.append(join(x, y))
+    return pairs
+
+
+class _Judged(NamedTuple):
+    """A claim before its p-value is corrected. stop: a verdict that needs no p-value, and why."""
+
+    entry: Claim
+    parts: list[Tested]
+    scale: str
+    stop: tuple[Verdict, str, str] | None
+
+    @classmethod
+    def of(cls, claim: Claim, runs: list[Run], document: Document) -> "_Judged":
+        parts, missing = tested(claim.parts, runs, document)
+        scale = _scale([run for part in parts for run in part.effect.runs], document)
+        stop = _short_of(claim.least, parts, missing) or _too_weak(claim, scale, runs, document)
+        return cls(claim, parts, scale, stop)
+
+    @property
+    def p(self) -> float | None:
+        return None if self.stop else max(part.p for part in self.parts)
+
+    def as_json(self, p_holm: float | None, n_tests: int, helped: str) -> dict[str, Any]:
+        verdict, why, needs = self.stop or _verdict(self.parts, p_holm or 0.0, n_tests)
+        if verdict == "not reproduced" and self.entry.dsm and helped:
+            verdict, why, needs = "not comparable", f"{why} {helped}", PAPERS_DSM
+        return {
+            "id": self.entry.id, "place": self.entry.place, "words": self.entry.words, "kind": self.entry.kind,
+            "verdict": verdict, "scale": None if verdict == "not run" else self.scale, "why": why, "needs": needs,
+            "reason": self.entry.reason, "p": self.p, "p_holm": p_holm,
+            "parts": [part.as_json(len(self.parts)) for part in deciding_first(self.parts)],
+        }  # fmt: skip
+
+
+def deciding_first(parts: list[Tested]) -> list[Tested]:
+    """What decides a claim before the rest: the part that is least sure to hold."""
+    return sorted(parts, key=lambda part: (-part.p, -part.region.distance(part.value)))
+
+
+def _verdict(parts: list[Tested], p_holm: float, n_tests: int) -> tuple[Verdict, str, str]:
+    """(verdict, why, what it needs)."""
+    n, hardest = len(parts), deciding_first(parts)[0]
+    if p_holm <= ALPHA:
+        return "reproduced", f"{_all(n)} the claim has it; least sure is {_said(hardest)}.", ""
+    if outside := [part for part in deciding_first(parts) if part.outside(1 - ALPHA / n)]:
+        how_many = "It lies" if n == 1 else f"{len(outside)} of {n} parts lie"
+        return "not reproduced", f"{how_many} outside what the claim says; farthest is {_said(outside[0])}.", ""
+    return "inconclusive", f"The data cannot tell; least sure is {_said(hardest)}.", _settling(parts, n_tests)
+
+
+def _all(n: int) -> str:
+    return {1: "It lies where", 2: "Both parts lie where"}.get(n, f"All {n} parts lie where")
+
+
+def _said(part: Tested) -> str:
+    """WHAT: 1.2 [0.5, 1.9], to be at least 1.0"""
+    low, high = part.chances[0].interval(part.value, 0.95)
+    d = part.effect.digits
+    return f"{part.effect.words}: {part.value:.{d}f} [{low:.{d}f}, {high:.{d}f}], to be {wanted(part.region, d)}"
+
+
+def wanted(region: Region, digits: int) -> str:
+    """at least 1.0 and at most 2.0; a bound of more digits keeps them."""
+    bounds = []
+    for words, bound in (("at least", region.at_least), ("at most", region.at_most)):
+        if bound is not None:
+            short = f"{bound:.{digits}f}"
+            bounds.append(f"{words} {short if float(short) == bound else f'{bound:g}'}")
+    return " and ".join(bounds)
+
+
+def _short_of(least: Least, parts: list[Tested], missing: list[str]) -> tuple[Verdict, str, str] | None:
+    """Where there is too little to judge by."""
+    if missing:
+        return "not run", f"There is no record of {listed(missing)}.", "Evaluate it." if len(missing) == 1 else "Evaluate them."
+    n_images, n_trainings = min(part.effect.n_images for part in parts), min(len(part.effect.values) for part in parts)
+    if n_images < least.images:
+        return "inconclusive", f"Measured on {n_images} images.", f"At least {least.images} images."
+    if n_trainings < least.trainings:
+        return "inconclusive", f"Measured with {n_trainings} training seeds.", f"At least {least.trainings} training seeds."
+    return None
+
+
+def _too_weak(claim: Claim, scale: str, runs: list[Run], document: Document) -> tuple[Verdict, str, str] | None:
+    """Where a stand-in cannot tell, whatever the claim. At the paper's scale a weak model is a result, not an excuse."""
+    if claim.assay is None or scale == "paper":
+        return None
+    assay = document.assays[claim.assay]
+    parts, missing = tested(assay.parts, runs, document)
+    if missing:
+        return "not run", f"There is no record of {listed(missing)}, which says whether the suite can tell.", "Evaluate it."
+    if all(part.settled(len(parts)) for part in parts):
+        return None
+    weakest = deciding_first(parts)[0]
+    return "inconclusive", f"This suite is too weak to tell: {assay.words} ({_said(weakest)}).", "A better trained model."
+
+
+def _settling(parts: list[Tested], n_tests: int) -> str:
+    """How many images or trainings would settle every part that is open."""
+    needed = {"images": 0.0, "trainings": 0.0}
+    for part in parts:
+        if part.settled(len(parts)) is None or part.p > ALPHA / n_tests:
+            for what, chance in zip(needed, part.chances, strict=False):
+                if not chance.outside(part.value, part.region, 1 - ALPHA / len(parts)):
+                    needed[what] = max(needed[what], chance.needed(part.value, part.region, ALPHA / n_tests))
+    if max(needed.values()) > SETTLES:
+        return "No number of images or trainings within reason: the effect lies on the bound."
+    counts = [f"{_rounded_up(number):,} {what}" for what, number in needed.items() if number]
+    return f"About {listed(counts)}, if the effect stays what it is."
+
+
+def _rounded_up(number: float) -> int:
+    """To two digits."""
+    unit = 10 ** max(0, math.floor(math.log10(max(number, 1))) - 1)
+    return math.ceil(number / unit) * unit
+
+
+class _Point(NamedTuple):
+    """One number of a table."""
+
+    table: Points
+    method: str
+    sampler: str
+    steps: int
+    metric: str
+    value: float
+    dataset: str
+
+
+def _numbers(table: Points) -> list[_Point]:
+    if table.table == 2:
+        dataset = published.table(2)["dataset"]
+        return [_Point(table, *cell, "miou", value, dataset) for cell, value in published.table2().items()]
+    sets = published.table(1)["datasets"]
+    return [
+        _Point(table, *cell, metric, value, sets["segmentation" if metric == "miou" else "synthesis"])
+        for cell, values in published.table1().items()
+        for metric, value in values.items()
+    ]
+
+
+def _point(point: _Point, runs: list[Run], document: Document) -> dict[str, Any]:
+    """A number of the paper as a claim: the same within its margin, where the two can be held against each other at all."""
+    margin, kind = point.table.margins[point.metric], KINDS[point.metric]
+    task = "segmentation" if point.metric == "miou" else "synthesis"
+    role = {"fid": "frechet", "lpips": "perceptual"}.get(point.metric, point.metric)
+    where = Where(point.method, task, point.sampler, point.steps, role)
+    effects = list(measured(runs, where, Anchors(document.anchors.k, document.anchors.s)).values())
+    parts = [Tested.of(effect, Region(point.value - margin, point.value + margin)) for effect in effects]
+    on_its_data = _squeezed(runs[0].record.dataset).startswith(_squeezed(point.dataset.partition("-164k")[0]))
+    paper = published.table(point.table.table)
+    if not parts:
+        name = title(point.method, point.sampler, point.steps)
+        verdict: tuple[Verdict, str, str] = ("not run", f"There is no record of {name} ({task}).", "Train and evaluate it.")
+    elif not on_its_data or _scale(runs, document) != "paper" or point.metric not in parts[0].effect.runs[0].record.metrics:
+        made = parts[0].effect
+        verdict = (
+            "not comparable",
+            f"Measured on {runs[0].record.dataset} with a network of {_parameters(list(made.runs))} parameters, in {made.words}.",
+            f"{kind.title} on {point.dataset}, {paper['size']}, with the {paper['network']}: config/paper.yaml on a cluster.",
+        )
+    else:
+        verdict = _short_of(point.table.least, parts, []) or _verdict(parts, parts[0].p, 1)
+    name = f"{point.method}-{point.sampler}-{point.steps}" if point.steps else point.method
+    return {
+        "id": f"table{point.table.table}-{name}-{point.metric}", "place": point.table.place,
+        "words": f"{title(point.method, point.sampler, point.steps)}: {kind.title} {point.value:.{kind.digits}f}.",
+        "kind": "point", "verdict": verdict[0], "scale": "paper" if verdict[0] in VERDICTS[:3] else None, "why": verdict[1],
+        "needs": verdict[2],
+        "reason": point.table.reason, "p": parts[0].p if verdict[0] in VERDICTS[:3] else None, "p_holm": None,
+        "parts": [part.as_json(1) for part in parts],
+    }  # fmt: skip
+
+
+def _parameters(runs: list[Run]) -> str:
+    return listed(sorted({f"{run.record.n_parameters or 0:,}" for run in runs}))
+
+
+def _scale(runs: list[Run], document: Document) -> str:
+    """ "paper" where every record is on a data set of the paper's, at its size, by a network of its size; else "proxy"."""
+
+    def is_papers(run: Run) -> bool:
+        record, scale = run.record, document.scale
+        on = [size for name, size in scale.datasets.items() if _squeezed(record.dataset).startswith(_squeezed(name))]
+        large = record.n_parameters is None or record.n_parameters >= scale.n_parameters
+        return bool(on) and record.protocol.evaluation_size == on[0] and large
+
+    return "paper" if runs and all(map(is_papers, runs)) else "proxy"
+
+
+def _squeezed(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+def _notes(runs: list[Run], document: Document, n_tests: int) -> list[str]:
+    """How it was judged."""
+    n_images = {run.record.n_images for run in runs if run.record.task != "determinism"}
+    trainings = {run.record.training_seed for run in runs if run.record.n_parameters is not None}
+    notes = [
+        f"Claims of version {document.version}. An ordering or a shape is reproduced where its p-value, the largest of its "
+        f"parts', is at most {ALPHA:.0%} after Holm's correction over the {n_tests} claims that were tested; it is not "
+        "reproduced where the 95 % interval of a part, simultaneous over the claim's parts, lies outside. A number of a table is "
+        f"reproduced where its 90 % interval lies within the margin (TOST at {ALPHA:.0%}).",
+        f"Pairs are test images ({listed(f'{n:,}' for n in sorted(n_images))}): every record draws the same bootstrap resamples. "
+        "Standard errors are the draws', tests and intervals Student's t."
+    ]  # fmt: skip
+    if len(trainings) == 1:
+        notes.append(
+            "One training a model: no interval covers the chance of training, for which the margins between models allow; claims "
+            "within one model need none."
+        )
+    else:
+        notes.append(
+            f"{len(trainings)} training seeds: their chance is tested apart from that of the images, and both must agree."
+        )
+    if _scale(runs, document) == "proxy":
+        notes.append("The suite is a stand-in: it judges orderings and shapes, never values.")
+    return [*notes, helped] if (helped := help_for_dsm(runs)) else notes
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    """With what the tables have in place of what the text quotes."""
+    numbers, parts = published.table2(), []
+    for quote in finding.quoted:
+        in_table = numbers[quote.method, quote.sampler, quote.steps]
+        elsewhere = [
+            n for (method, sampler, n), value in numbers.items()
+            if (method, sampler, value) == (quote.method, quote.sampler, quote.miou)
+        ]  # fmt: skip
+        stands = f", {quote.miou:.1f} stands at {elsewhere[0]}" if elsewhere else ""
+        name = title(quote.method, quote.sampler)
+        parts.append(f"{name}: {quote.miou:.1f} at {quote.steps} steps in the text; Table 2 has {in_table:.1f} there{stands}")
+    entry = finding.model_dump(include={"id", "place", "words", "reading"})
+    return entry | {"quoted": "; ".join(parts) + "." if parts else ""}
+
+
+def check(claims: Any) -> dict[str, Any]:
+    """What claims.json holds, if it is in its form; SemFlowError otherwise."""
+    wanted_keys = {"format", "suite", "scale", "counts", "notes", "claims", "findings"}
+    if not isinstance(claims, dict) or set(claims) != wanted_keys or claims["format"] != 1:
+        raise SemFlowError("the claims are not of format 1; make them again with `semflow report claims`")
+    return claims
+
+
+def orderings(claims: dict[str, Any]) -> list[dict[str, Any]]:
+    """The claims but for the tables' numbers, by verdict in the order of VERDICTS."""
+    chosen = [claim for claim in claims["claims"] if claim["kind"] != "point"]
+    return sorted(chosen, key=lambda claim: VERDICTS.index(claim["verdict"]))
+
+
+def points(claims: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables' numbers."""
+    return [claim for claim in claims["claims"] if claim["kind"] == "point"]
