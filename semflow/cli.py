@@ -97,7 +97,7 @@ def _evaluate(a: argparse.Namespace) -> None:
 def _report(a: argparse.Namespace) -> None:
     from semflow.analysis import report
 
-    report.write(a.what, a.records, a.table, a.claims, a.captions, a.out)
+    report.write(a.what, a.records, a.out, table=a.table, claims=a.claims, captions=a.captions)
 
 
 def _check_drift(a: argparse.Namespace) -> None:
@@ -105,7 +105,7 @@ def _check_drift(a: argparse.Namespace) -> None:
     from semflow.analysis.collect import read_runs
 
     reference = drift.read(a.reference)
-    check = drift.check(read_runs(a.records), reference)
+    check = drift.check(drift.reference_of(read_runs(a.records)), reference)
     print(check.text())
     sys.exit(check.status)
 

@@ -12,67 +12,23 @@ no correction for their number; over claims, p-values are Holm's. Verdicts:
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
-
-import numpy as np
 
 from semflow import published
 from semflow.analysis import statistics
-from semflow.analysis.collect import Run, identity, listed, title
-from semflow.analysis.contrasts import EVERY, Anchors, Effect, Where, cost, difference, measured, ratio
-from semflow.analysis.statistics import ALPHA, Chance, Region
+from semflow.analysis.collect import Run, listed, title
+from semflow.analysis.contrasts import Anchors, Where, measured
+from semflow.analysis.parts import Tested, deciding_first, said, tested
+from semflow.analysis.statistics import ALPHA, Region
 from semflow.analysis.tables import help_for_dsm
 from semflow.errors import SemFlowError
 from semflow.metrics.catalogue import KINDS
-from semflow.published.claims import Claim, Document, Finding, Least, Part, Points
+from semflow.published.claims import Claim, Document, Finding, Least, Points
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not comparable", "not run"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "inconclusive", "not comparable", "not run")
 PAPERS_DSM = "A DSM as the paper has it: mask_scale 1, no preconditioning, a pretrained network."
 SETTLES = 1_000_000  # units; an effect that needs more lies on the bound
-
-
-class Tested(NamedTuple):
-    """A part of a claim with its effect and its chances: over images, and over trainings where there are several."""
-
-    effect: Effect
-    region: Region
-    chances: tuple[Chance, ...]
-
-    @classmethod
-    def of(cls, effect: Effect, region: Region) -> "Tested":
-        images = statistics.of_images(np.mean(list(effect.draws.values()), axis=0), effect.n_units)
-        trainings = statistics.of_trainings(list(effect.values.values()))
-        return cls(effect, region, (images,) if trainings is None else (images, trainings))
-
-    @property
-    def value(self) -> float:
-        return sum(self.effect.values.values()) / len(self.effect.values)
-
-    @property
-    def p(self) -> float:
-        """Both chances must be ruled out."""
-        return max(chance.p(self.value, self.region) for chance in self.chances)
-
-    def outside(self, level: float) -> bool:
-        return all(chance.outside(self.value, self.region, level) for chance in self.chances)
-
-    def settled(self, n_parts: int) -> bool | None:
-        """Whether it holds; None where that is open."""
-        return True if self.p <= ALPHA else False if self.outside(1 - ALPHA / n_parts) else None
-
-    def as_json(self, n_parts: int) -> dict[str, Any]:
-        effect, images = self.effect, self.chances[0]
-        (low, high), (low90, high90) = (images.interval(self.value, level) for level in (0.95, 0.9))
-        seeds = self.chances[1].interval(self.value, 0.95) if len(self.chances) > 1 else (None, None)
-        return {
-            "what": effect.words, "unit": effect.unit, "digits": effect.digits, "effect": self.value, "low": low, "high": high,
-            "low90": low90, "high90": high90, "seed_low": seeds[0], "seed_high": seeds[1], "at_least": self.region.at_least,
-            "at_most": self.region.at_most, "p": self.p, "n_images": effect.n_images, "n_trainings": len(effect.values),
-            "n_seeds": effect.n_seeds, "holds": self.settled(n_parts),
-            "records": list(dict.fromkeys(identity(run.record) for run in effect.runs)),
-        }  # fmt: skip
 
 
 def judge(runs: list[Run], document: Document) -> dict[str, Any]:
@@ -94,39 +50,6 @@ def judge(runs: list[Run], document: Document) -> dict[str, Any]:
         "claims": claims,
         "findings": [_finding(finding) for finding in document.findings],
     }
-
-
-def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[list[Tested], list[str]]:
-    """Every part at every number of steps that it stands for, and the cells that were not measured."""
-    found: list[Tested] = []
-    missing: list[str] = []
-    for part in parts:
-        cells = [cell for cell in (part.of, part.minus or part.over or part.cost_against) if cell]
-        sides = [measured(runs, Where.parse(cell), Anchors(document.anchors.k, document.anchors.s)) for cell in cells]
-        effects = _effects(part, sides) if all(sides) else []
-        found += [Tested.of(effect, Region(part.at_least, part.at_most)) for effect in effects]
-        absent = [cell for cell, side in zip(cells, sides, strict=True) if not side]
-        missing += absent if absent or effects else [f"{listed(cells)} at one number of steps"]
-    return found, list(dict.fromkeys(missing))
-
-
-def _effects(part: Part, sides: list[dict[int, Effect]]) -> list[Effect]:
-    """One effect for each number of steps that "N" stands for; one alone where there is no "N"."""
-    if len(sides) == 1:
-        return [effect for steps, effect in sides[0].items() if steps >= part.from_steps or not steps]
-    a, b = sides
-    if part.cost_against:
-        return [cost(a, b)]
-    join = difference if part.minus else ratio
-    every = [Where.parse(cell).steps == EVERY for cell in (part.of, part.minus or part.over) if cell]
-    if not any(every):
-        return [join(*a.values(), *b.values())]
-    pairs = []
-    for steps in a if every[0] else b:
-        x, y = (side.get(steps) if each else next(iter(side.values())) for side, each in zip(sides, every, strict=True))
-        if steps >= part.from_steps and x is not None and y is not None and x.words != y.words:
-            pairs.append(join(x, y))
-    return pairs
 
 
 class _Judged(NamedTuple):
@@ -160,41 +83,19 @@ class _Judged(NamedTuple):
         }  # fmt: skip
 
 
-def deciding_first(parts: list[Tested]) -> list[Tested]:
-    """What decides a claim before the rest: the part that is least sure to hold."""
-    return sorted(parts, key=lambda part: (-part.p, -part.region.distance(part.value)))
-
-
 def _verdict(parts: list[Tested], p_holm: float, n_tests: int) -> tuple[Verdict, str, str]:
     """(verdict, why, what it needs)."""
     n, hardest = len(parts), deciding_first(parts)[0]
     if p_holm <= ALPHA:
-        return "reproduced", f"{_all(n)} the claim has it; least sure is {_said(hardest)}.", ""
+        return "reproduced", f"{_all(n)} the claim has it; least sure is {said(hardest)}.", ""
     if outside := [part for part in deciding_first(parts) if part.outside(1 - ALPHA / n)]:
         how_many = "It lies" if n == 1 else f"{len(outside)} of {n} parts lie"
-        return "not reproduced", f"{how_many} outside what the claim says; farthest is {_said(outside[0])}.", ""
-    return "inconclusive", f"The data cannot tell; least sure is {_said(hardest)}.", _settling(parts, n_tests)
+        return "not reproduced", f"{how_many} outside what the claim says; farthest is {said(outside[0])}.", ""
+    return "inconclusive", f"The data cannot tell; least sure is {said(hardest)}.", _settling(parts, n_tests)
 
 
 def _all(n: int) -> str:
     return {1: "It lies where", 2: "Both parts lie where"}.get(n, f"All {n} parts lie where")
-
-
-def _said(part: Tested) -> str:
-    """WHAT: 1.2 [0.5, 1.9], to be at least 1.0"""
-    low, high = part.chances[0].interval(part.value, 0.95)
-    d = part.effect.digits
-    return f"{part.effect.words}: {part.value:.{d}f} [{low:.{d}f}, {high:.{d}f}], to be {wanted(part.region, d)}"
-
-
-def wanted(region: Region, digits: int) -> str:
-    """at least 1.0 and at most 2.0; a bound of more digits keeps them."""
-    bounds = []
-    for words, bound in (("at least", region.at_least), ("at most", region.at_most)):
-        if bound is not None:
-            short = f"{bound:.{digits}f}"
-            bounds.append(f"{words} {short if float(short) == bound else f'{bound:g}'}")
-    return " and ".join(bounds)
 
 
 def _short_of(least: Least, parts: list[Tested], missing: list[str]) -> tuple[Verdict, str, str] | None:
@@ -220,7 +121,7 @@ def _too_weak(claim: Claim, scale: str, runs: list[Run], document: Document) -> 
     if all(part.settled(len(parts)) for part in parts):
         return None
     weakest = deciding_first(parts)[0]
-    return "inconclusive", f"This suite is too weak to tell: {assay.words} ({_said(weakest)}).", "A better trained model."
+    return "inconclusive", f"This suite is too weak to tell: {assay.words} ({said(weakest)}).", "A better trained model."
 
 
 def _settling(parts: list[Tested], n_tests: int) -> str:

@@ -62,13 +62,15 @@ class Change(NamedTuple):
 
 
 class Check(NamedTuple):
-    """changes: every metric that was tested.  drifted: a sentence on each that drifted.  unlike: a sentence on each that is not
-    the same metric, or that one side lacks.  same: how many cells are the same to the bit, and of how many."""
+    """changes: every metric that was tested.  drifted: a sentence on each that drifted.  unlike: one on each that is not the same
+    metric, or that one side lacks.  same: how many cells are the same to the bit, and of how many.  retrained: how many have
+    other weights."""
 
     changes: list[Change]
     drifted: list[str]
     unlike: list[str]
     same: tuple[int, int]
+    retrained: int
 
     @property
     def status(self) -> int:
@@ -80,16 +82,16 @@ class Check(NamedTuple):
         end = (
             f"{len(self.changes)} metrics of {self.same[1]} cells held against the reference, {self.same[0]} cells the same bits"
         )
+        end += f", {self.retrained} with other weights" if self.retrained else ""
         end += f"; {len(self.drifted)} drifted" if self.drifted else "; no drift"
         end += f"; {len(self.unlike)} not compared: `accept_reference` takes them as they are" if self.unlike else ""
         return "\n".join([*(f"DRIFT {line}" for line in self.drifted), *self.unlike, f"{end}."])
 
 
-def check(runs: list[Run], reference: dict[str, Any]) -> Check:
-    """Hold records against a reference."""
-    now = {cell: _summary(group) for cell, group in _cells(runs).items()}
-    protocols = reference["protocols"] | _protocols(runs)
-    changes, exact, unlike, same = list[Change](), list[str](), list[str](), list[bool]()
+def check(measured: dict[str, Any], reference: dict[str, Any]) -> Check:
+    """Hold what was measured now, in the form of a reference, against one."""
+    now, protocols = measured["cells"], reference["protocols"] | measured["protocols"]
+    changes, exact, unlike, same, retrained = list[Change](), list[str](), list[str](), list[bool](), 0
     for name, then in reference["cells"].items():
         if name not in now:
             unlike.append(f"{name}: not measured, but in the reference")
@@ -98,6 +100,7 @@ def check(runs: list[Run], reference: dict[str, Any]) -> Check:
             unlike.append(f"{name}: not the same metric, since its protocol changed in {changed}")
         else:
             same.append((now[name]["outputs"], now[name]["matrices"]) == (then["outputs"], then["matrices"]))
+            retrained += now[name]["weights"] != then["weights"]
             exact += _effort(name, then, now[name])
             changes += [_change(name, metric, then, now[name]) for metric in then["metrics"] if metric in now[name]["metrics"]]
             lost = [metric for metric in then["metrics"] if metric not in now[name]["metrics"]]
@@ -105,7 +108,7 @@ def check(runs: list[Run], reference: dict[str, Any]) -> Check:
     unlike += [f"{name}: measured, but not in the reference" for name in now if name not in reference["cells"]]
     adjusted = statistics.holm([change.p for change in changes])
     drifted = [change.sentence(p) for change, p in zip(changes, adjusted, strict=True) if change.shows and p <= ALPHA]
-    return Check(changes, exact + drifted, unlike, (sum(same), len(same)))
+    return Check(changes, exact + drifted, unlike, (sum(same), len(same)), retrained)
 
 
 def _effort(cell: str, then: Cell, now: Cell) -> list[str]:
@@ -137,6 +140,11 @@ def _mean(values: dict[str, dict[str, float]]) -> float:
     return float(np.mean([np.mean(list(by_seed.values())) for by_seed in values.values()]))
 
 
+def reference_of(runs: list[Run]) -> dict[str, Any]:
+    """What a reference keeps of records: protocols by their hash, and cells."""
+    return {"protocols": _protocols(runs), "cells": {cell: _summary(group) for cell, group in sorted(_cells(runs).items())}}
+
+
 def accept(runs: list[Run], path: Path, reason: str) -> None:
     """Write a new reference from records, its history one entry longer. SemFlowError without a reason."""
     if not reason.strip():
@@ -145,9 +153,9 @@ def accept(runs: list[Run], path: Path, reason: str) -> None:
     if old is not None and old["suite"] != suite:
         raise SemFlowError(f"{path} is the reference of suite {old['suite']}, not of {suite}; name another file")
     entry = {"date": datetime.now(UTC).date().isoformat(), "reason": reason.strip(), "commit": commit()[0]}
-    head = {"format": 1, "suite": suite, "history": [*(old["history"] if old else []), entry], "protocols": _protocols(runs)}
-    cells = {cell: _summary(group) for cell, group in sorted(_cells(runs).items())}
-    lines = ",\n".join(f"  {json.dumps(cell)}: {json.dumps(kept, allow_nan=False)}" for cell, kept in cells.items())
+    made = reference_of(runs)
+    head = {"format": 1, "suite": suite, "history": [*(old["history"] if old else []), entry], "protocols": made["protocols"]}
+    lines = ",\n".join(f"  {json.dumps(cell)}: {json.dumps(kept, allow_nan=False)}" for cell, kept in made["cells"].items())
     files.write_text(path, f'{json.dumps(head, indent=1)[:-2]},\n "cells": {{\n{lines}\n }}\n}}\n')  # a cell a line, for git diff
 
 

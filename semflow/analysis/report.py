@@ -1,7 +1,7 @@
 """What `semflow report` writes: one function a product, from records alone, each file in the form its suffix says."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,22 @@ from semflow.analysis import FIGURES, figures, table1, tables, verdicts
 from semflow.analysis.ablations import ablations
 from semflow.analysis.claims import check, judge
 from semflow.analysis.collect import Run, read_runs
-from semflow.analysis.page import page
+from semflow.analysis.page import page, site
 from semflow.errors import SemFlowError
 from semflow.published.claims import load
 
 Forms = dict[str, Callable[[Path], None]]  # by suffix, what writes a product to a path
 
 
-def write(what: str, records: list[Path], table: Path | None, claims: Path | None, captions: list[Path], out: list[Path]) -> None:
+def write(
+    what: str,
+    records: list[Path],
+    out: list[Path],
+    *,
+    table: Path | None = None,
+    claims: Path | None = None,
+    captions: Sequence[Path] = (),
+) -> None:
     """Write `what` (see semflow.analysis.PRODUCTS) to the files `out`.
 
     table: the CSV of a table, for the products drawn from it.  claims: claims.json, for the index.  captions: for a page, the
@@ -32,7 +40,7 @@ def write(what: str, records: list[Path], table: Path | None, claims: Path | Non
         forms[path.suffix](path)
 
 
-def _forms(what: str, runs: list[Run], table: Path | None, claims: Path | None, captions: list[Path]) -> Forms:
+def _forms(what: str, runs: list[Run], table: Path | None, claims: Path | None, captions: Sequence[Path]) -> Forms:
     if what in FIGURES:
         figure, caption = figures.DRAW[what](runs)
         number = what.removeprefix("figure")
@@ -48,9 +56,7 @@ def _forms(what: str, runs: list[Run], table: Path | None, claims: Path | None, 
     if what == "claims":
         return _claims(judge(runs, load()))
     if what == "index":
-        from semflow.analysis.page import site
-
-        judged = read_claims(claims)
+        judged = _read_claims(claims)
         return {".html": lambda path: site(runs, judged, _captioned(captions, path), path)}
     assert what in ("table1_page", "table2_page"), what
     return {".html": lambda path: files.write_text(path, _page(what, runs, table, _captioned(captions, path)))}
@@ -77,7 +83,7 @@ def _claims(judged: dict[str, Any]) -> Forms:
     }
 
 
-def read_claims(path: Path | None) -> dict[str, Any]:
+def _read_claims(path: Path | None) -> dict[str, Any]:
     """claims.json as `semflow report claims` wrote it; SemFlowError if it is missing or of another form."""
     if path is None:
         raise SemFlowError("report index needs --claims, the JSON that `semflow report claims` wrote")
@@ -105,7 +111,7 @@ def _read(table: Path | None, what: str) -> pd.DataFrame:
     return tables.read_csv(table)
 
 
-def _captioned(captions: list[Path], page_path: Path) -> list[tuple[str, str]]:
+def _captioned(captions: Sequence[Path], page_path: Path) -> list[tuple[str, str]]:
     """(relative path, caption) of every figure."""
     pictures = []
     for caption in captions:

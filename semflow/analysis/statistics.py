@@ -68,12 +68,12 @@ class Chance(NamedTuple):
 
 
 def of_images(draws: np.ndarray, n_units: int) -> Chance:
-    """From bootstrap draws (n_samples,) of an effect over `n_units` units.
+    """From bootstrap draws (n_samples,) of an effect over `n_units` units; anything goes for one unit, or where a draw is NaN.
 
     A bootstrap's variance is (n - 1) / n of the unbiased one; with that mended, the mean of one value a unit gets the
     standard error of the t-test.
     """
-    if n_units < 2:
+    if n_units < 2 or not np.isfinite(draws).all():
         return Chance(math.inf, 1, n_units)
     se = float(np.std(draws, ddof=1)) * math.sqrt(n_units / (n_units - 1))
     return Chance(se, min(n_units, len(draws)) - 1, n_units)

@@ -5,6 +5,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from semflow.analysis.claims import VERDICTS, orderings, points
+from semflow.analysis.parts import with_interval
 from semflow.analysis.tables import markdown_table
 
 COLOURS = {
@@ -23,8 +24,7 @@ def verdict(claim: dict[str, Any]) -> str:
 
 def effect(part: dict[str, Any]) -> str:
     """Such as "8.0 [6.1, 9.9]"."""
-    d = part["digits"]
-    return f"{part['effect']:.{d}f} [{part['low']:.{d}f}, {part['high']:.{d}f}]"
+    return with_interval(part["effect"], part["low"], part["high"], part["digits"])
 
 
 def p_value(p: float | None) -> str:

@@ -6,8 +6,8 @@ from scipy import sparse
 
 from semflow.analysis.collect import Run
 from semflow.metrics.intervals import bootstrap
-from semflow.metrics.scores import SCORES
-from semflow.records import Arrays, Metric, Protocol, Provenance, Record
+from semflow.metrics.scores import SCORES, mean_iou
+from semflow.records import Arrays, Metric, Protocol, Provenance, Record, arrays_path, write
 
 PICTURES = np.random.default_rng(0).integers(256, size=(2, 3, 4, 6), dtype=np.uint8)
 LABELS = np.zeros((2, 4, 6), np.uint8)
@@ -98,6 +98,16 @@ def runs(make_run):
 
 
 @pytest.fixture
+def stored(runs, tmp_path):
+    paths = []
+    for number, run in enumerate(runs):
+        paths.append(tmp_path / f"{number}.json")
+        digest = run.arrays.save(arrays_path(paths[-1]))
+        write(paths[-1], run.record.model_copy(update={"arrays_sha256": digest}))
+    return paths
+
+
+@pytest.fixture
 def real(make_synthesis):
     """The control: real images score 4.0, and have neither diversity nor consistency."""
     run = make_synthesis(4.0, "none", 0, b=0.0, drawn_with=0.0, method="real", n_parameters=None, evaluations=0.0)
@@ -117,3 +127,51 @@ def make_determinism():
         return Run(record, Arrays(np.arange(3), draws, PICTURES, LABELS, LABELS))
 
     return make
+
+
+class World:
+    """Images of six classes, rare and frequent, and segmenters that get a share of the blocks of every image right.
+
+    A block of 4 pixels is right or wrong as a whole, an image is easy or hard for every segmenter, and a class is missed for its
+    neighbour, so that per-image confusions are as uneven as real ones.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def pair(self, accuracy: float, other: float, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+        """Per-image confusions (n_images, 36) of two segmenters of the same images."""
+        blocks, ease = self.images(n_images)
+        one, another = (self.confusions(blocks, self.answers(blocks, share * ease)) for share in (accuracy, other))
+        return one, another
+
+    def images(self, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+        """Blocks of every class in every image (n_images, 6), and how easy each image is (n_images, 1)."""
+        blocks = self.rng.multinomial(64, [0.3, 0.25, 0.2, 0.15, 0.07, 0.03], n_images)
+        return blocks, self.rng.beta(12, 4, n_images)[:, None] / 0.75
+
+    def answers(self, blocks: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """How many blocks of every class are right."""
+        return self.rng.binomial(blocks, np.clip(p, 0, 1))
+
+    def again(self, blocks: np.ndarray, right: np.ndarray, p: np.ndarray, share: float) -> np.ndarray:
+        """The same segmenter once more, which answers this share of the blocks anew."""
+        kept = self.rng.binomial(right, 1 - share)
+        return kept + self.answers(right - kept + self.rng.binomial(blocks - right, share), p)
+
+    def confusions(self, blocks: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(n_images, 36) pixel counts, rows ground truth."""
+        matrices, c = np.zeros((len(blocks), 6, 6)), np.arange(6)
+        matrices[:, c, c] = 4 * right
+        matrices[:, c, (c + 1) % 6] = 4 * (blocks - right)
+        return matrices.reshape(len(blocks), -1)
+
+    def miou(self, total: np.ndarray) -> np.ndarray:
+        """In per cent; (..., 36) to (...)."""
+        return 100 * mean_iou(total.reshape(*total.shape[:-1], 6, 6))
+
+
+@pytest.fixture(scope="session")
+def make_world():
+    """make_world(seed) -> World"""
+    return World

@@ -9,11 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from semflow import cells
 from semflow.analysis import figures, tables
 from semflow.analysis.figures import panels
-from semflow.analysis.report import write
 from semflow.errors import SemFlowError
-from semflow.records import arrays_path
-from semflow.records import read as read_record
-from semflow.records import write as write_record
 
 
 def test_curves_draw_measured_and_published_in_two_panels_with_one_scale(runs):
@@ -50,52 +46,6 @@ def test_the_same_records_give_the_same_file(runs, tmp_path, suffix):
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-@pytest.fixture
-def stored(runs, tmp_path):
-    paths = []
-    for number, run in enumerate(runs):
-        paths.append(tmp_path / f"{number}.json")
-        digest = run.arrays.save(arrays_path(paths[-1]))
-        write_record(paths[-1], run.record.model_copy(update={"arrays_sha256": digest}))
-    return paths
-
-
-def test_every_product_is_written_from_stored_records_alone(stored, tmp_path):
-    table, curves = tmp_path / "table2.csv", tmp_path / "figures/table2.svg"
-    write("table2", stored, None, [], [table, tmp_path / "table2.md", tmp_path / "table2.tex"])
-    write("figure_table2", stored, table, [], [curves, curves.with_suffix(".txt")])
-    write("figure02", stored, None, [], [tmp_path / "figures/figure02.png"])
-    write("table2_page", stored, table, [curves.with_suffix(".txt")], [tmp_path / "page.html"])
-    write("table1", stored, None, [], [tmp_path / "table1.csv"])
-    write("table1_page", stored, tmp_path / "table1.csv", [], [tmp_path / "table1.html"])
-    assert "<td>MaskFormer</td>" in (tmp_path / "table1.html").read_text()
-    write("gallery", stored, None, [curves.with_suffix(".txt")], [tmp_path / "figures.html"])
-    assert (tmp_path / "figures.html").read_text().count("<figure>") == 1
-    assert 'src="figures/table2.svg"' in (tmp_path / "page.html").read_text()
-
-
-def test_records_of_different_data_are_not_mixed(stored, tmp_path):
-    record = read_record(stored[0])
-    elsewhere = record.provenance.model_copy(update={"data_sha256": "other"})
-    write_record(stored[0], record.model_copy(update={"provenance": elsewhere}))
-    with pytest.raises(SemFlowError, match="other data"):
-        write("table2", stored, None, [], [tmp_path / "table2.csv"])
-
-
-def test_records_of_different_suites_are_not_mixed(stored, make_synthesis, tmp_path):
-    """Not even where they are of different tasks."""
-    path, run = tmp_path / "synthesis.json", make_synthesis()
-    digest = run.arrays.save(arrays_path(path))
-    write_record(path, run.record.model_copy(update={"arrays_sha256": digest, "suite": "another"}))
-    with pytest.raises(SemFlowError, match="another suite"):
-        write("figure03", [*stored, path], None, [], [tmp_path / "figure03.png"])
-
-
-def test_a_figure_of_the_paper_says_its_number_and_ours_have_none(stored, tmp_path):
-    write("figure02", stored, None, [], [tmp_path / "figure02.txt"])
-    assert (tmp_path / "figure02.txt").read_text().startswith("Figure 2. Segmentation.")
-
-
 def test_curves_without_one_of_their_metrics_are_refused(given):
     lacking = []
     for run in given["training_amplitudes"]:
@@ -117,11 +67,6 @@ def test_no_pixel_of_a_large_picture_is_lost():
     across = rows[round((box.y0 + box.y1) / 2), :, 0] < 128
     lines = np.flatnonzero(np.diff(across.astype(int)) == 1)
     assert ((box.x0 <= lines) & (lines <= box.x1)).sum() == len(range(100, 400, 7))
-
-
-def test_an_unknown_suffix_is_refused(stored, tmp_path):
-    with pytest.raises(SemFlowError, match=r"table2\.xls: the suffix must be one of \.csv, \.md, \.tex"):
-        write("table2", stored, None, [], [tmp_path / "table2.xls"])
 
 
 def test_figure_2_without_several_seeds_is_refused(runs, tmp_path):

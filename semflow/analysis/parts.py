@@ -1,0 +1,121 @@
+"""The parts of a claim: an effect, where it must lie, and how sure it is that it does."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semflow.analysis import statistics
+from semflow.analysis.collect import Run, identity, listed
+from semflow.analysis.contrasts import EVERY, Anchors, Effect, Where, cost, difference, measured, ratio
+from semflow.analysis.statistics import ALPHA, Chance, Region
+from semflow.published.claims import Document, Part
+
+
+class Tested(NamedTuple):
+    """A part of a claim with its effect and its chances: over images, and over trainings where there are several."""
+
+    effect: Effect
+    region: Region
+    chances: tuple[Chance, ...]
+
+    @classmethod
+    def of(cls, effect: Effect, region: Region) -> "Tested":
+        images = statistics.of_images(np.mean(list(effect.draws.values()), axis=0), effect.n_units)
+        trainings = statistics.of_trainings(list(effect.values.values()))
+        return cls(effect, region, (images,) if trainings is None else (images, trainings))
+
+    @property
+    def value(self) -> float:
+        return sum(self.effect.values.values()) / len(self.effect.values)
+
+    @property
+    def p(self) -> float:
+        """Both chances must be ruled out."""
+        return max(chance.p(self.value, self.region) for chance in self.chances)
+
+    def outside(self, level: float) -> bool:
+        return all(chance.outside(self.value, self.region, level) for chance in self.chances)
+
+    def settled(self, n_parts: int) -> bool | None:
+        """Whether it holds; None where that is open."""
+        return True if self.p <= ALPHA else False if self.outside(1 - ALPHA / n_parts) else None
+
+    def as_json(self, n_parts: int) -> dict[str, Any]:
+        effect, images = self.effect, self.chances[0]
+        low, high, low90, high90 = map(_finite, (*images.interval(self.value, 0.95), *images.interval(self.value, 0.9)))
+        seeds = self.chances[1].interval(self.value, 0.95) if len(self.chances) > 1 else (None, None)
+        return {
+            "what": effect.words, "unit": effect.unit, "digits": effect.digits, "effect": self.value, "low": low, "high": high,
+            "low90": low90, "high90": high90, "seed_low": seeds[0], "seed_high": seeds[1], "at_least": self.region.at_least,
+            "at_most": self.region.at_most, "p": self.p, "n_images": effect.n_images, "n_trainings": len(effect.values),
+            "n_seeds": effect.n_seeds, "holds": self.settled(n_parts),
+            "records": list(dict.fromkeys(identity(run.record) for run in effect.runs)),
+        }  # fmt: skip
+
+
+def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[list[Tested], list[str]]:
+    """Every part at every number of steps that it stands for, and the cells that were not measured."""
+    found: list[Tested] = []
+    missing: list[str] = []
+    for part in parts:
+        cells = [cell for cell in (part.of, part.minus or part.over or part.cost_against) if cell]
+        sides = [measured(runs, Where.parse(cell), Anchors(document.anchors.k, document.anchors.s)) for cell in cells]
+        effects = _effects(part, sides) if all(sides) else []
+        found += [Tested.of(effect, Region(part.at_least, part.at_most)) for effect in effects]
+        absent = [cell for cell, side in zip(cells, sides, strict=True) if not side]
+        missing += absent if absent or effects else [f"{listed(cells)} at one number of steps"]
+    return found, list(dict.fromkeys(missing))
+
+
+def _effects(part: Part, sides: list[dict[int, Effect]]) -> list[Effect]:
+    """One effect for each number of steps that "N" stands for; one alone where there is no "N"."""
+    if len(sides) == 1:
+        return [effect for steps, effect in sides[0].items() if steps >= part.from_steps or not steps]
+    a, b = sides
+    if part.cost_against:
+        return [cost(a, b)]
+    join = difference if part.minus else ratio
+    every = [Where.parse(cell).steps == EVERY for cell in (part.of, part.minus or part.over) if cell]
+    if not any(every):
+        return [join(*a.values(), *b.values())]
+    pairs = []
+    for steps in a if every[0] else b:
+        x, y = (side.get(steps) if each else next(iter(side.values())) for side, each in zip(sides, every, strict=True))
+        if steps >= part.from_steps and x is not None and y is not None and x.words != y.words:
+            pairs.append(join(x, y))
+    return pairs
+
+
+def _finite(number: float) -> float | None:
+    """JSON has no infinity."""
+    return number if math.isfinite(number) else None
+
+
+def deciding_first(parts: list[Tested]) -> list[Tested]:
+    """What decides a claim before the rest: the part that is least sure to hold."""
+    return sorted(parts, key=lambda part: (-part.p, -part.region.distance(part.value)))
+
+
+def said(part: Tested) -> str:
+    """WHAT: 1.2 [0.5, 1.9], to be at least 1.0"""
+    low, high = map(_finite, part.chances[0].interval(part.value, 0.95))
+    d = part.effect.digits
+    return f"{part.effect.words}: {with_interval(part.value, low, high, d)}, to be {wanted(part.region, d)}"
+
+
+def with_interval(value: float, low: float | None, high: float | None, digits: int) -> str:
+    """1.2 [0.5, 1.9]; without an end where there is none."""
+    ends = ("-" if end is None else f"{end:.{digits}f}" for end in (low, high))
+    return f"{value:.{digits}f} [{', '.join(ends)}]"
+
+
+def wanted(region: Region, digits: int) -> str:
+    """at least 1.0 and at most 2.0; a bound of more digits keeps them."""
+    bounds = []
+    for words, bound in (("at least", region.at_least), ("at most", region.at_most)):
+        if bound is not None:
+            short = f"{bound:.{digits}f}"
+            bounds.append(f"{words} {short if float(short) == bound else f'{bound:g}'}")
+    return " and ".join(bounds)
