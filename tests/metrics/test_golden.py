@@ -1,8 +1,8 @@
 """Metrics frozen: values on fixed arrays, taken once and held since.
 
-Other tests say that the values are right; these say that they did not move. Counts are exact, all else agrees to 1e-6, but for float32 networks, whose
-convolutions differ between processors (1e-5). A change
-that is meant goes with a new reference of every suite (`accept_reference`).
+Other tests say that the values are right; these say that they did not move. Counts are exact, all else agrees to 1e-6, but for
+float32 networks, whose convolutions differ between processors (1e-5). A change that is meant goes with a new reference of every
+suite (`accept_reference`).
 """
 
 import numpy as np
