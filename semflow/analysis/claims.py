@@ -18,7 +18,9 @@ from semflow import published
 from semflow.analysis import statistics
 from semflow.analysis.collect import Run, listed, title
 from semflow.analysis.contrasts import Anchors, Where, measured
-from semflow.analysis.parts import Tested, deciding_first, said, tested
+from semflow.analysis.parts import Tested, deciding_first, in_numbers, said, tested
+from semflow.analysis.scale import same_data
+from semflow.analysis.scale import scale as scale_of
 from semflow.analysis.statistics import ALPHA, Region
 from semflow.analysis.tables import help_for_dsm
 from semflow.errors import SemFlowError
@@ -44,7 +46,7 @@ def judge(runs: list[Run], document: Document) -> dict[str, Any]:
     return {
         "format": 1,
         "suite": runs[0].record.suite,
-        "scale": _scale(runs, document),
+        "scale": scale_of(runs, document.scale),
         "counts": {verdict: counts[verdict] for verdict in VERDICTS},
         "notes": _notes(runs, document, len(tests)),
         "claims": claims,
@@ -63,7 +65,7 @@ class _Judged(NamedTuple):
     @classmethod
     def of(cls, claim: Claim, runs: list[Run], document: Document) -> "_Judged":
         parts, missing = tested(claim.parts, runs, document)
-        scale = _scale([run for part in parts for run in part.effect.runs], document)
+        scale = scale_of([run for part in parts for run in part.effect.runs], document.scale)
         stop = _short_of(claim.least, parts, missing) or _too_weak(claim, scale, runs, document)
         return cls(claim, parts, scale, stop)
 
@@ -89,7 +91,7 @@ def _verdict(parts: list[Tested], p_holm: float, n_tests: int) -> tuple[Verdict,
     if p_holm <= ALPHA:
         return "reproduced", f"{_all(n)} the claim has it; least sure is {said(hardest)}.", ""
     if outside := [part for part in deciding_first(parts) if part.outside(1 - ALPHA / n)]:
-        how_many = "It lies" if n == 1 else f"{len(outside)} of {n} parts lie"
+        how_many = {1: "It lies", 2: "Both parts lie"}.get(n if len(outside) == n else 0, f"{len(outside)} of {n} parts lie")
         return "not reproduced", f"{how_many} outside what the claim says; farthest is {said(outside[0])}.", ""
     return "inconclusive", f"The data cannot tell; least sure is {said(hardest)}.", _settling(parts, n_tests)
 
@@ -101,7 +103,11 @@ def _all(n: int) -> str:
 def _short_of(least: Least, parts: list[Tested], missing: list[str]) -> tuple[Verdict, str, str] | None:
     """Where there is too little to judge by."""
     if missing:
-        return "not run", f"There is no record of {listed(missing)}.", "Evaluate it." if len(missing) == 1 else "Evaluate them."
+        return (
+            "not run",
+            f"There is no record of {listed(missing)}.",
+            f"Train and evaluate {'it' if len(missing) == 1 else 'them'}.",
+        )
     n_images, n_trainings = min(part.effect.n_images for part in parts), min(len(part.effect.values) for part in parts)
     if n_images < least.images:
         return "inconclusive", f"Measured on {n_images} images.", f"At least {least.images} images."
@@ -117,11 +123,15 @@ def _too_weak(claim: Claim, scale: str, runs: list[Run], document: Document) -> 
     assay = document.assays[claim.assay]
     parts, missing = tested(assay.parts, runs, document)
     if missing:
-        return "not run", f"There is no record of {listed(missing)}, which says whether the suite can tell.", "Evaluate it."
+        return (
+            "not run",
+            f"There is no record of {listed(missing)}, which says whether the suite can tell.",
+            "Train and evaluate it.",
+        )
     if all(part.settled(len(parts)) for part in parts):
         return None
     weakest = deciding_first(parts)[0]
-    return "inconclusive", f"This suite is too weak to tell: {assay.words} ({said(weakest)}).", "A better trained model."
+    return "inconclusive", f"This suite is too weak to tell: {assay.words} ({in_numbers(weakest)}).", "A better trained model."
 
 
 def _settling(parts: list[Tested], n_tests: int) -> str:
@@ -176,12 +186,14 @@ def _point(point: _Point, runs: list[Run], document: Document) -> dict[str, Any]
     where = Where(point.method, task, point.sampler, point.steps, role)
     effects = list(measured(runs, where, Anchors(document.anchors.k, document.anchors.s)).values())
     parts = [Tested.of(effect, Region(point.value - margin, point.value + margin)) for effect in effects]
-    on_its_data = _squeezed(runs[0].record.dataset).startswith(_squeezed(point.dataset.partition("-164k")[0]))
+    on_its_data = same_data(runs[0].record.dataset, point.dataset.removesuffix("-164k"))
     paper = published.table(point.table.table)
     if not parts:
         name = title(point.method, point.sampler, point.steps)
         verdict: tuple[Verdict, str, str] = ("not run", f"There is no record of {name} ({task}).", "Train and evaluate it.")
-    elif not on_its_data or _scale(runs, document) != "paper" or point.metric not in parts[0].effect.runs[0].record.metrics:
+    elif (
+        not on_its_data or scale_of(runs, document.scale) != "paper" or point.metric not in parts[0].effect.runs[0].record.metrics
+    ):
         made = parts[0].effect
         verdict = (
             "not comparable",
@@ -205,22 +217,6 @@ def _parameters(runs: list[Run]) -> str:
     return listed(sorted({f"{run.record.n_parameters or 0:,}" for run in runs}))
 
 
-def _scale(runs: list[Run], document: Document) -> str:
-    """ "paper" where every record is on a data set of the paper's, at its size, by a network of its size; else "proxy"."""
-
-    def is_papers(run: Run) -> bool:
-        record, scale = run.record, document.scale
-        on = [size for name, size in scale.datasets.items() if _squeezed(record.dataset).startswith(_squeezed(name))]
-        large = record.n_parameters is None or record.n_parameters >= scale.n_parameters
-        return bool(on) and record.protocol.evaluation_size == on[0] and large
-
-    return "paper" if runs and all(map(is_papers, runs)) else "proxy"
-
-
-def _squeezed(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower()
-
-
 def _notes(runs: list[Run], document: Document, n_tests: int) -> list[str]:
     """How it was judged."""
     n_images = {run.record.n_images for run in runs if run.record.task != "determinism"}
@@ -242,7 +238,7 @@ def _notes(runs: list[Run], document: Document, n_tests: int) -> list[str]:
         notes.append(
             f"{len(trainings)} training seeds: their chance is tested apart from that of the images, and both must agree."
         )
-    if _scale(runs, document) == "proxy":
+    if scale_of(runs, document.scale) == "proxy":
         notes.append("The suite is a stand-in: it judges orderings and shapes, never values.")
     return [*notes, helped] if (helped := help_for_dsm(runs)) else notes
 

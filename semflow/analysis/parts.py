@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semflow.analysis import statistics
-from semflow.analysis.collect import Run, identity, listed
+from semflow.analysis.collect import Run, identity, listed, title
 from semflow.analysis.contrasts import EVERY, Anchors, Effect, Where, cost, difference, measured, ratio
 from semflow.analysis.statistics import ALPHA, Chance, Region
 from semflow.published.claims import Document, Part
@@ -64,9 +64,18 @@ def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[
         sides = [measured(runs, Where.parse(cell), Anchors(document.anchors.k, document.anchors.s)) for cell in cells]
         effects = _effects(part, sides) if all(sides) else []
         found += [Tested.of(effect, Region(part.at_least, part.at_most)) for effect in effects]
-        absent = [cell for cell, side in zip(cells, sides, strict=True) if not side]
-        missing += absent if absent or effects else [f"{listed(cells)} at one number of steps"]
+        absent = [_plain(cell) for cell, side in zip(cells, sides, strict=True) if not side]
+        missing += absent if absent or effects else [f"{listed(map(_plain, cells))} at the same number of steps"]
     return found, list(dict.fromkeys(missing))
+
+
+def _plain(cell: str) -> str:
+    """Such as "DSM DDPM-25 segmentation, b = 0"."""
+    where = Where.parse(cell)
+    steps = "" if where.steps in (0, EVERY) else f"-{where.steps}" if isinstance(where.steps, int) else f" ({where.steps} N)"
+    trained = "" if where.b is None else f", b = {where.b:g}"
+    drawn = "" if where.drawn is None else f", b' = {where.drawn:g} b"
+    return f"{title(where.method, where.sampler)}{steps} {where.task}{trained}{drawn}"
 
 
 def _effects(part: Part, sides: list[dict[int, Effect]]) -> list[Effect]:
@@ -100,9 +109,14 @@ def deciding_first(parts: list[Tested]) -> list[Tested]:
 
 def said(part: Tested) -> str:
     """WHAT: 1.2 [0.5, 1.9], to be at least 1.0"""
+    return f"{part.effect.words}: {in_numbers(part)}"
+
+
+def in_numbers(part: Tested) -> str:
+    """1.2 [0.5, 1.9], to be at least 1.0"""
     low, high = map(_finite, part.chances[0].interval(part.value, 0.95))
     d = part.effect.digits
-    return f"{part.effect.words}: {with_interval(part.value, low, high, d)}, to be {wanted(part.region, d)}"
+    return f"{with_interval(part.value, low, high, d)}, to be {wanted(part.region, d)}"
 
 
 def with_interval(value: float, low: float | None, high: float | None, digits: int) -> str:

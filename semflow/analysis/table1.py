@@ -19,7 +19,8 @@ from semflow.analysis.collect import (
     seed_sd,
     title,
 )
-from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table
+from semflow.analysis.scale import scale
+from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table, measured_on
 from semflow.metrics.catalogue import KINDS, filling
 
 PAPER = {"miou": "miou", "kernel": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
@@ -116,15 +117,13 @@ def cost(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def notes(runs: list[Run]) -> list[str]:
     """What to know about the numbers."""
-    record, paper = runs[0].record, published.table(1)
-    h, w = record.protocol.evaluation_size
+    paper = published.table(1)
     sets = paper["datasets"]
     drawn = only(runs, task="synthesis", method="semflow")
     lines = [
-        f"Measured on {record.dataset} ({record.split} split, {record.n_images} images, {h} x {w}, {len(record.classes)} "
-        f"classes) with a small network trained from scratch; published on {sets['segmentation']} (mIoU) and "
-        f"{sets['synthesis']} (FID, LPIPS), {paper['size']}, with the {paper['network']}. Values are not comparable; rows "
-        "without a value of ours are published only."
+        f"{measured_on(runs)}; published on {sets['segmentation']} (mIoU) and {sets['synthesis']} (FID, LPIPS), {paper['size']}, "
+        f"with the {paper['network']}. {'Values are not comparable. ' if scale(runs) == 'proxy' else ''}Rows without a value of "
+        "ours are published only."
     ]
     lines += [helped] if (helped := help_for_dsm(runs)) else []
     if drawn:

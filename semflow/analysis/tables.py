@@ -7,7 +7,8 @@ import pandas as pd
 
 from semflow import published
 from semflow.analysis import WITH_INTERVALS
-from semflow.analysis.collect import Run, by_cell, estimate, only, seed_sd, title
+from semflow.analysis.collect import Run, by_cell, estimate, listed, only, seed_sd, title
+from semflow.analysis.scale import scale
 from semflow.errors import SemFlowError
 from semflow.metrics.scores import SCORES
 
@@ -66,15 +67,22 @@ def determinism(runs: list[Run]) -> dict[tuple[str, str, int], bool]:
 
 
 def stand_in(runs: list[Run]) -> str:
-    """One sentence on how far the measured numbers are from the paper's setting."""
-    record, paper = runs[0].record, published.table(2)
-    h, w = record.protocol.evaluation_size
-    sentence = (
-        f"Measured on {record.dataset} ({record.split} split, {record.n_images} images, {h} x {w}, {len(record.classes)} "
-        f"classes) with a small network trained from scratch; published on {paper['dataset']}, {paper['size']}, with the "
-        f"{paper['network']}. The two are shown side by side to compare orderings and shapes; their values are not comparable."
-    )
+    """A few sentences on how far the measured numbers are from the paper's setting."""
+    paper = published.table(2)
+    sentence = f"{measured_on(runs)}; published on {paper['dataset']}, {paper['size']}, with the {paper['network']}."
+    if scale(runs) == "proxy":
+        sentence += " The two are shown side by side to compare orderings and shapes; their values are not comparable."
     return " ".join([sentence, help_for_dsm(runs)]).strip()
+
+
+def measured_on(runs: list[Run]) -> str:
+    """Data, size and network of records."""
+    record = runs[0].record
+    h, w = record.protocol.evaluation_size
+    sizes = sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
+    network = f"a network of {listed(f'{size:,}' for size in sizes)} parameters" if sizes else "no network"
+    data = f"{record.split} split, {record.n_images:,} images, {h} x {w}, {len(record.classes)} classes"
+    return f"Measured on {record.dataset} ({data}) with {network}"
 
 
 def help_for_dsm(runs: list[Run]) -> str:

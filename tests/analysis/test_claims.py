@@ -109,7 +109,7 @@ def test_too_few_trainings_are_inconclusive(make_run):
 def test_what_was_not_measured_is_not_run_and_named(make_run):
     claim = verdict_of([make_run("semflow", "euler", 25, matrices(0.9))], ABOVE)
     assert (claim["verdict"], claim["scale"]) == ("not run", None)
-    assert claim["why"] == "There is no record of dsm segmentation ddpm-N miou."
+    assert claim["why"] == "There is no record of DSM DDPM segmentation."
 
 
 def test_a_helped_dsm_can_confirm_a_claim_but_not_refute_it(make_run):

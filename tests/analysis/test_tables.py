@@ -86,6 +86,15 @@ def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_w
     ]
 
 
+def test_at_the_papers_scale_values_are_not_called_incomparable(make_run):
+    run = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3, dataset="COCO-Stuff-164k")
+    protocol = run.record.protocol.model_copy(update={"evaluation_size": (512, 512)})
+    large = run._replace(record=run.record.model_copy(update={"protocol": protocol, "n_parameters": 859_520_964}))
+    assert "not comparable" in tables.stand_in([run])
+    assert "not comparable" not in tables.stand_in([large])
+    assert "512 x 512, 2 classes) with a network of 859,520,964 parameters" in tables.stand_in([large])
+
+
 def test_text_says_that_it_is_a_stand_in_and_what_seeds_and_resamples_did(frame, runs):
     text = tables.markdown(frame, runs)
     assert "not comparable" in text

@@ -2,6 +2,7 @@
 
 from semflow.analysis.collect import NAMES, SAMPLERS, Run, listed
 from semflow.analysis.figures.choice import place
+from semflow.analysis.scale import same_data
 from semflow.records import Record
 
 # By figure, what the paper says it was made on; of the figures not named here it does not say.
@@ -29,7 +30,7 @@ def setting(runs: list[Run]) -> str:
 
 def papers_data(record: Record, figure: int) -> str:
     """A sentence where the paper's figure is not on the record's data, else nothing."""
-    if _squeezed(record.dataset).startswith(tuple(map(_squeezed, PAPERS_DATA.get(figure, ALL_PAPERS_DATA)))):
+    if any(same_data(record.dataset, name) for name in PAPERS_DATA.get(figure, ALL_PAPERS_DATA)):
         return ""
     if figure in PAPERS_DATA:
         return f"The paper's Figure {figure} is on other data, {listed(PAPERS_DATA[figure])}."
@@ -76,7 +77,3 @@ def _sampler(name: str, steps: set[int]) -> str:
 
 def _seeds(what: str, seeds: set[int]) -> str:
     return f"{what} seed{'s' if len(seeds) > 1 else ''} {listed(sorted(seeds))}"
-
-
-def _squeezed(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower()

@@ -66,9 +66,9 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         "notes": claims.get("notes", []),
         "findings": claims.get("findings", []),
         "table1": sections.table1_grid(first, at_paper_scale) if first else None,
-        "table1_notes": table1.notes(first)[at_paper_scale:] if first else [],  # the first says that it is a stand-in
+        "table1_notes": table1.notes(first) if first else [],
         "table2": sections.table2_grid(second, at_paper_scale) if second else None,
-        "table2_notes": _table2_notes(second, at_paper_scale),
+        "table2_notes": _table2_notes(second),
         "ablations": ablations,
         "metrics": sections.metrics_of(ablations),
         "explorer": bool(entries),
@@ -87,12 +87,11 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
     )
 
 
-def _table2_notes(runs: list[Run], at_paper_scale: bool) -> list[str]:
+def _table2_notes(runs: list[Run]) -> list[str]:
     if not runs:
         return []
-    scale = tables.help_for_dsm(runs) if at_paper_scale else tables.stand_in(runs)
     seeds = tables.seeds(tables.table2(runs), runs)
-    return [note for note in (scale, seeds, f"Intervals: {runs[0].record.protocol.interval}.") if note]
+    return [tables.stand_in(runs), seeds, f"Intervals: {runs[0].record.protocol.interval}."]
 
 
 def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, str]:
