@@ -87,13 +87,13 @@ class _Judged(NamedTuple):
 
 def _verdict(parts: list[Tested], p_holm: float, n_tests: int) -> tuple[Verdict, str, str]:
     """(verdict, why, what it needs)."""
-    n, hardest = len(parts), deciding_first(parts)[0]
+    n, first = len(parts), deciding_first(parts)[0]
     if p_holm <= ALPHA:
-        return "reproduced", f"{_all(n)} the claim has it; least sure is {said(hardest)}.", ""
-    if outside := [part for part in deciding_first(parts) if part.outside(1 - ALPHA / n)]:
+        return "reproduced", f"{_all(n)} the claim has it; least sure is {said(first)}.", ""
+    if outside := [part for part in parts if part.settled(n) is False]:
         how_many = {1: "It lies", 2: "Both parts lie"}.get(n if len(outside) == n else 0, f"{len(outside)} of {n} parts lie")
-        return "not reproduced", f"{how_many} outside what the claim says; farthest is {said(outside[0])}.", ""
-    return "inconclusive", f"The data cannot tell; least sure is {said(hardest)}.", _settling(parts, n_tests)
+        return "not reproduced", f"{how_many} outside what the claim says; farthest is {said(first)}.", ""
+    return "inconclusive", f"The data cannot tell; least sure is {said(first)}.", _settling(parts, n_tests)
 
 
 def _all(n: int) -> str:

@@ -103,8 +103,13 @@ def _finite(number: float) -> float | None:
 
 
 def deciding_first(parts: list[Tested]) -> list[Tested]:
-    """What decides a claim before the rest: the part that is least sure to hold."""
-    return sorted(parts, key=lambda part: (-part.p, -part.region.distance(part.value)))
+    """What decides a claim before the rest: the part that lies farthest outside, or else the one that is least sure to hold."""
+
+    def place(part: Tested) -> tuple[bool, float]:
+        outside = part.settled(len(parts)) is False
+        return not outside, -part.region.distance(part.value) if outside else -part.p
+
+    return sorted(parts, key=place)
 
 
 def said(part: Tested) -> str:
