@@ -2,14 +2,14 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all test check
+.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report test check
 
 setup: .venv/.done
 
 .venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv && .venv/bin/pip install --quiet --constraint constraints.txt --editable .[dev] && touch $@
 
-reproduce_table1 reproduce_table2 reproduce_figures reproduce_all: setup
+reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report: setup
 	snakemake --cores all $@
 
 test: setup

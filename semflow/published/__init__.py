@@ -11,11 +11,6 @@ def table(number: int) -> dict[str, Any]:
     return yaml.safe_load(resources.files(__name__).joinpath(f"table{number}.yaml").read_text(encoding="utf-8"))
 
 
-def claims() -> dict[str, Any]:
-    """claims.yaml as it stands; `semflow.published.claims` checks it."""
-    return yaml.safe_load(resources.files(__name__).joinpath("claims.yaml").read_text(encoding="utf-8"))
-
-
 def table1() -> dict[tuple[str, str, int], dict[str, float]]:
     """Table 1 by (method, sampler, steps): its metrics by name, in the paper's order of rows."""
     return {(row["method"], row["sampler"], row["steps"]): row["values"] for row in table(1)["rows"]}

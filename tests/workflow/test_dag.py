@@ -1,5 +1,6 @@
 """The workflow itself, on a copy of the tree, from data to report."""
 
+import html
 import json
 import os
 import re
@@ -7,14 +8,18 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 
-from semflow import analysis
+from semflow import analysis, published
+from semflow.analysis.claims import VERDICTS
 from semflow.cells import Sampler
 from semflow.checkpoints import load_model
 from semflow.data.batches import Batches, to_unit_range
@@ -23,7 +28,10 @@ from semflow.data.scenes import Scenes
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "config", "profiles", "semflow", "baselines", "environment.yml")
 FIGURES = analysis.FIGURES
+NOTEBOOKS = ("table1", "table2", "ablations", "review")
 SUITES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
+
+pytestmark = pytest.mark.timeout(2400)  # the whole DAG in a fixture, at a quarter of the speed where other work runs beside it
 
 
 def snakemake(tree: Path, *words: str) -> subprocess.CompletedProcess:
@@ -56,6 +64,11 @@ def rules_to_run(tree: Path) -> set[str]:
     return {line.split()[0] for line in table[1].splitlines() if line.strip()} if table else set()
 
 
+def read_claims() -> list[dict]:
+    """The paper's claims as they are written, the numbers of its tables aside."""
+    return yaml.safe_load((ROOT / "semflow/published/claims.yaml").read_text())["claims"]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """A tree in which the smoke suite ran to its end, and what that said."""
@@ -72,8 +85,11 @@ def test_ends_by_printing_the_table_and_where_the_report_lies(finished):
     assert "| SemFlow Euler | measured |" in said
     assert "| DSM DDIM | measured |" in said
     assert str(tree / "reports/smoke/table2.html") in said
-    assert "| SemFlow | Euler-5 |" in said
+    assert "| SemFlow | Euler-25 |" in said
     assert str(tree / "reports/smoke/table1.html") in said
+    counts = json.loads((tree / "results/smoke/claims.json").read_text())["counts"]
+    assert f"Claims: {counts['reproduced']} reproduced, " in said
+    assert str(tree / "reports/smoke/index.html") in said
 
 
 @pytest.mark.slow
@@ -91,20 +107,20 @@ def test_every_cell_of_the_suite_is_in_the_long_table_with_its_interval(finished
         "method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds",
     ]  # fmt: skip
     miou = frame[frame.metric == "miou"].set_index(["method", "sampler", "steps"])
-    wanted = {("semflow", "euler", n) for n in (1, 2, 5)} | {("dsm", name, n) for name in ("ddim", "ddpm") for n in (2, 5)}
-    assert set(miou.index) == wanted | {("ceiling", "none", 0), ("floor", "none", 0)}
+    wanted = {("semflow", "euler", n) for n in (1, 2, 5, 25)} | {("ceiling", "none", 0), ("floor", "none", 0)}
+    assert set(miou.index) == wanted | {("dsm", name, n) for name in ("ddim", "ddpm") for n in (2, 5, 25)}
     assert (miou.low <= miou.value).all()
     assert (miou.value <= miou.high).all()
     assert miou.loc[("ceiling", "none", 0), "value"] == 100
     assert miou.loc[("semflow", "euler", 5), "published"] == 36.9
     assert miou.loc[("dsm", "ddpm", 5), "published"] == 5.3
-    assert miou.loc[("dsm", "ddpm", 5), "n_seeds"] == 3
+    assert miou.loc[("dsm", "ddpm", 25), "n_seeds"] == 3
 
 
 @pytest.mark.slow
 def test_semflow_gives_the_same_bits_under_two_seeds_and_dsm_does_not(finished):
     def digests(method, sampler):
-        folder = finished[0] / f"results/smoke/records/scenes-test/{method}/segmentation/{sampler}-5"
+        folder = finished[0] / f"results/smoke/records/scenes-test/{method}/segmentation/{sampler}-25"
         return [json.loads(path.read_text())["outputs_sha256"] for path in sorted(folder.glob("*.json"))]
 
     semflow = digests("semflow", "euler")
@@ -132,7 +148,7 @@ def test_table_1_and_the_ablations_hold_both_tasks_and_both_models(finished):
     assert {"miou", "fd_efficientnet_lite0", "pd_efficientnet_lite0", "evaluations"} <= set(semflow.metric)
     assert "| MaskFormer |" in (finished[0] / "reports/smoke/table1.md").read_text()
     cells = pd.read_csv(finished[0] / "results/smoke/ablations.csv")
-    diversity = cells[(cells.metric == "diversity_efficientnet_lite0") & (cells.steps == 5)]
+    diversity = cells[(cells.metric == "diversity_efficientnet_lite0") & (cells.steps == 25)]
     by_amplitude = diversity[diversity.amplitude == diversity.sampling_amplitude].set_index("amplitude").value
     assert by_amplitude[0] == 0 < by_amplitude[6]
     assert set(cells[cells.sampler == "rk45"].task) == {"segmentation", "synthesis"}
@@ -155,6 +171,140 @@ def test_rk45_agrees_with_two_thousand_euler_steps_on_the_trained_model(finished
 
 
 @pytest.mark.slow
+def test_every_claim_of_the_paper_has_a_verdict(finished):
+    claims = json.loads((finished[0] / "results/smoke/claims.json").read_text())["claims"]
+    assert all(claim["verdict"] in VERDICTS for claim in claims)
+    judged = {claim["id"] for claim in claims}
+    assert {claim["id"] for claim in read_claims()} <= judged
+    numbers = sum(map(len, published.table1().values())) + len(published.table2())
+    assert sum(claim["kind"] == "point" for claim in claims) == numbers
+    assert len(judged) == len(claims) == numbers + len(read_claims())
+    main_cells = [part for claim in claims if claim["id"] == "semflow-above-dsm" for part in claim["parts"]]
+    assert any("Euler-25" in part["what"] for part in main_cells)
+
+
+@pytest.mark.slow
+def test_verdicts_are_shown_in_the_report_and_on_a_badge(finished):
+    reports = finished[0] / "reports/smoke"
+    for shown in ("claims.md", "index.html", "notebooks/review.html"):
+        text = " ".join(html.unescape((reports / shown).read_text()).split())
+        assert all(" ".join(claim["words"].split()) in text for claim in read_claims()), shown
+    assert (reports / "claims.svg").read_text().startswith("<svg")
+    assert any((reports / "pictures").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebooks_are_kept_with_what_they_show(finished, name):
+    folder = finished[0] / "reports/smoke/notebooks"
+    text = (folder / f"{name}.ipynb").read_text()
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in cells)
+    assert sum(len(cell["outputs"]) for cell in cells) >= 3
+    page = (folder / f"{name}.html").read_text()
+    assert page.count("<table") + page.count("<img") >= 3
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?https?:", page)
+    assert "No description" not in page
+    assert len(page) < 1_000_000
+    for place in (finished[0], ROOT, Path.home()):
+        assert f"{place}/" not in text + page
+
+
+@pytest.mark.slow
+def test_a_failing_cell_fails_the_rule_and_leaves_the_half_run_notebook_in_the_logs(finished):
+    tree, target = finished[0], "reports/smoke/notebooks/table2.html"
+    source = tree / "workflow/notebooks/table2.ipynb"
+    text = source.read_text()
+    notebook = json.loads(text)
+    broken = [cell["id"] for cell in notebook["cells"] if cell["cell_type"] == "code"][2]
+    next(cell for cell in notebook["cells"] if cell["id"] == broken)["source"] = ["raise RuntimeError('this cell fails')"]
+    try:
+        source.write_text(json.dumps(notebook))
+        done = snakemake(tree, target, "--configfile", "config/smoke.yaml")
+    finally:
+        source.write_text(text)
+    assert done.returncode != 0
+    assert "this cell fails" in done.stdout + done.stderr
+    assert not (tree / target).exists()
+    half_run = json.loads((tree / "results/smoke/logs/notebooks/table2.ipynb").read_text())["cells"]
+    outputs = {cell["id"]: cell["outputs"] for cell in half_run if cell["cell_type"] == "code"}
+    assert outputs["read"][0]["output_type"] == "execute_result"
+    assert outputs[broken][0]["evalue"] == "this cell fails"
+    assert outputs[list(outputs)[-1]] == []
+    assert snakemake(tree, target, "--configfile", "config/smoke.yaml").returncode == 0
+    assert (tree / target).exists()
+
+
+@pytest.mark.slow
+def test_snakemakes_own_report_holds_every_table_and_figure_with_its_caption(finished):
+    tree = finished[0]
+    done = snakemake(tree, "report", "--configfile", "config/smoke.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(tree / "reports/smoke/report.zip") as archive:
+        page = archive.read("report/report.html").decode()
+        names = {Path(name).name for name in archive.namelist()}
+    results = json.loads(re.search(r"var results = (\{.*?\});\n", page, re.DOTALL)[1])
+    categories = json.loads(re.search(r"var categories = (\{.*?\});\n", page, re.DOTALL)[1])
+    held = {category: {Path(path).name for paths in parts.values() for path in paths} for category, parts in categories.items()}
+    assert held == {
+        "Tables": {"table1.csv", "table2.csv", "ablations.csv"},
+        "Figures": {f"{name}.png" for name in ("table2", *FIGURES)},
+        "Verdicts": {"claims.json", "claims.md", "claims.svg"},
+        "Notebooks": {f"{name}.html" for name in NOTEBOOKS},
+    }
+    assert names >= set().union(*held.values())
+    for result in results.values():
+        assert result["labels"]
+        assert "Suite smoke" in result["caption"]
+        assert "{{" not in result["caption"]
+    captions = [results[f"reports/smoke/figures/{name}.png"]["caption"] for name in FIGURES]
+    assert len(set(captions)) == len(FIGURES)
+    assert str(tree) not in page
+    assert rules_to_run(tree) == set()
+    assert "Nothing to be done" in snakemake(tree, "report", "--configfile", "config/smoke.yaml").stderr
+
+
+@pytest.fixture
+def worse(finished) -> Iterator[None]:
+    """The record of ground truth itself replaced by one of another image's ground truth."""
+    folder = finished[0] / "results/smoke/records/scenes-test"
+    kept = {path: (path.read_bytes(), path.stat()) for path in (folder / "ceiling").rglob("*.*")}
+    for path in kept:
+        shutil.copy(folder / "floor" / path.relative_to(folder / "ceiling"), path)
+    (record,) = (path for path in kept if path.suffix == ".json")
+    record.write_text(record.read_text().replace('"method": "floor"', '"method": "ceiling"'))
+    yield
+    for path, (data, stat) in kept.items():
+        path.write_bytes(data)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.fixture
+def accepted(finished) -> Path:
+    """The reference, accepted from the finished tree's records."""
+    done = snakemake(
+        finished[0], "accept_reference", "--configfile", "config/smoke.yaml", "--config", "reason=it's the first, <b>"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return finished[0] / "results/reference/smoke.json"
+
+
+@pytest.mark.slow
+def test_numbers_do_not_drift_from_a_reference_just_accepted(finished, accepted):
+    assert json.loads(accepted.read_text())["history"][-1]["reason"] == "it's the first, <b>"
+    done = snakemake(finished[0], "check_drift", "--configfile", "config/smoke.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "reason" not in json.loads((finished[0] / "results/smoke/config.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_worse_record_is_drift_and_its_metric_is_named(finished, accepted, worse):
+    done = snakemake(finished[0], "check_drift", "--configfile", "config/smoke.yaml")
+    assert done.returncode != 0
+    assert re.search(r"^DRIFT ceiling segmentation: mIoU was 100\.0, is \d", done.stdout + done.stderr, re.MULTILINE)
+
+
+@pytest.mark.slow
 def test_a_second_run_has_nothing_to_do(finished):
     seconds = []
     for _ in range(3):  # other work may run beside it
@@ -171,9 +321,18 @@ def test_a_second_run_has_nothing_to_do(finished):
     ("module", "stale", "fresh"),
     [
         ("semflow/analysis/figures/curves.py", {"figure", "figure_table2"}, {"train", "evaluate", "table1", "table2"}),
-        ("semflow/analysis/tables.py", {"table1", "table2", "page"}, {"train", "evaluate", "figure"}),
-        ("semflow/analysis/table1.py", {"table1", "page"}, {"train", "evaluate", "table2", "figure"}),
-        ("semflow/analysis/report.py", {"table1", "table2", "figure", "figure_table2", "page"}, {"train", "evaluate"}),
+        ("semflow/analysis/tables.py", {"table1", "table2", "page", "claims", "site"}, {"train", "evaluate", "figure"}),
+        ("semflow/analysis/table1.py", {"table1", "page", "site"}, {"train", "evaluate", "table2", "figure", "claims"}),
+        ("semflow/analysis/claims.py", {"claims", "site", "notebook"}, {"train", "evaluate", "table1", "table2", "figure"}),
+        ("semflow/analysis/page/explorer.py", {"page", "site"}, {"train", "evaluate", "table1", "figure", "claims", "notebook"}),
+        ("semflow/analysis/page/style.css", {"page", "site"}, {"train", "evaluate", "table1", "figure", "claims", "notebook"}),
+        ("semflow/analysis/drift.py", set(), {"train", "evaluate", "table1", "table2", "figure", "claims", "site", "notebook"}),
+        ("semflow/published/claims.yaml", {"claims", "site"}, {"train", "evaluate", "table1", "table2", "figure"}),
+        (
+            "semflow/analysis/report.py",
+            {"table1", "table2", "figure", "figure_table2", "page", "claims", "site"},
+            {"train", "evaluate"},
+        ),
         ("semflow/metrics/scores.py", {"evaluate", "evaluate_control", "table2"}, {"train"}),
         ("semflow/metrics/distances.py", {"evaluate"}, {"train"}),
         ("semflow/solvers.py", {"evaluate"}, {"train"}),
@@ -212,6 +371,20 @@ def test_dry_run_of_every_suite(suite, tmp_path):
     done = snakemake(tree, "-n", "--configfile", f"config/{suite}.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "train" in done.stdout + done.stderr
+
+
+def test_a_reference_is_accepted_for_a_reason_only(tmp_path):
+    tree = copy_of_the_tree(tmp_path)
+    done = snakemake(tree, "-n", "accept_reference", "--configfile", "config/smoke.yaml")
+    assert done.returncode != 0
+    assert "accept_reference needs a reason, which the reference keeps: --config reason='...'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_reason_alone_does_not_keep_the_default_suite_from_being_read(tmp_path):
+    done = snakemake(copy_of_the_tree(tmp_path), "-n", "accept_reference", "--config", "reason=a new split")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "results/mini/records" in done.stdout + done.stderr
 
 
 def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):

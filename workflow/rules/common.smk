@@ -1,12 +1,17 @@
 # The checked suite, its paths, and the keys that make a result stale.
+import ast
+import hashlib
+import json
+import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from baselines import TASKS
-from semflow import cells
+from semflow import analysis, cells
 from semflow import config as configuration
 from semflow import files, provenance, published
 from semflow.analysis import WITH_INTERVALS
@@ -33,6 +38,7 @@ METHODS = sorted({sweep.method for sweep in SUITE.evaluation.sweeps})
 CONTROLS = sorted({name for names in TASKS.values() for name in names})
 
 FIGURES = {name: f"{REPORTS}/figures/{name}" for name in cells.FIGURES}
+FIGURE_TABLE2 = f"{REPORTS}/figures/table2"
 DRAWN = [f"{path}.{suffix}" for path in FIGURES.values() for suffix in ("png", "svg")]
 TABLE1 = [
     f"{RESULTS}/table1.csv",
@@ -48,7 +54,15 @@ TABLE2 = [
     ),
 ]
 PAGE_FIGURES = {"table1": [], "table2": ["table2", "figure02"]}
-ABLATIONS = [f"{RESULTS}/ablations.csv", f"{REPORTS}/figures.html"]
+ABLATIONS = f"{RESULTS}/ablations.csv"
+CLAIMS = f"{RESULTS}/claims.json"
+INDEX = f"{REPORTS}/index.html"
+NOTEBOOKS = ("table1", "table2", "ablations", "review")
+EXECUTED = [
+    f"{REPORTS}/notebooks/{name}.{suffix}"
+    for name in NOTEBOOKS
+    for suffix in ("ipynb", "html")
+]
 
 
 wildcard_constraints:
@@ -60,6 +74,7 @@ wildcard_constraints:
     seed=r"\d+",
     sample=r"\d+",
     figure="|".join(FIGURES),
+    notebook="|".join(NOTEBOOKS),
 
 
 def record(cell):
@@ -110,21 +125,58 @@ def threads_for_training():
     )
 
 
-def code_of(module):
+PACKAGE = Path(analysis.__file__).parent
+WRITER = "semflow.analysis.report"
+OTHERS = frozenset(
+    ".".join(path.relative_to(PACKAGE.parents[1]).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
+    for path in PACKAGE.rglob("*.py")
+) - {"semflow.analysis", WRITER}
+
+
+def code_of(*modules):
     """Hash of a product's code and of what writes it: a change there makes it stale, a change elsewhere does not."""
-    products = [
-        f"semflow.analysis.{name}"
-        for name in ("ablations", "figures", "page", "table1", "tables")
+    writer = provenance.code_hash((WRITER,), OTHERS)
+    return f"{provenance.code_hash(modules)[:16]}-{writer[:16]}"
+
+
+def files_key(*paths):
+    """Hash of what files hold."""
+    return hashlib.sha256(
+        b"".join(Path(path).read_bytes() for path in paths)
+    ).hexdigest()[:16]
+
+
+def notebook_key(path):
+    """Hash of a notebook, of the template that it is shown by, and of all of ours that it imports."""
+    sources = [
+        "".join(cell["source"])
+        for cell in json.loads(Path(path).read_text())["cells"]
+        if cell["cell_type"] == "code"
     ]
-    writer = provenance.code_hash(("semflow.analysis.report",), frozenset(products))
-    return f"{provenance.code_hash((module,))[:16]}-{writer[:16]}"
+    modules = {
+        node.module
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("semflow.")
+    }
+    template = sorted(Path(path).with_name("offline").iterdir())
+    return f"{files_key(path, *template)}-{provenance.code_hash(tuple(sorted(modules)))[:16]}"
 
 
-# A correction there makes tables and figures stale.
+# A correction there makes tables, figures and verdicts stale.
 PUBLISHED = {
     number: configuration.content_hash(published.table(number))[:16]
     for number in (1, 2)
-}
+} | {"claims": files_key(Path(published.__file__).with_name("claims.yaml"))}
+PAGE_FILES = files_key(
+    *sorted(
+        path
+        for path in (PACKAGE / "page").iterdir()
+        if path.suffix in {".css", ".html", ".js"}
+    )
+)
 
 GPUS = int(
     SUITE.run.device == "cuda"
@@ -141,3 +193,10 @@ def print_tables():
         ):
             print(Path(f"{REPORTS}/{name}.md").read_text().partition(WITH_INTERVALS)[0])
             print(f"Report: {Path(REPORTS).resolve() / f'{name}.html'}")
+    index = Path(INDEX)
+    if index.exists() and index.stat().st_mtime >= STARTED:
+        counts = json.loads(Path(CLAIMS).read_text())["counts"]
+        print(
+            f"Claims: {', '.join(f'{number} {verdict}' for verdict, number in counts.items())}"
+        )
+        print(f"Report: {index.resolve()}")

@@ -6,6 +6,8 @@ TABLE1_RECORDS = records(
     ]
 )
 TABLE2_RECORDS = records([*cells.table2(SUITE), *cells.controls("segmentation")])
+FIGURE_RECORDS = records(cells.figures(SUITE))
+ALL_RECORDS = list(dict.fromkeys([*TABLE1_RECORDS, *TABLE2_RECORDS, *FIGURE_RECORDS]))
 
 
 rule table1:
@@ -64,7 +66,7 @@ rule table2:
 
 rule ablations:
     input:
-        records(cells.figures(SUITE)),
+        FIGURE_RECORDS,
     output:
         report(
             f"{RESULTS}/ablations.csv",
@@ -167,33 +169,10 @@ rule page:
         mem_mb=2000,
         runtime=30,
     params:
-        key=lambda w: f"{code_of('semflow.analysis.page')}-{PUBLISHED[int(w.table[-1])]}",
+        key=lambda w: f"{code_of('semflow.analysis.page')}-{PAGE_FILES}-{PUBLISHED[int(w.table[-1])]}",
         captions=lambda w, input: (
             f"--captions {' '.join(input.captions)}" if input.captions else ""
         ),
     shell:
         "python -m semflow report {wildcards.table}_page --table {input.table} {params.captions} --records {input.records}"
         " --out {output} 2>&1 | tee -i {log}  # {params.key}"
-
-
-rule gallery:
-    input:
-        records=records(cells.figures(SUITE)),
-        captions=[f"{path}.txt" for path in FIGURES.values()],
-        pictures=DRAWN,
-    output:
-        f"{REPORTS}/figures.html",
-    log:
-        f"{LOGS}/gallery.log",
-    benchmark:
-        f"{BENCHMARKS}/gallery.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        key=code_of("semflow.analysis.page"),
-    shell:
-        "python -m semflow report gallery --captions {input.captions} --records {input.records} --out {output}"
-        " 2>&1 | tee -i {log}  # {params.key}"

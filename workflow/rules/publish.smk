@@ -1,0 +1,73 @@
+# What readers get: the page and the notebooks.
+SOURCES = os.path.relpath(Path(str(workflow.current_basedir)).parent)
+NOTEBOOK_RECORDS = {
+    "table1": TABLE1_RECORDS,
+    "table2": TABLE2_RECORDS,
+    "ablations": FIGURE_RECORDS,
+    "review": ALL_RECORDS,
+}
+
+
+rule site:
+    input:
+        records=ALL_RECORDS,
+        claims=CLAIMS,
+        captions=[f"{path}.txt" for path in (*FIGURES.values(), FIGURE_TABLE2)],
+        pictures=[f"{path}.svg" for path in (*FIGURES.values(), FIGURE_TABLE2)],
+    output:
+        html=INDEX,
+        pictures=directory(f"{REPORTS}/pictures"),
+    log:
+        f"{LOGS}/site.log",
+    benchmark:
+        f"{BENCHMARKS}/site.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        key=f"{code_of('semflow.analysis.page')}-{PAGE_FILES}-{PUBLISHED[1]}-{PUBLISHED[2]}",
+    shell:
+        "python -m semflow report index --claims {input.claims} --captions {input.captions} --records {input.records}"
+        " --out {output.html} 2>&1 | tee -i {log}  # {params.key}"
+
+
+rule notebook:
+    # Executed into the logs, so that a half-run one is kept, and copied from there when every cell ran.
+    input:
+        records=lambda w: NOTEBOOK_RECORDS[w.notebook],
+        claims=lambda w: CLAIMS if w.notebook == "review" else [],
+    output:
+        ipynb=f"{REPORTS}/notebooks/{{notebook}}.ipynb",
+        html=report(
+            f"{REPORTS}/notebooks/{{notebook}}.html",
+            caption="../report/notebook.rst",
+            category="Notebooks",
+            labels={"notebook": "{notebook}"},
+        ),
+    log:
+        text=f"{LOGS}/notebooks/{{notebook}}.log",
+    benchmark:
+        f"{BENCHMARKS}/notebook-{{notebook}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        source=f"{SOURCES}/notebooks/{{notebook}}.ipynb",
+        templates=f"{SOURCES}/notebooks",
+        run=f"{LOGS}/notebooks/{{notebook}}.ipynb",
+        parameters=lambda w, input: json.dumps(
+            {"records": input.records}
+            | ({"claims": input.claims} if input.claims else {})
+        ),
+        key=lambda w: notebook_key(f"{SOURCES}/notebooks/{w.notebook}.ipynb"),
+    shell:
+        "(python -m papermill --no-progress-bar --cwd . {params.source} {params.run} --parameters_yaml {params.parameters:q}"
+        " && cp {params.run} {output.ipynb}"
+        " && python -m nbconvert --to html --TemplateExporter.extra_template_basedirs={params.templates} --template offline"
+        " --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=parameters"
+        " --TagRemovePreprocessor.remove_cell_tags=injected-parameters {output.ipynb}"
+        ") 2>&1 | tee -i {log.text}  # {params.key}"
