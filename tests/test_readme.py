@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from semflow.analysis import drift
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -20,6 +22,42 @@ def test_its_table_1_is_that_of_the_report_without_intervals():
     report = (ROOT / "reports/mini/table1.md").read_text(encoding="utf-8")
     table = re.search(r"^\| method \| sampler.*?(?=\n\n)", report, re.MULTILINE | re.DOTALL)
     assert re.sub(r" \[[^\]]*\]", "", table[0]) in README
+
+
+def test_its_verdicts_are_those_of_the_report():
+    report = (ROOT / "reports/mini/claims.md").read_text(encoding="utf-8")
+    judged = dict(
+        re.findall(r"^\| (.+?) \| (reproduced|not reproduced|inconclusive|not comparable|not run)\b", report, re.MULTILINE)
+    )
+    assert len(judged) == 26
+    told = {}
+    for verdict, count, claims in re.findall(r"^\| \*\*(.+?)\*\* \((\d+)\)[^|]*\| (.+) \|$", README, re.MULTILINE):
+        words = claims.split(" <br> ")
+        assert len(words) == int(count)
+        told |= dict.fromkeys(words, verdict)
+    assert told == judged
+
+
+def test_its_numbers_are_those_of_the_reference():
+    """Every measured mIoU of Table 2, and Table 1's distances, from the records that drift is held against."""
+    cells = drift.read(ROOT / "results/reference/mini.json")["cells"]
+
+    def value(cell, metric):
+        seeds = [value for by_seed in cells[cell]["metrics"][metric]["values"].values() for value in by_seed.values()]
+        return sum(seeds) / len(seeds)
+
+    for name, cell in (("DSM DDIM", "DSM DDIM-{}"), ("DSM DDPM", "DSM DDPM-{}"), ("SemFlow Euler", "SemFlow Euler-{}")):
+        row = re.search(rf"^\| {name} \| measured \| (.+) \|$", README, re.MULTILINE)[1].split(" | ")
+        for steps, number in zip((1, 2, 5, 10, 25, 50, 100, 200), row, strict=True):
+            trained = ", b = 6" if name.startswith("SemFlow") else ""
+            if number != "-":
+                assert number == f"{value(cell.format(steps) + ' segmentation' + trained, 'miou'):.1f}"
+    (row,) = re.findall(r"^\| SemFlow \| Euler-25 \| (.+) \|$", README, re.MULTILINE)
+    synthesis, numbers = "SemFlow Euler-25 synthesis, b = 6", row.split(" | ")
+    assert numbers[2] == f"{value(synthesis, 'kd_efficientnet_lite0'):.4f}"
+    assert numbers[3] == f"{value(synthesis, 'fd_efficientnet_lite0'):.2f}"
+    assert numbers[5] == f"{value(synthesis, 'pd_efficientnet_lite0'):.3f}"
+    assert numbers[7] == f"{value(synthesis, 'diversity_efficientnet_lite0'):.3f}"
 
 
 def test_its_relative_links_lead_somewhere():
