@@ -114,7 +114,7 @@ def _accept_reference(a: argparse.Namespace) -> None:
     from semflow.analysis import drift
     from semflow.analysis.collect import read_runs
 
-    drift.accept(read_runs(a.records), a.reference, a.reason)
+    print(drift.accept(read_runs(a.records), a.reference, a.reason))
 
 
 def _segment(a: argparse.Namespace) -> None:

@@ -244,6 +244,6 @@ def _paired(a: Effect, b: Effect) -> dict[int, tuple[int, int]]:
     """By training seed, the seeds of the two sides: the same, but for a control, which has no training and goes with any."""
     for control, other in ((a, b), (b, a)):
         if all(run.record.n_parameters is None for run in control.runs):
-            (alone,) = control.values
+            alone = min(control.values)
             return {seed: (alone, seed) if control is a else (seed, alone) for seed in other.values}
     return {seed: (seed, seed) for seed in a.values if seed in b.values}

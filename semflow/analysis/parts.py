@@ -35,8 +35,23 @@ class Tested(NamedTuple):
         """Both chances must be ruled out."""
         return max(chance.p(self.value, self.region) for chance in self.chances)
 
+    @property
+    def known(self) -> bool:
+        """Whether it can be worked out: nothing was divided by zero, no value is NaN, and there is more than one unit."""
+        return math.isfinite(self.value) and all(math.isfinite(chance.se) for chance in self.chances)
+
     def outside(self, level: float) -> bool:
+        """Whether no chance can bring it inside."""
         return all(chance.outside(self.value, self.region, level) for chance in self.chances)
+
+    def needed(self, alpha: float) -> dict[str, float]:
+        """How many images, and trainings where there are several, would settle it, those of them that are open."""
+        scale = {"images": self.effect.n_images / self.effect.n_units, "trainings": 1.0}
+        return {
+            what: chance.needed(self.value, self.region, alpha) * scale[what]
+            for what, chance in zip(scale, self.chances, strict=False)
+            if chance.p(self.value, self.region) > alpha and not chance.outside(self.value, self.region, 1 - 2 * alpha)
+        }
 
     def settled(self, n_parts: int) -> bool | None:
         """Whether it holds; None where that is open."""
@@ -47,9 +62,10 @@ class Tested(NamedTuple):
         low, high, low90, high90 = map(_finite, (*images.interval(self.value, 0.95), *images.interval(self.value, 0.9)))
         seeds = self.chances[1].interval(self.value, 0.95) if len(self.chances) > 1 else (None, None)
         return {
-            "what": effect.words, "unit": effect.unit, "digits": effect.digits, "effect": self.value, "low": low, "high": high,
+            "what": effect.words, "unit": effect.unit, "digits": effect.digits,
+            "effect": _finite(self.value), "low": low, "high": high,
             "low90": low90, "high90": high90, "seed_low": seeds[0], "seed_high": seeds[1], "at_least": self.region.at_least,
-            "at_most": self.region.at_most, "p": self.p, "n_images": effect.n_images, "n_trainings": len(effect.values),
+            "at_most": self.region.at_most, "p": _finite(self.p), "n_images": effect.n_images, "n_trainings": len(effect.values),
             "n_seeds": effect.n_seeds, "holds": self.settled(n_parts),
             "records": list(dict.fromkeys(identity(run.record) for run in effect.runs)),
         }  # fmt: skip
@@ -63,9 +79,13 @@ def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[
         cells = [cell for cell in (part.of, part.minus or part.over or part.cost_against) if cell]
         sides = [measured(runs, Where.parse(cell), Anchors(document.anchors.k, document.anchors.s)) for cell in cells]
         effects = _effects(part, sides) if all(sides) else []
-        found += [Tested.of(effect, Region(part.at_least, part.at_most)) for effect in effects]
+        paired = [effect for effect in effects if effect.values]
+        found += [Tested.of(effect, Region(part.at_least, part.at_most)) for effect in paired]
         absent = [_plain(cell) for cell, side in zip(cells, sides, strict=True) if not side]
-        missing += absent if absent or effects else [f"{listed(map(_plain, cells))} at the same number of steps"]
+        if not absent and len(paired) < max(1, len(effects)):
+            what = "under one training seed" if effects else "at one number of steps"
+            absent = [f"{listed(map(_plain, cells))} {what}"]
+        missing += absent
     return found, list(dict.fromkeys(missing))
 
 
@@ -118,16 +138,19 @@ def said(part: Tested) -> str:
 
 
 def in_numbers(part: Tested) -> str:
-    """1.2 [0.5, 1.9], to be at least 1.0"""
+    """1.2 [0.5, 1.9], to be at least 1.0; of what shows no spread, how many exceptions there may still be."""
     low, high = map(_finite, part.chances[0].interval(part.value, 0.95))
-    d = part.effect.digits
-    return f"{with_interval(part.value, low, high, d)}, to be {wanted(part.region, d)}"
+    d, n = part.effect.digits, part.effect.n_units
+    text = f"{with_interval(_finite(part.value), low, high, d)}, to be {wanted(part.region, d)}"
+    if part.chances[0].se == 0 and 0 in (part.region.distance(part.value), part.value):
+        text += f"; no exception in {n}, so that at 95 % at most {1 - 0.05 ** (1 / n):.0%} of all are one"
+    return text
 
 
-def with_interval(value: float, low: float | None, high: float | None, digits: int) -> str:
-    """1.2 [0.5, 1.9]; without an end where there is none."""
-    ends = ("-" if end is None else f"{end:.{digits}f}" for end in (low, high))
-    return f"{value:.{digits}f} [{', '.join(ends)}]"
+def with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
+    """1.2 [0.5, 1.9]; a dash for what there is none of."""
+    text, *ends = ("-" if number is None else f"{number:.{digits}f}" for number in (value, low, high))
+    return f"{text} [{', '.join(ends)}]"
 
 
 def wanted(region: Region, digits: int) -> str:

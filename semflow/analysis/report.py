@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 
 from semflow import files
-from semflow.analysis import FIGURES, figures, table1, tables, verdicts
+from semflow.analysis import FIGURES, claims_file, figures, table1, tables, verdicts
 from semflow.analysis.ablations import ablations
-from semflow.analysis.claims import check, judge
+from semflow.analysis.claims import judge
 from semflow.analysis.collect import Run, read_runs
 from semflow.analysis.page import page, site
 from semflow.errors import SemFlowError
-from semflow.published.claims import load
 
 Forms = dict[str, Callable[[Path], None]]  # by suffix, what writes a product to a path
 
@@ -54,9 +53,9 @@ def _forms(what: str, runs: list[Run], table: Path | None, claims: Path | None, 
     if what == "ablations":
         return {".csv": _text(lambda: _csv(ablations(runs)))}
     if what == "claims":
-        return _claims(judge(runs, load()))
+        return _claims(judge(runs, claims_file.load()))
     if what == "index":
-        judged = _read_claims(claims)
+        judged = _read_claims(claims, runs)
         return {".html": lambda path: site(runs, judged, _captioned(captions, path), path)}
     assert what in ("table1_page", "table2_page"), what
     return {".html": lambda path: files.write_text(path, _page(what, runs, table, _captioned(captions, path)))}
@@ -83,11 +82,14 @@ def _claims(judged: dict[str, Any]) -> Forms:
     }
 
 
-def _read_claims(path: Path | None) -> dict[str, Any]:
-    """claims.json as `semflow report claims` wrote it; SemFlowError if it is missing or of another form."""
+def _read_claims(path: Path | None, runs: list[Run]) -> dict[str, Any]:
+    """claims.json of the suite that the records are of."""
     if path is None:
         raise SemFlowError("report index needs --claims, the JSON that `semflow report claims` wrote")
-    return check(files.read_json(path, "file of claims"))
+    claims = claims_file.read(path)
+    if claims["suite"] != runs[0].record.suite:
+        raise SemFlowError(f"{path} is of suite {claims['suite']}, the records are of {runs[0].record.suite}; judge these")
+    return claims
 
 
 def _figure(figure: figures.Figure, caption: str) -> Forms:

@@ -87,7 +87,12 @@ def of_trainings(effects: Sequence[float]) -> Chance | None:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Adjusted p-values of a family of tests (Holm, 1979): the i-th smallest of m times m - i, never falling, at most 1."""
+    """Adjusted p-values of a family of tests (Holm, 1979): the i-th smallest of m times m - i, never falling, at most 1.
+
+    ValueError for a NaN, which would take every other test's verdict with it.
+    """
+    if any(math.isnan(p) for p in ps):
+        raise ValueError("a p-value is NaN")
     adjusted, largest = [0.0] * len(ps), 0.0
     for rank, place in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
         largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))

@@ -88,9 +88,9 @@ def measured_on(runs: list[Run]) -> str:
 def help_for_dsm(runs: list[Run]) -> str:
     """One sentence on what DSM has here that the paper's has not, if anything."""
     for settings in (run.record.settings for run in runs if run.record.method == "dsm"):
-        if settings.get("mask_scale", 1) != 1 or settings.get("preconditioning"):
-            network = "preconditioned" if settings["preconditioning"] else "as it is"
-            how = f"masks scaled by {settings['mask_scale']:g}, network {network}"
+        scale, preconditioned = settings.get("mask_scale", 1), settings.get("preconditioning", False)
+        if scale != 1 or preconditioned:
+            how = f"masks scaled by {scale:g}, network {'preconditioned' if preconditioned else 'as it is'}"
             return f"DSM is helped here, as the paper's is not: {how}."
     return ""
 

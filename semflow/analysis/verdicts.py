@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any
 from xml.sax.saxutils import escape
 
-from semflow.analysis.claims import VERDICTS, orderings, points
+from semflow.analysis.claims import orderings, points
+from semflow.analysis.judging import JUDGED, VERDICTS
 from semflow.analysis.parts import with_interval
 from semflow.analysis.tables import markdown_table
 
@@ -18,7 +19,7 @@ HEADER = ["claim", "verdict", "effect", "p (Holm)", "images", "why"]
 
 def verdict(claim: dict[str, Any]) -> str:
     """Such as "reproduced at proxy scale"."""
-    scale = claim["scale"] if claim["verdict"] in VERDICTS[:3] else None
+    scale = claim["scale"] if claim["verdict"] in JUDGED else None
     return f"{claim['verdict']} at {SCALES[scale]}" if scale else claim["verdict"]
 
 
@@ -28,8 +29,8 @@ def effect(part: dict[str, Any]) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """To three digits; "< 0.001" below that."""
-    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """To three digits; "< 0.001" below that; "exact" where nothing varies and no test is made."""
+    return "-" if p is None else "exact" if p == 0 else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def summary(claims: dict[str, Any], of: list[dict[str, Any]]) -> str:

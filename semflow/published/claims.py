@@ -38,18 +38,24 @@ class Part(Entry):
             raise ValueError("takes one of minus, over and cost_against")
         if self.at_least is None and self.at_most is None:
             raise ValueError("needs at_least, at_most or both")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least {self.at_least:g} lies above at_most {self.at_most:g}")
         return self
 
 
 class Least(Entry):
     """What a claim needs before it is judged. images: of the split, or of the examples and layouts that a metric is made from."""
 
-    images: int = 100
-    trainings: int = 1
+    images: Annotated[int, Field(ge=1)] = 100
+    trainings: Annotated[int, Field(ge=1)] = 1
 
 
 class Claim(Entry):
-    """An ordering or a shape. It holds where every part does. dsm: whether it is about DSM, which a suite may help."""
+    """An ordering or a shape. It holds where every part does.
+
+    tier: the least scale that it can be judged at.  dsm: "against", where it puts SemFlow against DSM, so that a DSM which the
+    suite helps can confirm it but not refute it; "own", where it is about DSM itself, of which a helped one says nothing.
+    """
 
     id: Id
     place: str
@@ -57,8 +63,9 @@ class Claim(Entry):
     kind: Literal["ordering", "shape"]
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
     reason: str
+    tier: Literal["proxy", "paper"] = "proxy"
     assay: str | None = None
-    dsm: bool = False
+    dsm: Literal["own", "against"] | None = None
     least: Least = Least()
 
 
@@ -73,6 +80,7 @@ class Points(Entry):
     """Every number of a table as a claim, reproduced within the margin of its metric."""
 
     table: Literal[1, 2]
+    tier: Literal["paper"]
     place: str
     least: Least
     margins: dict[str, Annotated[float, Field(gt=0)]]

@@ -1,5 +1,7 @@
 """Every product, from stored records to its file."""
 
+import json
+
 import pytest
 
 from semflow import cli
@@ -57,8 +59,18 @@ def test_the_index_needs_claims_in_their_form(stored, tmp_path):
     with pytest.raises(SemFlowError, match="report index needs --claims"):
         write("index", stored, [tmp_path / "index.html"])
     (tmp_path / "claims.json").write_text("{}")
-    with pytest.raises(SemFlowError, match="not of format 1; make them again"):
+    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 1: format: .* make it again"):
         write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json")
+    write("claims", stored, [tmp_path / "claims.json"])
+    judged = json.loads((tmp_path / "claims.json").read_text())
+    damaged = judged | {"claims": [judged["claims"][0] | {"verdict": "perhaps"}]}
+    for content, message in (
+        (judged | {"suite": "other"}, "is of suite other, the records are of hand"),
+        (damaged, "claims.0.verdict"),
+    ):
+        (tmp_path / "claims.json").write_text(json.dumps(content))
+        with pytest.raises(SemFlowError, match=message):
+            write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json")
     assert not (tmp_path / "index.html").exists()
 
 

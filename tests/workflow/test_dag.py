@@ -19,7 +19,7 @@ import yaml
 from safetensors import safe_open
 
 from semflow import analysis, published
-from semflow.analysis.claims import VERDICTS
+from semflow.analysis.judging import VERDICTS
 from semflow.cells import Sampler
 from semflow.checkpoints import load_model
 from semflow.data.batches import Batches, to_unit_range

@@ -2,15 +2,15 @@
 
 from typing import Any, NamedTuple
 
-from semflow.analysis.claims import VERDICTS
+from semflow.analysis.judging import JUDGED, VERDICTS
 from semflow.analysis.page.grid import Cell, Grid, Row
 from semflow.analysis.verdicts import SCALES, p_value
 
 MEANING = {
     "reproduced": "its test is passed",
     "not reproduced": "the measurements contradict it",
-    "inconclusive": "the measurements cannot tell",
-    "not comparable": "other data, scale or protocol than the paper's",
+    "inconclusive": "too few images or trainings to tell",
+    "not comparable": "other data, scale or baseline than the paper's, or a stand-in too weak",
     "not run": "what it is about was not measured",
 }
 HOLDS = {True: "yes", False: "no", None: "not settled"}
@@ -53,7 +53,7 @@ def _claim(raw: dict[str, Any]) -> Claim:
     part = next(iter(raw["parts"]), None)  # that on which the verdict hangs stands first
     return Claim(
         id=raw["id"], words=raw["words"], place=raw["place"], verdict=raw["verdict"],
-        scale=f"at {SCALES[raw['scale']]}" if raw["scale"] and raw["verdict"] in VERDICTS[:3] else "",
+        scale=f"at {SCALES[raw['scale']]}" if raw["scale"] and raw["verdict"] in JUDGED else "",
         effect=_effect(part) if part else Cell.of("-"), p=_p(raw["p_holm"]),
         size=Cell.of(f"{part['n_images']} / {part['n_trainings']}" if part else "-"),
         why=raw["why"], needs=raw["needs"], reason=raw["reason"],
@@ -80,6 +80,8 @@ def _part(part: dict[str, Any]) -> list[Cell]:
 
 
 def _effect(part: dict[str, Any]) -> Cell:
+    if part["effect"] is None:
+        return Cell("-", records=tuple(part["records"]), kind="number")
     value = f"{part['effect']:.{part['digits']}f}"
     return Cell(value, _interval(part, "low", "high"), tuple(part["records"]), part["effect"], "number")
 

@@ -25,8 +25,10 @@ def details(record: Record) -> dict[str, Any]:
 
 
 def name_of(record: Record) -> str:
-    """Segmentation by SemFlow Euler-25, training 0, sampling seed 1"""
+    """Synthesis by SemFlow Euler-25, b = 6, b' = 6, training 0, sampling seed 1"""
     how = title(record.method, record.sampler, record.steps)
+    if record.method == "semflow":
+        how += f", b = {record.amplitude:g}" + (f", b' = {record.sampling_amplitude:g}" if record.task == "synthesis" else "")
     return f"{record.task.capitalize()} by {how}, training {record.training_seed}, sampling seed {record.sampling_seed}"
 
 
