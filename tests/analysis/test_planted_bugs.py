@@ -80,7 +80,7 @@ def test_perturbation_left_out_at_training():
     reference = drift.read(ROOT / "results/reference/mini.json")
     planted = drift.read(Path(__file__).with_name("perturbation_left_out.json"))
     (cell,) = planted["cells"]
-    now = {"protocols": reference["protocols"] | planted["protocols"], "cells": reference["cells"] | planted["cells"]}
+    now = reference | {field: reference[field] | planted[field] for field in ("protocols", "cells")}
     assert drift.check(reference, reference).status == 0
     found = drift.check(now, reference)
     assert found.status == 1

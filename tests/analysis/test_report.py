@@ -85,6 +85,7 @@ def test_check_drift_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_t
     reference = tmp_path / "reference.json"
     against = ["--reference", reference, "--records"]
     cli.main(["accept_reference", "--reason", "first", *map(str, [*against, *stored])])
+    assert capsys.readouterr().out == "5 cells, the first reference\n"
     assert run("check_drift", *against, *stored) == 0
     assert "no drift" in capsys.readouterr().out
     assert run("check_drift", *against, *stored[:-1]) == 3
@@ -98,3 +99,17 @@ def test_a_reference_is_not_written_without_a_reason(stored, tmp_path, capsys):
     assert run("accept_reference", "--reason", " ", "--reference", tmp_path / "r.json", "--records", *stored) == 2
     assert "needs its reason" in capsys.readouterr().err
     assert not (tmp_path / "r.json").exists()
+
+
+def test_a_damaged_reference_or_another_suite_s_ends_with_2_and_one_sentence(stored, tmp_path, capsys):
+    reference = tmp_path / "reference.json"
+    against = ["--reference", reference, "--records", *stored]
+    cli.main(["accept_reference", "--reason", "first", *map(str, against)])
+    whole = reference.read_text()
+    for damage, said in (('"suites"', "suite: Field required"), ('"suite"', "the reference is of suite another")):
+        reference.write_text(whole.replace('"suite": "hand"', f'{damage}: "another"'))
+        assert run("check_drift", *against) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+        assert run("accept_reference", "--reason", "second", *against) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
