@@ -87,3 +87,13 @@ def test_perturbation_left_out_at_training():
     assert not found.unlike
     assert all(line.startswith(cell) for line in found.drifted)
     assert any("KD (EfficientNet-Lite0)" in line for line in found.drifted)
+
+
+def test_another_training_seed_is_not_taken_for_that_bug():
+    """The same model trained as it should be, under another seed: the control."""
+    reference = drift.read(ROOT / "results/reference/mini.json")
+    control = drift.read(Path(__file__).with_name("trained_again.json"))
+    now = reference | {field: reference[field] | control[field] for field in ("protocols", "cells")}
+    found = drift.check(now, reference)
+    assert found.retrained == 1
+    assert found.status == 0
