@@ -15,6 +15,7 @@ from semflow.errors import Interrupted, SemFlowError
 if TYPE_CHECKING:
     from semflow.suite import Suite
 
+Verb = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]  # name, what runs it, words
 EXAMPLES = {
     "train": "train --config config/mini.yaml --method semflow --state state --out checkpoint",
     "evaluate": "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
@@ -74,6 +75,7 @@ def _train(a: argparse.Namespace) -> None:
 
 
 def _evaluate(a: argparse.Namespace) -> None:
+    from semflow.analysis.collect import with_interval
     from semflow.cells import NO_SAMPLER, Cell, Sampler, amplitude_of
     from semflow.evaluation import evaluate
     from semflow.metrics.catalogue import KINDS
@@ -91,7 +93,7 @@ def _evaluate(a: argparse.Namespace) -> None:
     for name, metric in record.metrics.items():
         kind = KINDS[name]
         unit = "" if kind.unit == "none" else f" {kind.unit}"
-        print(f"{kind.title} {metric.value:.{kind.digits}f} [{metric.low:.{kind.digits}f}, {metric.high:.{kind.digits}f}]{unit}")
+        print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
 
 
 def _report(a: argparse.Namespace) -> None:
@@ -178,6 +180,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
+    _harness_verbs(verb)
+    _report_verbs(verb)
+    _picture_verbs(verb)
+    return parser
+
+
+def _harness_verbs(verb: Verb) -> None:
     p = verb("train", _train, "train a method, or go on with a training")
     _common(p, METHODS)
     p.add_argument("--seed", type=_whole, default=0, help="training seed (default 0)")
@@ -197,6 +206,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--sampling-seed", type=_whole, default=0)
     p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
 
+    p = verb("bench", _bench, "measure the speed of training or sampling")
+    p.add_argument("what", choices=("train", "sample"))
+    _common(p, METHODS, default="semflow")
+    p.add_argument("--repeats", type=_positive, default=5, help="repeats of each side, taken in turn (default 5)")
+
+
+def _report_verbs(verb: Verb) -> None:
     p = verb("report", _report, "make a table or a figure from records")
     p.add_argument("what", choices=PRODUCTS)
     p.add_argument("--records", type=Path, nargs="+", required=True)
@@ -216,6 +232,8 @@ def _parser() -> argparse.ArgumentParser:
     _against(p)
     p.add_argument("--reason", required=True, help="why the numbers may change; kept in the reference's history")
 
+
+def _picture_verbs(verb: Verb) -> None:
     p = verb("segment", _segment, "segment a picture: label map and overlay")
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _sampling(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
@@ -236,12 +254,6 @@ def _parser() -> argparse.ArgumentParser:
 
     p = verb("info", _info, "say what a checkpoint is")
     p.add_argument("checkpoint", type=Path)
-
-    p = verb("bench", _bench, "measure the speed of training or sampling")
-    p.add_argument("what", choices=("train", "sample"))
-    _common(p, METHODS, default="semflow")
-    p.add_argument("--repeats", type=_positive, default=5, help="repeats of each side, taken in turn (default 5)")
-    return parser
 
 
 def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: str | None = None) -> None:

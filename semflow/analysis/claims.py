@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from semflow import published
 from semflow.analysis import statistics
 from semflow.analysis.collect import Run, listed, title
-from semflow.analysis.judging import VERDICTS, Reasoned, as_measured, by_p_value, short_of
+from semflow.analysis.judging import VERDICTS, Reasoned, as_measured, by_p_value, not_run, short_of
 from semflow.analysis.parts import Tested, deciding_first, in_numbers, tested
 from semflow.analysis.points import PAPERS_DSM, judge_point, numbers
 from semflow.analysis.scale import scale as scale_of
@@ -42,7 +42,7 @@ def judge(runs: list[Run], document: Document) -> dict[str, Any]:
         "suite": runs[0].record.suite,
         "scale": scale_of(runs, document.scale),
         "counts": {verdict: counts[verdict] for verdict in VERDICTS},
-        "notes": _notes(runs, document, len(tests)),
+        "notes": _notes(runs, document, len(tests), helped),
         "claims": claims,
         "findings": [_finding(finding) for finding in document.findings],
     }
@@ -95,9 +95,7 @@ def _too_weak(claim: Claim, parts: list[Tested], scale: str, runs: list[Run], do
     assay = document.assays[claim.assay]
     shown, missing = tested(assay.parts, runs, document)
     if missing:
-        them = "it" if len(missing) == 1 else "them"
-        why = f"There is no record of {listed(missing)}, which says whether the suite can tell."
-        return "not run", why, f"Train and evaluate {them}."
+        return not_run(missing, ", which says whether the suite can tell")
     if all(part.known and part.settled(len(shown)) for part in shown):
         return None
     weak = f"This suite is too weak to tell: {assay.words} ({in_numbers(deciding_first(shown)[0])})."
@@ -105,7 +103,7 @@ def _too_weak(claim: Claim, parts: list[Tested], scale: str, runs: list[Run], do
     return "not comparable", f"{weak} For what it is worth, {measured[0].lower()}{measured[1:]}", "A better trained model."
 
 
-def _notes(runs: list[Run], document: Document, n_tests: int) -> list[str]:
+def _notes(runs: list[Run], document: Document, n_tests: int, helped: str) -> list[str]:
     """How it was judged."""
     n_images = {run.record.n_images for run in runs}
     trainings = {run.record.training_seed for run in runs if run.record.n_parameters is not None}
@@ -129,7 +127,7 @@ def _notes(runs: list[Run], document: Document, n_tests: int) -> list[str]:
         )
     if scale_of(runs, document.scale) == "proxy":
         notes.append("The suite is a stand-in: it judges orderings and shapes, never values.")
-    return [*notes, helped] if (helped := help_for_dsm(runs)) else notes
+    return [*notes, *filter(None, [helped])]
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -35,6 +35,12 @@ def listed(words: Iterable[object]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
+    """1.2 [0.5, 1.9]; a dash for what there is none of."""
+    text, *ends = ("-" if number is None else f"{number:.{digits}f}" for number in (value, low, high))
+    return f"{text} [{', '.join(ends)}]"
+
+
 CONSISTENCY = (
     "Consistency runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
     "nothing of quality."

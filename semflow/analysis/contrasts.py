@@ -16,19 +16,13 @@ from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.metrics.catalogue import KINDS, filling
 from semflow.metrics.intervals import bootstrap_mean
+from semflow.published.claims import Anchors
 
 EVERY = "N"  # stands for each number of steps that was measured
 CHOSEN = ("best", "most", "fewest")  # of the steps that were measured
 REACHED = 0.95  # share of a method's best that counts as having reached it
 NEVER = 2  # times its most evaluations is what a method is charged with that does not reach a level
 DRAWS, DRAWS_SEED = 1000, 0  # of what is worked out here from the kept examples
-
-
-class Anchors(NamedTuple):
-    """Eq. 7: k levels a channel, s apart."""
-
-    k: int
-    s: float
 
 
 class Where(NamedTuple):

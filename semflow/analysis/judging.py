@@ -42,11 +42,16 @@ def _how_many(some: int, n: int) -> str:
     return {1: "It lies", 2: "Both parts lie"}.get(n, f"All {n} parts lie")
 
 
+def not_run(missing: list[str], why_needed: str = "") -> Reasoned:
+    """Where cells were not measured."""
+    them = "it" if len(missing) == 1 else "them"
+    return "not run", f"There is no record of {listed(missing)}{why_needed}.", f"Train and evaluate {them}."
+
+
 def short_of(least: Least, parts: list[Tested], missing: list[str]) -> Reasoned | None:
     """Where there is too little to judge by."""
     if missing:
-        them = "it" if len(missing) == 1 else "them"
-        return "not run", f"There is no record of {listed(missing)}.", f"Train and evaluate {them}."
+        return not_run(missing)
     n_images, n_trainings = min(part.effect.n_images for part in parts), min(len(part.effect.values) for part in parts)
     if n_images < least.images:
         return "inconclusive", f"Measured on {n_images} images.", f"At least {least.images} images."

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semflow.analysis import statistics
-from semflow.analysis.collect import Run, identity, listed, title
-from semflow.analysis.contrasts import EVERY, Anchors, Effect, Where, cost, difference, measured, ratio
+from semflow.analysis.collect import Run, identity, listed, title, with_interval
+from semflow.analysis.contrasts import EVERY, Effect, Where, cost, difference, measured, ratio
 from semflow.analysis.statistics import ALPHA, Chance, Region
 from semflow.published.claims import Document, Part
 
@@ -77,7 +77,7 @@ def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[
     missing: list[str] = []
     for part in parts:
         cells = [cell for cell in (part.of, part.minus or part.over or part.cost_against) if cell]
-        sides = [measured(runs, Where.parse(cell), Anchors(document.anchors.k, document.anchors.s)) for cell in cells]
+        sides = [measured(runs, Where.parse(cell), document.anchors) for cell in cells]
         effects = _effects(part, sides) if all(sides) else []
         paired = [effect for effect in effects if effect.values]
         found += [Tested.of(effect, Region(part.at_least, part.at_most)) for effect in paired]
@@ -145,12 +145,6 @@ def in_numbers(part: Tested) -> str:
     if part.chances[0].se == 0 and 0 in (part.region.distance(part.value), part.value):
         text += f"; no exception in {n}, so that at 95 % at most {1 - 0.05 ** (1 / n):.0%} of all are one"
     return text
-
-
-def with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
-    """1.2 [0.5, 1.9]; a dash for what there is none of."""
-    text, *ends = ("-" if number is None else f"{number:.{digits}f}" for number in (value, low, high))
-    return f"{text} [{', '.join(ends)}]"
 
 
 def wanted(region: Region, digits: int) -> str:

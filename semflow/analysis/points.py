@@ -4,14 +4,15 @@ from typing import Any, NamedTuple
 
 from semflow import published
 from semflow.analysis.collect import Run, title
-from semflow.analysis.contrasts import Anchors, Where, measured
-from semflow.analysis.judging import JUDGED, Reasoned, by_p_value, short_of
+from semflow.analysis.contrasts import Where, measured
+from semflow.analysis.judging import JUDGED, Reasoned, by_p_value, not_run, short_of
 from semflow.analysis.parts import Tested
 from semflow.analysis.scale import same_data, scale
 from semflow.analysis.statistics import Region
 from semflow.metrics.catalogue import KINDS
 from semflow.published.claims import Document, Points
 
+TASK_OF = {"miou": "segmentation", "fid": "synthesis", "lpips": "synthesis"}  # of the paper's metrics
 PAPERS_DSM = "A DSM as the paper has it: mask_scale 1, no preconditioning, a pretrained network."
 
 
@@ -28,16 +29,17 @@ class Point(NamedTuple):
 
     @property
     def task(self) -> str:
-        return "segmentation" if self.metric == "miou" else "synthesis"
+        return TASK_OF[self.metric]
 
 
 def numbers(table: Points) -> list[Point]:
+    """Every number of a table, in its order."""
     if table.table == 2:
         dataset = published.table(2)["dataset"]
         return [Point(table, *cell, "miou", value, dataset) for cell, value in published.table2().items()]
     sets = published.table(1)["datasets"]
     return [
-        Point(table, *cell, metric, value, sets["segmentation" if metric == "miou" else "synthesis"])
+        Point(table, *cell, metric, value, sets[TASK_OF[metric]])
         for cell, values in published.table1().items()
         for metric, value in values.items()
     ]
@@ -48,7 +50,7 @@ def judge_point(point: Point, runs: list[Run], document: Document, helped: str) 
     margin, kind = point.table.margins[point.metric], KINDS[point.metric]
     role = {"fid": "frechet", "lpips": "perceptual"}.get(point.metric, point.metric)
     where = Where(point.method, point.task, point.sampler, point.steps, role)
-    effects = measured(runs, where, Anchors(document.anchors.k, document.anchors.s)).values()
+    effects = measured(runs, where, document.anchors).values()
     parts = [Tested.of(effect, Region(point.value - margin, point.value + margin)) for effect in effects]
     verdict, why, needs = _reasoned(point, parts, runs, document, helped)
     judged, method = verdict in JUDGED, title(point.method, point.sampler, point.steps)
@@ -62,10 +64,10 @@ def judge_point(point: Point, runs: list[Run], document: Document, helped: str) 
 
 
 def _reasoned(point: Point, parts: list[Tested], runs: list[Run], document: Document, helped: str) -> Reasoned:
+    """The verdict on a number, its reason, and what it needs."""
     kind, paper = KINDS[point.metric], published.table(point.table.table)
     if not parts:
-        name = title(point.method, point.sampler, point.steps)
-        return "not run", f"There is no record of {name} {point.task}.", "Train and evaluate it."
+        return not_run([f"{title(point.method, point.sampler, point.steps)} {point.task}"])
     record, effect = parts[0].effect.runs[0].record, parts[0].effect
     if not same_data(record.dataset, point.dataset.removesuffix("-164k")) or scale(runs, document.scale) != "paper":
         size = "no network" if record.n_parameters is None else f"a network of {record.n_parameters:,} parameters"

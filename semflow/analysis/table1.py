@@ -18,6 +18,7 @@ from semflow.analysis.collect import (
     primary,
     seed_sd,
     title,
+    with_interval,
 )
 from semflow.analysis.scale import scale
 from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table, measured_on
@@ -165,8 +166,7 @@ def _measured(row) -> str:
     """41.2 [38.0, 44.1]"""
     if row is None or math.isnan(row.value):
         return "-"
-    digits = KINDS[row.metric].digits
-    return f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    return with_interval(row.value, row.low, row.high, KINDS[row.metric].digits)
 
 
 def _published(row) -> str:

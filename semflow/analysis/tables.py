@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from semflow import published
-from semflow.analysis import WITH_INTERVALS
+from semflow.analysis import WITH_INTERVALS, collect
 from semflow.analysis.collect import Run, by_cell, estimate, listed, only, seed_sd, title
 from semflow.analysis.scale import scale
 from semflow.errors import SemFlowError
@@ -127,7 +127,7 @@ def plain(row) -> str:
 
 def with_interval(row) -> str:
     """41.2 [38.0, 44.1]"""
-    return f"{row.value:.1f} [{row.low:.1f}, {row.high:.1f}]"
+    return collect.with_interval(row.value, row.low, row.high, 1)
 
 
 def markdown(frame: pd.DataFrame, runs: list[Run]) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from semflow.analysis.claims import orderings, points
+from semflow.analysis.collect import with_interval
 from semflow.analysis.judging import JUDGED, VERDICTS
-from semflow.analysis.parts import with_interval
 from semflow.analysis.tables import markdown_table
 
 COLOURS = {
@@ -33,9 +33,9 @@ def p_value(p: float | None) -> str:
     return "-" if p is None else "exact" if p == 0 else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def summary(claims: dict[str, Any], of: list[dict[str, Any]]) -> str:
+def summary(claims: list[dict[str, Any]]) -> str:
     """Such as "9 reproduced, 3 not reproduced, 9 inconclusive, 3 not comparable, 2 not run"."""
-    counts = Counter(claim["verdict"] for claim in of)
+    counts = Counter(claim["verdict"] for claim in claims)
     return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name]) or "none"
 
 
@@ -50,9 +50,9 @@ def markdown(claims: dict[str, Any]) -> str:
     ]
     parts = [
         f"# The paper's claims, suite {claims['suite']}",
-        f"At {SCALES[claims['scale']]}: {summary(claims, judged)}.",
+        f"At {SCALES[claims['scale']]}: {summary(judged)}.",
         markdown_table(HEADER, [list(map(_cell, row)) for row in rows]),
-        f"The {len(numbers)} numbers of Tables 1 and 2, each a claim of its own: {summary(claims, numbers)}.",
+        f"The {len(numbers)} numbers of Tables 1 and 2, each a claim of its own: {summary(numbers)}.",
         "What would settle the rest:",
         "\n".join(open_ones) or "Nothing is open.",
         "Where the paper, its text and its public code part, and the reading taken here:",

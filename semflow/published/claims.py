@@ -113,8 +113,8 @@ class Scale(Entry):
     datasets: dict[str, tuple[int, int]]
 
 
-class AnchorsOf(Entry):
-    """Eq. 7."""
+class Anchors(Entry):
+    """Eq. 7: k levels a channel, s apart."""
 
     k: int
     s: Number
@@ -125,7 +125,7 @@ class Document(Entry):
 
     version: int
     scale: Scale
-    anchors: AnchorsOf
+    anchors: Anchors
     assays: dict[str, Assay]
     points: tuple[Points, ...]
     claims: tuple[Claim, ...]

@@ -10,9 +10,10 @@ import pytest
 from semflow import published
 from semflow.analysis import claims, contrasts, parts, verdicts
 from semflow.analysis.claims_file import load
-from semflow.analysis.contrasts import Anchors, Where
+from semflow.analysis.contrasts import Where
 from semflow.analysis.judging import VERDICTS
 from semflow.errors import SemFlowError
+from semflow.published.claims import Anchors
 
 HEAD = """
 version: 1
@@ -337,7 +338,7 @@ def test_cost_at_equal_miou_is_that_of_reaching_95_per_cent_of_the_others_best(m
 def test_sampling_seeds_are_averaged_and_models_of_other_perturbations_left_out(make_synthesis):
     runs = [make_synthesis(10.0), make_synthesis(14.0, sampling_seed=1), make_synthesis(99.0, b=0.0, drawn_with=0.0)]
     runs += [make_synthesis(50.0, drawn_with=12.0), make_synthesis(11.0, steps=5), make_synthesis(11.0, steps=1)]
-    anchors = Anchors(6, 50)
+    anchors = Anchors(k=6, s=50)
 
     def value(text):
         (effect,) = contrasts.measured(runs, Where.parse(text), anchors).values()
@@ -354,11 +355,11 @@ def test_sampling_seeds_are_averaged_and_models_of_other_perturbations_left_out(
 
 def test_distance_is_the_kernel_below_2048_images(make_synthesis):
     (effect,) = contrasts.measured(
-        [make_synthesis()], Where.parse("semflow synthesis euler-25 distance"), Anchors(6, 50)
+        [make_synthesis()], Where.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)
     ).values()
     assert effect.words == "SemFlow Euler-25 KD (EfficientNet-Lite0)"
     many = [make_synthesis(n_images=5000)]
-    (effect,) = contrasts.measured(many, Where.parse("semflow synthesis euler-25 distance"), Anchors(6, 50)).values()
+    (effect,) = contrasts.measured(many, Where.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)).values()
     assert effect.words == "SemFlow Euler-25 FD (EfficientNet-Lite0)"
 
 
@@ -368,7 +369,7 @@ def test_anchors_are_kept_where_every_channel_lies_within_half_the_spacing(make_
     start = np.array([[[24, 26], [0, 9]], [[50, 50], [10, 9]], [[30, 50], [0, 9]]], np.uint8)  # second pixel: 26 from 0
     states = np.stack([start, start])[None]
     arrays = type(run.arrays)(**(vars(run.arrays) | {"labels": labels, "states": states}))
-    kept = contrasts.anchors_kept(run._replace(arrays=arrays), Anchors(6, 50))
+    kept = contrasts.anchors_kept(run._replace(arrays=arrays), Anchors(k=6, s=50))
     assert kept == pytest.approx([100 * 2 / 3])  # the ignored pixel is not counted
 
 
@@ -377,7 +378,7 @@ def test_a_path_along_two_sides_of_a_square_is_41_per_cent_longer_than_its_chord
     states[0, 1, 0], states[0, 2, 0], states[0, 2, 1] = 10, 10, 10
     run = make_synthesis()
     arrays = type(run.arrays)(**(vars(run.arrays) | {"states": states}))
-    assert contrasts.path_excess(run._replace(arrays=arrays), Anchors(6, 50)) == pytest.approx([100 * (2**0.5 - 1)])
+    assert contrasts.path_excess(run._replace(arrays=arrays), Anchors(k=6, s=50)) == pytest.approx([100 * (2**0.5 - 1)])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from semflow import files
 from semflow.analysis import table1, tables
 from semflow.analysis.claims import orderings, points
-from semflow.analysis.collect import Run, listed, only
+from semflow.analysis.collect import Run, identity, listed, only
 from semflow.analysis.page import explorer, sections
 from semflow.analysis.page.claim_rows import MEANING, claim_rows, count
 from semflow.analysis.page.details import details
@@ -83,7 +83,7 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         figures=figures,
         runs=sections.runs_grid(runs),
         versions=sections.versions(runs),
-        data={"records": {explorer.identity(run.record): details(run.record) for run in runs}, "explorer": entries},
+        data={"records": {identity(run.record): details(run.record) for run in runs}, "explorer": entries},
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from semflow.analysis import table1, tables
 from semflow.analysis.ablations import CELL, ablations
-from semflow.analysis.collect import NAMES, SAMPLERS, Run, identity, only, own, primary, title
+from semflow.analysis.collect import NAMES, SAMPLERS, Run, identity, only, own, primary, title, with_interval
 from semflow.analysis.page.grid import Cell, Grid, Row, plain
 from semflow.metrics.catalogue import KINDS, filling
 from semflow.records import Record
@@ -128,7 +128,7 @@ def ablations_grid(runs: list[Run]) -> Grid:
     rows = []
     for row in ablations(runs).itertuples(index=False):
         kind, key = KINDS[row.metric], tuple(row[: len(CELL)])
-        value, interval = f"{row.value:.{kind.digits}f}", f"[{row.low:.{kind.digits}f}, {row.high:.{kind.digits}f}]"
+        value = Cell.of(with_interval(row.value, row.low, row.high, kind.digits), tuple(behind[key]))
         b, drawn = (f"{row.amplitude:g}", f"{row.sampling_amplitude:g}") if row.method == "semflow" else ("-", "-")
         cells = [
             Cell(row.task),
@@ -136,7 +136,7 @@ def ablations_grid(runs: list[Run]) -> Grid:
             Cell(SAMPLERS.get(row.sampler, row.sampler) or "-"),
             *map(Cell.of, (str(row.steps or "-"), b, drawn, f"{row.evaluations:g}")),
             Cell(kind.title),
-            Cell(value, interval, tuple(behind[key]), row.value, "number"),
+            value._replace(sort=row.value),
             *map(Cell.of, (str(row.n_images), str(row.n_seeds))),
         ]
         rows.append([Row(cells, kind.title)])
@@ -158,8 +158,8 @@ def headline(record: Record) -> str:
 
 def measured(record: Record, name: str) -> str:
     """52.8 [51.4, 54.0]"""
-    metric, digits = record.metrics[name], KINDS[name].digits
-    return f"{metric.value:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
+    metric = record.metrics[name]
+    return with_interval(metric.value, metric.low, metric.high, KINDS[name].digits)
 
 
 def runs_grid(runs: list[Run]) -> Grid:
