@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report test check
+.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report test test-slurm check cluster
 
 setup: .venv/.done
 
@@ -14,6 +14,14 @@ reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift re
 
 test: setup
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+cluster: .venv/.cluster
+
+.venv/.cluster: .venv/.done
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable .[cluster] && touch $@
+
+test-slurm: cluster
+	python tests/slurm/run.py
 
 check: setup
 	ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && snakemake --lint && mypy

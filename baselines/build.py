@@ -3,13 +3,12 @@
 from typing import Any
 
 import torch
-from diffusers import UNet2DModel
 
 from baselines import class_of
-from semflow.autoencoder import make_autoencoder
+from semflow.autoencoder import Autoencoder, make_autoencoder
 from semflow.errors import SemFlowError
 from semflow.model import Model
-from semflow.networks import UNet, make_unet
+from semflow.networks import UNet, make_network
 from semflow.pseudo_mask import PseudoMask
 from semflow.seeds import seed_of
 from semflow.suite import CLASSES, Suite
@@ -26,21 +25,24 @@ def settings_of(suite: Suite, method: str) -> dict[str, Any]:
     return section.model_dump() if section else {}
 
 
-def make_model(suite: Suite, method: str, seed: int = 0, unet: UNet2DModel | None = None) -> Model:
-    """A method's model: around `unet` if one is given, else around a fresh one initialised from `seed`."""
+def latent_size(suite: Suite, autoencoder: Autoencoder) -> tuple[int, int]:
+    """Height and width of the latents. SemFlowError if the network cannot halve them as often as it wants to."""
+    whole = autoencoder.factor * suite.network.reduction
+    if any(side % whole for side in suite.data.size):
+        raise SemFlowError(f"data.size {list(suite.data.size)} must be multiples of {whole} with this autoencoder and network")
+    h, w = (side // autoencoder.factor for side in suite.data.size)
+    return h, w
+
+
+def make_model(suite: Suite, method: str, seed: int = 0, network: UNet | None = None) -> Model:
+    """A method's model: around `network` if one is given, else around one as a training from `seed` begins with."""
     kind = class_of(method)
     autoencoder = make_autoencoder(suite.autoencoder)
-    if unet is None:
+    if network is None:
         torch.manual_seed(seed_of("weights", seed))
-        whole = autoencoder.factor * 2 ** (len(suite.network.block_out_channels) - 1)
-        if any(side % whole for side in suite.data.size):
-            raise SemFlowError(
-                f"data.size {list(suite.data.size)} must be multiples of {whole} with this autoencoder and network"
-            )
-        h, w = (side // autoencoder.factor for side in suite.data.size)
-        channels = autoencoder.channels
-        unet = make_unet(suite.network, kind.image_copies * channels, channels, (h, w))
+        size = latent_size(suite, autoencoder)
+        network = make_network(suite.network, kind.time_scale, kind.image_copies, autoencoder.channels, size)
     settings = settings_of(suite, method)
     if method == "semflow":
         settings["amplitude"] = suite.pseudo_mask.amplitude
-    return kind(UNet(unet, kind.time_scale), make_pseudo_mask(suite), autoencoder, **settings)
+    return kind(network, make_pseudo_mask(suite), autoencoder, **settings)

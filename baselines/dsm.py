@@ -11,6 +11,7 @@ from semflow.cells import Sampler
 from semflow.errors import SemFlowError
 from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
+from semflow.seeds import Source, integers, normal
 from semflow.suite import SAMPLERS, TRAIN_TIMESTEPS
 
 # Stable Diffusion 1.5's schedule, without clipping, which Eq. 3 does not have.
@@ -54,13 +55,15 @@ class DSM:
         self.forward_process = DDPMScheduler(**SCHEDULE)
         self.alphas = self.forward_process.alphas_cumprod  # a_t of Eq. 1, (1000,)
 
-    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def encode_labels(self, labels: Tensor, source: Source) -> Tensor:
+        """Labels uint8 (B, H, W) to the latents of their pseudo mask, (B, C, h, w); nothing is drawn."""
+        return self.autoencoder.encode(self.pseudo_mask.paint(labels))
+
+    def loss(self, image: Tensor, mask: Tensor, source: Source) -> Tensor:
         """Eq. 2, averaged over all elements, with t uniform over the 1000 timesteps; a scalar."""
-        with torch.no_grad():
-            image = self.autoencoder.encode(images, generator)
-            x0 = self.mask_scale * self.autoencoder.encode(self.pseudo_mask.paint(labels))
-        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
-        t = torch.randint(TRAIN_TIMESTEPS, (len(x0),), generator=generator, device=x0.device)
+        x0 = self.mask_scale * mask
+        noise = normal(tuple(x0.shape), source, x0.device)
+        t = integers(TRAIN_TIMESTEPS, (len(x0),), source, x0.device)
         xt = self.forward_process.add_noise(x0, noise, t)
         _, _, unknown = self._scales(t, xt)
         return ((self._predict_noise(xt, image, t) - noise) / unknown).square().mean()

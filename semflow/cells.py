@@ -115,11 +115,15 @@ def controls(task: Task) -> list[Cell]:
     return [Cell(name, task, NO_SAMPLER) for name in TASKS[task]]
 
 
-def table1(suite: Suite) -> list[Cell]:
-    """Both tasks at the numbers of steps of the paper's Table 1: SemFlow where it repeats, DSM at its most."""
+def table1_segmentation(suite: Suite) -> list[Cell]:
+    """Segmentation at the numbers of steps of the paper's Table 1: SemFlow where it repeats, DSM at its most."""
     most = {sweep.sampler: Sampler(sweep.sampler, max(sweep.steps)) for sweep in suite.evaluation.sweeps if sweep.method == "dsm"}
-    dsm = [cell for cell in table2(suite) if cell.sampler in most.values()]
-    return [*dsm, *_segmentation(suite, main_sampler(suite)), *_synthesis(suite, main_sampler(suite))]
+    return [*(cell for cell in table2(suite) if cell.sampler in most.values()), *_segmentation(suite, main_sampler(suite))]
+
+
+def table1_synthesis(suite: Suite) -> list[Cell]:
+    """Synthesis at the number of steps of the paper's Table 1."""
+    return _synthesis(suite, main_sampler(suite))
 
 
 def figure02(suite: Suite) -> list[Cell]:
@@ -195,6 +199,9 @@ FIGURES: dict[str, Callable[[Suite], list[Cell]]] = {
     "determinism": determinism,
 }
 
+# What is made of the records of one data set.
+PRODUCTS = ("table1_segmentation", "table1_synthesis", "table2", *FIGURES)
+
 
 def check(suite: Suite) -> None:
     """SemFlowError if a figure could not be drawn from what the suite measures; better known before hours of training."""
@@ -207,6 +214,11 @@ def check(suite: Suite) -> None:
         raise SemFlowError("pseudo_mask.amplitude must be above 0, since Figure 8 varies it; 0 belongs to the ablations")
 
 
-def figures(suite: Suite) -> list[Cell]:
-    """Everything that a figure is drawn from, each cell once."""
-    return list(dict.fromkeys(cell for wanted in FIGURES.values() for cell in wanted(suite)))
+def of_product(product: str, suite: Suite) -> list[Cell]:
+    """What a product is made of, its controls included."""
+    tables = {
+        "table1_segmentation": lambda: [*table1_segmentation(suite), *controls("segmentation")],
+        "table1_synthesis": lambda: [*table1_synthesis(suite), *controls("synthesis")],
+        "table2": lambda: [*table2(suite), *controls("segmentation")],
+    }
+    return tables[product]() if product in tables else FIGURES[product](suite)

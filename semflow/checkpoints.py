@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DModel
 from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from baselines import METHODS, class_of
 from baselines.build import make_model
-from semflow import config, files, provenance
+from semflow import config, files, prompt, provenance
 from semflow.errors import SemFlowError
+from semflow.networks import UNet, open_network
 from semflow.suite import Autoencoder, Suite
 
 STATE = "state.safetensors"
 CARD = "semflow.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+PARTS = {CARD, WEIGHTS, "config.json", prompt.FILE}
 FORMAT = 2
 CARD_KEYS = {"method", "seed", "key", "autoencoder", "weights_sha256", "commit", "dirty", "versions", "suite"}
 
@@ -63,8 +65,7 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
     tensors, metadata = _read_tensors(path)
     if metadata.get("key") != key:
         raise SemFlowError(
-            f"{path} belongs to a training with other settings, seed, code, package versions or number of processes; "
-            "give another --state or delete it"
+            f"{path} belongs to a training with other settings, seed, code or package versions; give another --state or delete it"
         )
     groups: dict[str, dict[str, Any]] = {"network": {}, "ema": {}, "optimizer": {}}
     try:
@@ -73,14 +74,16 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
             groups[group][rest] = value
         network.load_state_dict(groups["network"])
         moments: dict[int, dict[str, Tensor]] = {}
+        weights = list(network.parameters())
         for name, value in groups["optimizer"].items():
             place, _, moment = name.partition(".")
-            moments.setdefault(int(place), {})[moment] = value
+            like = weights[int(place)]  # in whose memory layout a fused optimizer wants it
+            moments.setdefault(int(place), {})[moment] = torch.empty_like(like).copy_(value) if value.ndim else value
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
         for number, shadow in enumerate(ema.shadow_params):
             shadow.copy_(groups["ema"][str(number)])
         step = int(metadata["step"])
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
         raise SemFlowError(
             f"{path} belongs to another network ({str(error).splitlines()[0]}); delete it to start again"
         ) from None
@@ -88,32 +91,39 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimi
     return step
 
 
-def check_target(out: Path, state: Path) -> None:
+def check_target(out: Path, state: Path | None = None) -> None:
     """SemFlowError if finished weights in the folder `out` would take the place of anything but an older checkpoint."""
     place = Path(out).resolve()
-    if Path(state).resolve().is_relative_to(place) or Path.cwd().is_relative_to(place):
+    if any(held.resolve().is_relative_to(place) for held in (Path.cwd(), Path(state or Path.cwd()))):
         raise SemFlowError(f"--out {out} holds the state or this folder, and finished weights replace it; name another")
-    if place.exists() and (others := {path.name for path in _files(place)} - {CARD, WEIGHTS, "config.json"}):
+    if place.exists() and (others := {path.name for path in _files(place)} - PARTS):
         raise SemFlowError(f"--out {out} holds {min(others)}, which is no part of a checkpoint; name a new or an empty folder")
 
 
-def export(folder: Path, suite: Suite, method: str, seed: int, unet: UNet2DModel) -> None:
-    """Write finished weights: `config.json` and safetensors as diffusers wants them, and our card beside them."""
+def export(folder: Path, suite: Suite, method: str, seed: int, network: UNet, converted: dict[str, str] | None = None) -> None:
+    """Write finished weights: `config.json` and safetensors as diffusers wants them, and the prompt and our card beside them.
+
+    converted: name and SHA-256 of the file that they were taken from, if they were not trained here.
+    """
     with files.new_folder(folder) as scratch:
-        unet.save_pretrained(scratch, safe_serialization=True)
+        network.save(scratch)
         commit, dirty = provenance.commit()
         card = {
             "format": FORMAT,
             "method": method,
             "seed": seed,
-            "key": provenance.weights_key(suite, method, seed),
-            "autoencoder": provenance.autoencoder_key(suite.autoencoder),
+            "key": f"converted-{converted['sha256']}" if converted else provenance.weights_key(suite, method, seed),
+            "autoencoder": provenance.autoencoder_key(suite.autoencoder, opened=True),
             "weights_sha256": provenance.file_hash(scratch / WEIGHTS),
             "commit": commit,
             "dirty": dirty,
             "versions": provenance.versions(),
             "suite": suite.model_dump(mode="json"),
         }
+        if network.prompt is not None:
+            card["prompt_sha256"] = provenance.file_hash(scratch / prompt.FILE)
+        if converted:
+            card["converted"] = converted
         files.write_json(scratch / CARD, card)
 
 
@@ -130,10 +140,11 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise SemFlowError(f"{folder / CARD} is not of format {FORMAT}; train again with this version")
     if missing := CARD_KEYS - card.keys():
         raise SemFlowError(f"{folder / CARD} lacks {', '.join(sorted(missing))}; copy the whole folder again")
-    if not (folder / WEIGHTS).exists():
-        raise SemFlowError(f"{folder} has no {WEIGHTS}; copy the whole folder again")
-    if provenance.file_hash(folder / WEIGHTS) != card["weights_sha256"]:
-        raise SemFlowError(f"{folder / WEIGHTS} is damaged or replaced: its SHA-256 is not the card's; copy the folder again")
+    for name, digest in ((WEIGHTS, card["weights_sha256"]), (prompt.FILE, card.get("prompt_sha256"))):
+        if digest and not (folder / name).exists():
+            raise SemFlowError(f"{folder} has no {name}; copy the whole folder again")
+        if digest and provenance.file_hash(folder / name) != digest:
+            raise SemFlowError(f"{folder / name} is damaged or replaced: its SHA-256 is not the card's; copy the folder again")
     return card
 
 
@@ -146,21 +157,21 @@ def load_model(folder: Path, autoencoder: Autoencoder | None = None) -> tuple[An
     suite = config.check(card["suite"], str(Path(folder) / CARD))
     if autoencoder is not None:
         suite = suite.model_copy(update={"autoencoder": autoencoder})
+    if card["method"] not in list(METHODS):
+        raise SemFlowError(f"{folder} holds the method {card['method']!r}; this version has {', '.join(METHODS)}")
     try:
-        unet = UNet2DModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
-        model = make_model(suite, card["method"], unet=unet.eval())
+        network = open_network(Path(folder), class_of(card["method"]).time_scale)
+        model = make_model(suite, card["method"], network=network)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise SemFlowError(f"{folder} does not hold the network its card names ({str(error).splitlines()[0]})") from None
-    if provenance.autoencoder_key(suite.autoencoder) != card["autoencoder"]:
-        where = f" at {suite.autoencoder.path}" if suite.autoencoder.kind == "kl" else ""
+    if provenance.autoencoder_key(suite.autoencoder, opened=True) != card["autoencoder"]:
+        where = f" at {suite.autoencoder.pretrained}" if suite.autoencoder.kind == "kl" else ""
         raise SemFlowError(
             f"{folder} was trained with another autoencoder than the {suite.autoencoder.kind}{where}; restore that or train again"
         )
     expected = model.image_copies * model.autoencoder.channels
-    if unet.config.in_channels != expected:
-        raise SemFlowError(
-            f"{folder}: the network takes {unet.config.in_channels} channels, but {card['method']} needs {expected}"
-        )
+    if (channels := network.unet.config.in_channels) != expected:
+        raise SemFlowError(f"{folder}: the network takes {channels} channels, but {card['method']} needs {expected}")
     return model, suite, card
 
 

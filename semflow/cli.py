@@ -5,10 +5,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from baselines import CONTROLS, METHODS, TASKS
-from semflow import __version__
+from semflow import __version__, launch
 from semflow.analysis import PRODUCTS
 from semflow.errors import Interrupted, SemFlowError
 
@@ -19,6 +19,8 @@ Verb = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.Argum
 EXAMPLES = {
     "train": "train --config config/mini.yaml --method semflow --state state --out checkpoint",
     "evaluate": "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
+    "convert": "convert face.pt --config config/paper.yaml --part celebamask_hq --out checkpoint",
+    "data": "data check cityscapes data/cityscapes --out sheet.png",
     "report": "report table2 --records r1.json r2.json --out table2.csv table2.md",
     "check_drift": "check_drift --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json",
     "accept_reference": "accept_reference --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'",
@@ -28,16 +30,21 @@ EXAMPLES = {
     "roundtrip": "roundtrip photo.png --checkpoint checkpoint --out sheet.png",
     "info": "info checkpoint",
     "bench": "bench train --config config/mini.yaml",
+    "plan": "plan --configfile config/paper.yaml --gpus 8",
 }
+
+DATA_SETS = ("coco_stuff", "celebamask_hq", "cityscapes")  # the paper's
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. Exit status 0, 2 for a mistake that is named in one sentence, 130 when interrupted."""
-    arguments = _parser().parse_args(argv)
-    if getattr(arguments, "threads", None):
+    words = sys.argv[1:] if argv is None else argv
+    arguments = _parser().parse_args(words)
+    if getattr(arguments, "threads", None) and launch.LAUNCHED not in os.environ:
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # read by torch when it is imported
     try:
-        arguments.run(arguments)
+        if not ("gpus" in arguments and launch.prepare(words, *_devices_of(arguments))):
+            arguments.run(arguments)
     except Interrupted as stop:
         sys.exit(_say(str(stop), 130))
     except SemFlowError as error:
@@ -51,15 +58,27 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _say(sentence: str, status: int) -> int:
-    print(f"semflow: {sentence}", file=sys.stderr)
+    if not launch.tell(sentence, status):
+        print(f"semflow: {sentence}", file=sys.stderr)
     return status
+
+
+def _devices_of(a: argparse.Namespace) -> tuple[int, str]:
+    """How many GPUs the verb works on, and the suite's run.device."""
+    if getattr(a, "method", None) in CONTROLS:
+        return 1, "cpu"
+    if "config" not in a:
+        return a.gpus, "auto"
+    from semflow import config
+
+    return a.gpus, config.load(a.config, getattr(a, "part", None)).run.device
 
 
 def _suite_of(a: argparse.Namespace) -> "Suite":
     """The suite, with masks perturbed as asked for."""
     from semflow import config
 
-    suite = config.load(a.config)
+    suite = config.load(a.config, a.part)
     return suite if a.amplitude is None else config.with_amplitude(suite, a.amplitude)
 
 
@@ -94,6 +113,34 @@ def _evaluate(a: argparse.Namespace) -> None:
         kind = KINDS[name]
         unit = "" if kind.unit == "none" else f" {kind.unit}"
         print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+
+
+def _convert(a: argparse.Namespace) -> None:
+    from semflow import checkpoints, config
+    from semflow.convert import convert
+
+    suite = config.load(a.config, a.part)
+    checkpoints.check_target(a.out)
+    convert(a.file, suite, a.method, a.out)
+    print(a.out)
+
+
+def _data_check(a: argparse.Namespace) -> None:
+    from semflow.data.check import check
+
+    report = check(a.name, a.root, _size_of(a), a.all, a.subset, a.out)
+    print("\n".join(report.lines))
+    for problem in report.problems:
+        _say(problem, 1)
+    sys.exit(1 if report.problems else 0)
+
+
+def _data_prepare(a: argparse.Namespace) -> None:
+    from semflow.data.prepare import prepare
+
+    manifest = prepare(a.name, a.root, a.out)
+    counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
+    print(f"{a.name} is ready: {counts} pairs, {'as' if manifest['official'] else 'not as many as'} officially")
 
 
 def _report(a: argparse.Namespace) -> None:
@@ -162,10 +209,24 @@ def _info(a: argparse.Namespace) -> None:
 
 
 def _bench(a: argparse.Namespace) -> None:
-    from semflow import bench, config
+    from semflow import bench, config, files
 
-    suite = config.load(a.config)
-    print(bench.train(suite, a.method, a.repeats) if a.what == "train" else bench.sample(suite, a.method, a.repeats))
+    suite = config.load(a.config, a.part)
+    suite = bench.synthetic(suite) if a.synthetic else suite
+    measured = {"train": bench.train, "sample": bench.sample, "load": bench.load}[a.what](suite, a.method, a.repeats)
+    print(measured.text)
+    if a.out:
+        files.write_json(a.out, measured.numbers)
+
+
+def _plan(a: argparse.Namespace) -> None:
+    from semflow import config, plan
+
+    study = config.load_study(a.config)
+    made = plan.make_plan(study, a.devices, plan.rates_of(study, a.tflops, a.measured, a.fp32_tflops), a.efficiency)
+    if a.json:
+        made.write(a.json)
+    print(made.text())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -181,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     _harness_verbs(verb)
+    _data_verbs(verb)
     _report_verbs(verb)
     _picture_verbs(verb)
     return parser
@@ -193,6 +255,7 @@ def _harness_verbs(verb: Verb) -> None:
     p.add_argument("--amplitude", type=_amplitude, help="perturb masks by this (Eq. 14), 0..255 units, in place of the suite's")
     p.add_argument("--state", type=Path, required=True, help="folder that keeps the state of an unfinished training")
     p.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
+    p.add_argument("--gpus", type=_whole, default=1, help="GPUs that share the training, over all nodes of a job (default 1)")
 
     p = verb("evaluate", _evaluate, "measure a method on a split and write a record")
     _common(p, (*METHODS, *CONTROLS))
@@ -206,10 +269,42 @@ def _harness_verbs(verb: Verb) -> None:
     p.add_argument("--sampling-seed", type=_whole, default=0)
     p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
 
-    p = verb("bench", _bench, "measure the speed of training or sampling")
-    p.add_argument("what", choices=("train", "sample"))
+    p = verb("convert", _convert, "make a checkpoint of a UNet's state dict that was trained elsewhere")
+    p.add_argument("file", type=Path, help="what torch.save made of it, or .safetensors; no code in it is run")
+    _common(p, METHODS, default="semflow")
+    p.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+
+    p = verb("bench", _bench, "measure the speed of training, of sampling, or of what loads training images")
+    p.add_argument("what", choices=("train", "sample", "load"))
+    p.add_argument("--synthetic", action="store_true", help="drawn scenes of the suite's size and random weights, no files")
+    p.add_argument("--out", type=Path, help="JSON file for the numbers, which `plan` reads")
     _common(p, METHODS, default="semflow")
     p.add_argument("--repeats", type=_positive, default=5, help="repeats of each side, taken in turn (default 5)")
+
+    p = verb("plan", _plan, "say what a suite takes before anything starts: jobs, GPU-hours, disk, memory")
+    p.add_argument("--configfile", "--config", dest="config", type=Path, required=True, help="the suite's YAML file")
+    p.add_argument("--gpus", dest="devices", type=_positive, default=1, help="GPUs, or CPU cores of a small suite (default 1)")
+    rate = p.add_mutually_exclusive_group()
+    rate.add_argument("--measured", type=Path, metavar="JSON", help="how fast training goes: what `bench train --out` wrote")
+    rate.add_argument("--tflops", type=_above_zero, help="TFLOP/s of a GPU in training")
+    p.add_argument("--fp32-tflops", type=_above_zero, help="TFLOP/s of a GPU in float32, in which evaluations sample")
+    p.add_argument("--efficiency", type=_share, default=0.9, help="of several GPUs that share a training (default 0.9)")
+    p.add_argument("--json", type=Path, help="JSON file for the same")
+
+
+def _data_verbs(verb: Verb) -> None:
+    what = verb("data", _data_check, "look one of the paper's data sets over, or make it ready").add_subparsers(
+        required=True, metavar="{check,prepare}"
+    )
+
+    p = _on_data(what, "check", _data_check, "count pairs, look into some, say what is missing and where it is: exit status 1")
+    p.add_argument("--size", type=_positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of pictures on the sheet")
+    p.add_argument("--all", action="store_true", help="look into every pair, not 200 of each split")
+    p.add_argument("--subset", action="store_true", help="other than the official numbers of pictures are meant")
+    p.add_argument("--out", type=Path, help="contact sheet (PNG)")
+
+    p = _on_data(what, "prepare", _data_prepare, "unpack its archives, merge the parts of faces, count, write a manifest")
+    p.add_argument("--out", type=Path, help="the manifest (default: semflow-manifest.json in ROOT)")
 
 
 def _report_verbs(verb: Verb) -> None:
@@ -256,10 +351,20 @@ def _picture_verbs(verb: Verb) -> None:
     p.add_argument("checkpoint", type=Path)
 
 
+def _on_data(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], words: str) -> argparse.ArgumentParser:
+    p: argparse.ArgumentParser = verbs.add_parser(name, help=words, description=words)
+    p.set_defaults(run=run)
+    p.add_argument("name", choices=DATA_SETS)
+    p.add_argument("root", type=Path, metavar="ROOT", help="folder that holds it, or its archives as they were downloaded")
+    return p
+
+
 def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: str | None = None) -> None:
     parser.add_argument("--config", type=Path, required=True, help="the suite's YAML file")
+    parser.add_argument("--part", help="which data set's part of it, where it has several")
     parser.add_argument("--method", required=default is None, default=default, choices=tuple(methods), help="which method")
     parser.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
+    parser.set_defaults(gpus=1)
 
 
 def _against(parser: argparse.ArgumentParser) -> None:
@@ -286,6 +391,7 @@ def _solving(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _writing(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.set_defaults(gpus=1)
     size = "what the network works at, to which the picture is resized (default: the size it was trained at)"
     parser.add_argument("--size", type=_positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help=size)
     parser.add_argument("--out", type=Path, required=True, help=what)
@@ -306,6 +412,24 @@ def _amplitude(text: str) -> float:
         value = -1.0
     if not 0 <= value < 255:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 255")
+    return value
+
+
+def _above_zero(text: str) -> float:
+    return _up_to(float("inf"), text)
+
+
+def _share(text: str) -> float:
+    return _up_to(1.0, text)
+
+
+def _up_to(most: float, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= most or value == float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0" + (f" and up to {most:g}" if most == 1 else ""))
     return value
 
 

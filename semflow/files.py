@@ -1,15 +1,21 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and their SHA-256."""
 
+import hashlib
 import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from semflow.errors import SemFlowError
+
+REMEMBERED = Path("results/.sha256.json")  # what `remembered_hash` knows, where there is a folder for what is generated
+SETTLED_S = 2.0  # a file that is younger may change again without its time changing
 
 
 @contextmanager
@@ -93,3 +99,43 @@ def new_folder(target: Path) -> Iterator[Path]:
                 old.replace(target)
             for left in (scratch, old):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered_hash(path: Path) -> str:
+    """SHA-256 of a file that is large and seldom changes: read again only where its place, size or times are others."""
+    place = Path(path).resolve()
+    found = place.stat()
+    stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    memory = _memory(REMEMBERED.resolve())
+    match memory.get(str(place)):
+        case [known, str(digest)] if known == stamp:
+            return digest
+    digest = file_hash(place)
+    if time.time() - max(found.st_mtime, found.st_ctime) > SETTLED_S:
+        memory[str(place)] = [stamp, digest]
+        if REMEMBERED.parent.is_dir():
+            everything = _remembered(REMEMBERED) | memory  # other processes write there too
+            everything = {name: known for name, known in everything.items() if Path(name).exists()}
+            with suppress(SemFlowError):  # it will be read again
+                write_atomically(REMEMBERED, lambda part: part.write_text(json.dumps(everything, indent=1)), shared=True)
+    return digest
+
+
+@cache
+def _memory(source: Path) -> dict[str, Any]:
+    """What this process knows: what was remembered when it began, and what it read itself."""
+    return _remembered(source)
+
+
+def _remembered(source: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

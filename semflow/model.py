@@ -13,6 +13,7 @@ from semflow.cells import Sampler
 from semflow.errors import SemFlowError
 from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
+from semflow.seeds import Source, uniform
 from semflow.suite import SAMPLERS, TRAIN_TIMESTEPS
 
 
@@ -24,10 +25,15 @@ class Model(Protocol):
     image_copies: ClassVar[int]  # how many latents of an image's size the network takes in
 
     network: UNet
+    pseudo_mask: PseudoMask
     autoencoder: Autoencoder
 
-    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Training loss, a scalar. images: float (B, 3, H, W) in [-1, 1].  labels: uint8 (B, H, W), 255 ignored."""
+    def encode_labels(self, labels: Tensor, source: Source) -> Tensor:
+        """Labels uint8 (B, H, W), 255 ignored, or painted before (B, 3, H, W), to latents (B, C, h, w) as training wants them."""
+        ...
+
+    def loss(self, image: Tensor, mask: Tensor, source: Source) -> Tensor:
+        """Training loss, a scalar, of the latents (B, C, h, w) of images and of their labels."""
         ...
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
@@ -55,13 +61,9 @@ class SemFlow:
     def __init__(self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, amplitude: float) -> None:
         self.network, self.pseudo_mask, self.autoencoder, self.amplitude = network, pseudo_mask, autoencoder, amplitude
 
-    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Eq. 10 on perturbed masks, with t ~ U(0, 1) drawn in float32."""
-        with torch.no_grad():
-            z0 = self.autoencoder.encode(images, generator)
-            z1 = self.encode_labels(labels, generator)
-        t = torch.rand(len(images), generator=generator, device=images.device)
-        return flow.loss(self.network, z0, z1, t)
+    def loss(self, image: Tensor, mask: Tensor, source: Source) -> Tensor:
+        """Eq. 10 from image to perturbed mask latents, with t ~ U(0, 1) drawn in float32."""
+        return flow.loss(self.network, image, mask, uniform((len(image),), source, image.device))
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
         """Eq. 12: images to labels. The generator is not used. Of a batch, each result is a function of its image alone,
@@ -86,10 +88,10 @@ class SemFlow:
         yield z
         yield from solvers.solve(sampler.name, self.network, z, solvers.time_grid(sampler.steps or points, reverse))
 
-    def encode_labels(self, labels: Tensor, generator: torch.Generator, amplitude: float | None = None) -> Tensor:
+    def encode_labels(self, labels: Tensor, source: Source, amplitude: float | None = None) -> Tensor:
         """Labels uint8 (B, H, W) to the latents z1 of their perturbed pseudo mask (Eq. 8 and 14), (B, C, h, w)."""
         b = self.amplitude if amplitude is None else amplitude
-        return self.autoencoder.encode(self.pseudo_mask.perturb(self.pseudo_mask.paint(labels), b, generator))
+        return self.autoencoder.encode(self.pseudo_mask.perturb(self.pseudo_mask.paint(labels), b, source))
 
     def read(self, z1: Tensor) -> Tensor:
         """Latents of a pseudo mask (B, C, h, w) to labels uint8 (B, H, W)."""

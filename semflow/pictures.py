@@ -104,6 +104,7 @@ def describe(checkpoint: Path) -> str:
     card = read_card(checkpoint)
     suite = check(card["suite"], str(checkpoint))
     h, w = suite.data.size
+    origin = card.get("converted")  # then its suite says how it is meant to have been trained
     facts: dict[str, Any] = {
         "method": card["method"],
         "suite": suite.suite,
@@ -112,6 +113,7 @@ def describe(checkpoint: Path) -> str:
         "pseudo mask": f"k = {suite.pseudo_mask.k}, s = {suite.pseudo_mask.s:g}, amplitude = {suite.pseudo_mask.amplitude:g}",
         "autoencoder": suite.autoencoder.kind,
         "weights SHA-256": card["weights_sha256"],
+        **({"converted from": f"{origin['file']}, SHA-256 {origin['sha256']}; not trained here"} if origin else {}),
         "commit": card["commit"] + (" (modified)" if card["dirty"] else ""),
         "versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
     }

@@ -52,5 +52,5 @@ class Progress:
         share = f"{100 * self.done / self.total:.0f} %" if self.total else "0 %"
         speed = f"{rate:.1f} images/s, {left // 60}:{left % 60:02d} left"
         line = f"{self.what}: {self.done}/{self.total} images ({share}), {speed} {self.note}".rstrip()
-        with suppress(BrokenPipeError):  # a reader that is gone (Ctrl-C may end `tee` first) is no reason to lose the work
+        with suppress(OSError):  # a reader that is gone (Ctrl-C may end `tee` first) or a full disk is no reason to lose the work
             print(line, file=sys.stderr, flush=True)

@@ -14,22 +14,25 @@ from semflow import config as configuration
 from semflow.cells import Task
 from semflow.data import open_dataset
 from semflow.errors import SemFlowError
-from semflow.suite import CLASSES, TRAIN_TIMESTEPS, Autoencoder, CamVidData, ScenesData, Suite
+from semflow.files import file_hash
+from semflow.pretrained import Place
+from semflow.suite import CLASSES, TRAIN_TIMESTEPS, Autoencoder, Data, Network, Suite
 
 PACKAGES = ("semflow", "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
 VERSIONED = (
     *("accelerate", "diffusers", "efficientnet-lite-pytorch", "lpips", "numpy", "pillow", "safetensors", "scipy", "torch"),
-    *("torch-fidelity", "torchdiffeq", "torchvision"),
+    *("torch-fidelity", "torchdiffeq", "torchvision", "transformers"),
 )
 
 # Modules that decide how a run is told, stored, placed on a device or read from a file, but no formula of a weight or a
-# score. Without this list a better error message would retrain everything.
+# score. Without this list a better error message would retrain everything. semflow.data names all data sets, and one more
+# must not make every training stale; the one that is used counts by its own module. Pretrained files count by their hashes.
 PLUMBING = frozenset(
     {
         *PACKAGES,
-        *(f"semflow.{name}" for name in ("cells", "checkpoints", "config", "devices", "errors")),
-        *(f"semflow.{name}" for name in ("files", "progress", "provenance", "suite")),
+        *(f"semflow.{name}" for name in ("cells", "checkpoints", "config", "data", "devices", "errors")),
+        *(f"semflow.{name}" for name in ("files", "hub", "pretrained", "progress", "provenance", "suite")),
     }
 )
 # Training reads these too, through the model's module, but never runs them.
@@ -41,10 +44,10 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
     return configuration.content_hash(
         _common(suite, method, "train")
         | {
-            "network": suite.network.model_dump(),
+            "network": network_key(suite.network),
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
-            "code": code_hash(("semflow.training", module_of(method)), SAMPLING | _other_data(suite)),
+            "code": code_hash(("semflow.training", module_of(method), _data_module(suite)), SAMPLING | _other_data(suite)),
         }
     )[:16]
 
@@ -55,12 +58,13 @@ def scores_key(suite: Suite, method: str, task: Task) -> str:
     if task == "synthesis":
         networks = (suite.synthesis.features, suite.synthesis.perceptual)
         measured["networks"] = [network.model_dump(exclude={"weights"}) | _own_weights(network) for network in networks]
-        measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": _stamp(suite.data, "train")}
+        measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": stamp(suite.data, "train")}
     if task == "determinism":
         measured |= suite.ablations.determinism.model_dump()
     if task == "synthesis" or (task, method) == ("segmentation", "semflow"):  # keep states along it, or read pictures by it
         measured["main"] = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"
-    measured["code"] = code_hash((f"semflow.evaluation.{task}", module_of(method)), _other_data(suite))
+    modules = (f"semflow.evaluation.{task}", module_of(method), _data_module(suite))
+    measured["code"] = code_hash(modules, _other_data(suite))
     return configuration.content_hash(_common(suite, method, suite.evaluation.split) | measured)[:16]
 
 
@@ -68,6 +72,10 @@ def _own_weights(network: Any) -> dict[str, str]:
     """SHA-256 of a weights file of one's own, if there is one; the published file is the same everywhere."""
     path = getattr(network, "weights", None)
     return {"weights": file_hash(path)} if path is not None and path.is_file() else {}
+
+
+def _data_module(suite: Suite) -> str:
+    return f"semflow.data.{suite.data.name}"
 
 
 def _other_data(suite: Suite) -> frozenset[str]:
@@ -81,7 +89,7 @@ def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
         "method": method,
         "settings": settings and settings.model_dump(),
         "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
-        "stamp": _stamp(suite.data, split),
+        "stamp": stamp(suite.data, split),
         "classes": CLASSES[suite.data.name],
         "timesteps": TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
@@ -89,22 +97,33 @@ def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
     }
 
 
-def autoencoder_key(settings: Autoencoder) -> str:
-    """Hash of an autoencoder: of its settings and files, wherever they lie."""
-    files = _weights_of(getattr(settings, "path", None))
-    return configuration.content_hash(settings.model_dump(exclude={"path"}) | files)
+def autoencoder_key(settings: Autoencoder, opened: bool = False) -> str:
+    """Hash of an autoencoder: of its settings and files, wherever they lie.
+
+    opened: whether the files are at hand, so that those from the hub count as the same files in a folder do.
+    """
+    return _key_of(settings, ("vae",), opened)
+
+
+def network_key(settings: Network) -> str:
+    """Hash of a network before training, wherever the files lie that it begins with."""
+    return _key_of(settings, ("unet", "text_encoder", "tokenizer"))
+
+
+def _key_of(settings: Autoencoder | Network, parts: tuple[str, ...], opened: bool = False) -> str:
+    name = getattr(settings, "pretrained", None)
+    begins_with = Place("pretrained", name, parts).fingerprint(parts, opened) if name else {}
+    return configuration.content_hash(settings.model_dump(exclude={"pretrained"}) | begins_with)
+
+
+def data_stamps(suite: Suite) -> str:
+    """Stamps of the files that a suite trains on and evaluates on."""
+    return "-".join(stamp(suite.data, split)[:16] for split in ("train", suite.evaluation.split))
 
 
 @cache
-def _weights_of(folder: Path | None) -> dict[str, str]:
-    """SHA-256 of the files that a diffusers folder is opened from; empty where there is none."""
-    if folder is None:
-        return {}
-    return {path.name: file_hash(path) for path in sorted(folder.glob("*")) if path.suffix in {".json", ".safetensors"}}
-
-
-@cache
-def _stamp(data: ScenesData | CamVidData, split: str) -> str:
+def stamp(data: Data, split: str) -> str:
+    """A cheap hash of a split's files; "missing" where they are not there."""
     try:
         return open_dataset(data, split).stamp()
     except SemFlowError:  # said when the data are needed; a plan can be shown without them
@@ -140,12 +159,6 @@ def commit() -> tuple[str, bool]:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that touch a number."""
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in VERSIONED}
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git(folder: Path, *words: str) -> str:

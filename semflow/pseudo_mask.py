@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
+from semflow.data.batches import to_unit_range
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
+from semflow.seeds import Source, uniform
 
 WHITE = 255.0  # the paper's colour for ignored pixels (Figure 2)
 PIXELS_AT_ONCE = 1 << 18  # bounds the memory of `read`
@@ -25,21 +27,40 @@ class PseudoMask:
         self.n_classes, self.k, self.s = n_classes, k, s
         c = torch.arange(n_classes)
         self.anchors = s * torch.stack([c // k**2, c // k % k, c % k], dim=1).double()
+        self._colours: dict[torch.device, Tensor] = {}
 
     def paint(self, labels: Tensor) -> Tensor:
         """Integer labels (B, H, W) to float32 (B, 3, H, W) in [-1, 1]; 255 (ignored) becomes white.
 
+        Labels that were painted before, uint8 (B, 3, H, W) in `colours`, are only brought to that range.
+
         ValueError on a label outside the classes. On an accelerator, where looking would stall it, such a label
         becomes NaN, which training reports as a loss that is not finite.
         """
+        if labels.ndim == 4:
+            return to_unit_range(labels)
+        if labels.device.type == "cpu":
+            self.check(labels)
+        if labels.device not in self._colours:  # copied once: a copy would stall an accelerator
+            self._colours[labels.device] = (self._painted() / 127.5 - 1).float().to(labels.device)
+        return self._colours[labels.device][labels.long()].movedim(-1, -3)
+
+    def check(self, labels: Tensor) -> None:
+        """ValueError on a label outside the classes."""
         outside = (labels < 0) | ((labels >= self.n_classes) & (labels != IGNORE_INDEX))
-        if labels.device.type == "cpu" and outside.any():
+        if outside.any():
             raise ValueError(f"a label is neither in 0..{self.n_classes - 1} nor {IGNORE_INDEX}")
+
+    def colours(self) -> Tensor:
+        """uint8 (256, 3): the colour of every label, rounded to whole numbers; black where a label is none."""
+        return self._painted().nan_to_num(0).round().byte()
+
+    def _painted(self) -> Tensor:
+        """float64 (256, 3) in 0..255, NaN where a label is none."""
         colours = torch.full((IGNORE_INDEX + 1, 3), torch.nan, dtype=torch.float64)
         colours[: self.n_classes] = self.anchors
         colours[IGNORE_INDEX] = WHITE
-        colours = (colours / 127.5 - 1).float().to(labels.device)
-        return colours[labels.long()].movedim(-1, -3)
+        return colours
 
     def read(self, pseudo_mask: Tensor) -> Tensor:
         """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W): the nearest anchor in L2, the lowest class on a tie.
@@ -70,7 +91,7 @@ class PseudoMask:
             label[rows] = distance.argmin(1)
         return label.to(torch.uint8)
 
-    def perturb(self, pseudo_mask: Tensor, amplitude: float, generator: torch.Generator | None) -> Tensor:
+    def perturb(self, pseudo_mask: Tensor, amplitude: float, source: Source) -> Tensor:
         """Add U(-amplitude, amplitude) to every pixel and channel (Eq. 14).
 
         pseudo_mask: (B, 3, H, W) in [-1, 1]; amplitude in 0..255 units, below s/2 so that no label changes.
@@ -79,5 +100,5 @@ class PseudoMask:
             raise ValueError(f"amplitude {amplitude} must be at least 0 and below s/2 = {self.s / 2} (Eq. 14)")
         if amplitude == 0:
             return pseudo_mask
-        noise = torch.rand(pseudo_mask.shape, generator=generator, device=pseudo_mask.device, dtype=pseudo_mask.dtype)
+        noise = uniform(tuple(pseudo_mask.shape), source, pseudo_mask.device, pseudo_mask.dtype)
         return pseudo_mask + (2 * noise - 1) * (amplitude / 127.5)

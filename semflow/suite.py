@@ -5,12 +5,19 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from semflow.data import camvid, scenes
+from semflow.data import camvid, celebamask_hq, cityscapes, coco_stuff, scenes
 
-CLASSES = {"scenes": scenes.NAMES, "camvid": camvid.NAMES}
-PALETTES = {"scenes": scenes.PALETTE, "camvid": camvid.PALETTE}
-SWAPS = {"scenes": scenes.SWAPS, "camvid": camvid.SWAPS}  # classes that a mirror exchanges, such as left and right eye
-VOID = {"scenes": 255, "camvid": camvid.VOID}  # what the data set's own files say where a pixel is ignored
+_MODULES = {
+    "scenes": scenes,
+    "camvid": camvid,
+    "coco_stuff": coco_stuff,
+    "celebamask_hq": celebamask_hq,
+    "cityscapes": cityscapes,
+}
+CLASSES = {name: module.NAMES for name, module in _MODULES.items()}
+PALETTES = {name: module.PALETTE for name, module in _MODULES.items()}
+SWAPS = {name: module.SWAPS for name, module in _MODULES.items()}  # classes that a mirror exchanges, such as left and right eye
+VOID = {name: getattr(module, "VOID", 255) for name, module in _MODULES.items()}  # what a layout's file says where it is ignored
 SAMPLERS = {"semflow": ("euler", "midpoint", "heun", "rk4", "rk45"), "dsm": ("ddim", "ddpm")}
 ADAPTIVE = ("rk45",)  # samplers that choose their own steps
 ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
@@ -50,6 +57,49 @@ class CamVidData(Section):
     size: Size
 
 
+class PapersData(Section):
+    """What the paper's three data sets have in common. The environment variable SEMFLOW_DATA overrides `root`.
+
+    view: of a training picture: the whole of it squeezed to `size`, or a random crop of `size` after its tighter side was
+    brought to it.  masks: `labels` are brought to size by nearest neighbour and painted then; `painted` at their own size and
+    brought to size as pictures, which invents classes along edges.  Evaluation squeezes and keeps labels either way.
+    """
+
+    root: str
+    size: Size
+    view: Literal["squeeze", "crop"]
+    masks: Literal["labels", "painted"]
+
+
+class CocoStuffData(PapersData):
+    """COCO-Stuff-164k."""
+
+    name: Literal["coco_stuff"]
+
+
+class CelebAMaskHQData(PapersData):
+    """partition: by the pictures' numbers in CelebA (24,183 / 2,993 / 2,824), or the first 28,000 and the rest.
+
+    swap_sides: a mirror exchanges left and right eyes, brows and ears.
+    """
+
+    name: Literal["celebamask_hq"]
+    partition: Literal["official", "first_28000"]
+    swap_sides: bool
+
+
+class CityscapesData(PapersData):
+    """Fine annotations; the test split has none that are public."""
+
+    name: Literal["cityscapes"]
+
+
+Data = Annotated[
+    ScenesData | CamVidData | CocoStuffData | CelebAMaskHQData | CityscapesData, Field(discriminator="name")
+]  # fmt: skip
+Files = CamVidData | CocoStuffData | CelebAMaskHQData | CityscapesData  # what lies under a root
+
+
 class PseudoMask(Section):
     """Eq. 7 and 14: k levels a channel, spacing s, perturbation amplitude; s and amplitude in 0..255 units."""
 
@@ -80,19 +130,30 @@ class Patchify(Section):
 
 
 class KL(Section):
-    """A diffusers AutoencoderKL folder."""
+    """A diffusers AutoencoderKL, frozen.
+
+    pretrained: a diffusers folder (the `vae` folder itself or one that holds it), or OWNER/NAME@COMMIT on the hub; null:
+    random weights, for measuring speed.  The other keys say what it must be; another one is refused.
+    """
 
     kind: Literal["kl"]
-    path: Path = Field(strict=False)
+    pretrained: str | None
+    latent_channels: Positive
+    block_out_channels: Many[Positive]
+    scaling_factor: Annotated[float, Field(gt=0)]
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent, along each side."""
+        return 2 ** (len(self.block_out_channels) - 1)
 
 
 Autoencoder = Annotated[Identity | Patchify | KL, Field(discriminator="kind")]
 
 
-class Network(Section):
-    """diffusers' UNet2DModel; `attention` says which resolutions have self-attention."""
+class Blocks(Section):
+    """What UNets have in common; `attention` says which resolutions have it."""
 
-    kind: Literal["unet2d"]
     block_out_channels: Many[Positive]
     attention: Many[bool]
     layers_per_block: Positive
@@ -100,7 +161,7 @@ class Network(Section):
     attention_head_dim: Positive
 
     @model_validator(mode="after")
-    def _agree(self) -> "Network":
+    def _agree(self) -> "Blocks":
         if len(self.attention) != len(self.block_out_channels):
             raise ValueError("attention and block_out_channels must have one entry for each resolution")
         for channels in self.block_out_channels:
@@ -117,8 +178,33 @@ class Network(Section):
         return 2 ** (len(self.block_out_channels) - 1)
 
 
+class UNet2D(Blocks):
+    """diffusers' UNet2DModel, from scratch."""
+
+    kind: Literal["unet2d"]
+
+
+class StableDiffusion(Blocks):
+    """diffusers' UNet2DConditionModel under the empty prompt.
+
+    pretrained: a diffusers folder with `unet`, `text_encoder` and `tokenizer`, or OWNER/NAME@COMMIT on the hub; null: random
+    weights and a prompt of zeros, for measuring speed.  The other keys say what it must be; another one is refused.
+    attention_head_dim: under the name that Stable Diffusion 1.5's file gives to its number of heads.
+    """
+
+    kind: Literal["stable_diffusion"]
+    pretrained: str | None
+    cross_attention_dim: Positive
+
+
+Network = Annotated[UNet2D | StableDiffusion, Field(discriminator="kind")]
+
+
 class Training(Section):
-    """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices."""
+    """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices.
+
+    mask_modes: 0: masks are perturbed and encoded anew at every step (Eq. 14); K: each has K perturbed latents, made once.
+    """
 
     seeds: Many[Annotated[int, Field(ge=0)]]
     steps: Positive
@@ -132,6 +218,7 @@ class Training(Section):
     ema_decay: Share
     flip: bool
     precision: Literal["fp32", "bf16"]
+    mask_modes: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Training":
@@ -141,13 +228,23 @@ class Training(Section):
 
 
 class Run(Section):
-    """How to run, which is no part of any hash. The device may change the last bits, and whether bf16 is used."""
+    """How to run, which is no part of any hash. Whether bf16 is used is the device's to say; it and the keys from micro_batch
+    to activation_checkpointing may change the last bits.
+
+    micro_batch: images that a device takes at once; null: as many as fit, found by trying.  cache_latents: encode every
+    training image once and keep its moments under results/latents.
+    """
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     in_memory: bool
     workers: Annotated[int, Field(ge=0)]
     log_every: Positive
     checkpoint_every: Positive
+    micro_batch: Positive | None
+    channels_last: bool
+    compile: bool
+    activation_checkpointing: bool
+    cache_latents: bool
 
 
 class SemFlowMethod(Section):
@@ -320,7 +417,7 @@ class Suite(Section):
     """Everything a suite is."""
 
     suite: Name
-    data: Annotated[ScenesData | CamVidData, Field(discriminator="name")]
+    data: Data
     pseudo_mask: PseudoMask
     autoencoder: Autoencoder
     network: Network
@@ -357,8 +454,20 @@ class Suite(Section):
         return self
 
     @model_validator(mode="after")
+    def _crops_are_not_cached(self) -> "Suite":
+        cached = "run.cache_latents" if self.run.cache_latents else "training.mask_modes" if self.training.mask_modes else ""
+        if cached and getattr(self.data, "view", "") == "crop":
+            raise ValueError(f"{cached} needs data.view: squeeze, since a random crop is another picture every time")
+        return self
+
+    @model_validator(mode="after")
     def _network_fits_latents(self) -> "Suite":
         pixels = self.network.reduction * getattr(self.autoencoder, "factor", 1)
         if any(side % pixels for side in self.data.size):
             raise ValueError(f"data.size {list(self.data.size)} must be multiples of {pixels}, the network's whole reduction")
         return self
+
+
+def swaps_of(suite: Suite) -> tuple[tuple[int, int], ...]:
+    """Classes that a mirrored training picture exchanges."""
+    return SWAPS[suite.data.name] if getattr(suite.data, "swap_sides", True) else ()

@@ -1,19 +1,23 @@
 """One training loop for every model: steps, clock, checkpoints, logs. Knows no loss.
 
 Step k is a function of (seed, k) and the state before it: the data order, the flips and the noise are drawn anew from
-named seeds at every step. So a run that is killed and started again ends in the same bits as one that is not.
+named seeds at every step. So a run that is killed and started again ends in the same bits as one that is not; and however
+many processes share a batch, and however many images one takes at once, the numbers drawn are the same, so that only the
+order of sums differs.
 """
 
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils.memory import should_reduce_batch_size
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor
@@ -22,12 +26,14 @@ from baselines.build import make_model
 from semflow import checkpoints, devices, files, provenance
 from semflow.config import content_hash
 from semflow.data import Dataset, open_dataset
-from semflow.data.batches import in_memory, load, to_unit_range
+from semflow.data.batches import Batch, Source, Views, in_memory, load, to_unit_range
+from semflow.data.steps import Choices, Share, Steps, noise
 from semflow.errors import Interrupted, SemFlowError
+from semflow.latents import Latents
 from semflow.model import Model
 from semflow.progress import Progress
-from semflow.seeds import generator, seed_of
-from semflow.suite import SWAPS, Suite, Training
+from semflow.seeds import Stream
+from semflow.suite import Run, Suite, Training, swaps_of
 
 
 def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
@@ -40,10 +46,10 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
     alone = checkpoints.only_trainer(state) if accelerator.is_main_process else nullcontext()
     with alone, _stop_signals() as signalled:
         trainer = Trainer(accelerator, suite, method, seed, state)
-        batches = training_batches(open_dataset(suite.data, "train"), suite, seed, trainer.step, trainer.accelerator)
+        batches = training_batches(open_dataset(suite.data, "train"), trainer)
         with trainer.progress(f"train {method} seed {seed}") as progress:
-            for images, labels in batches:
-                loss, norm = trainer.advance(images, labels)
+            for batch in batches:
+                loss, norm = trainer.advance(batch)
                 progress.update(settings.batch_size)
                 if trainer.step % run.log_every == 0:
                     trainer.log(loss, norm, progress)
@@ -61,42 +67,85 @@ class Trainer:
 
     def __init__(self, accelerator: Accelerator, suite: Suite, method: str, seed: int, state: Path) -> None:
         self.accelerator, self.suite, self.method, self.seed, self.state = accelerator, suite, method, seed, state
-        self.settings = suite.training
+        self.settings, self.choices = suite.training, choices_of(suite)
+        self.share = Share(accelerator.process_index, accelerator.num_processes)
+        self.rows = self.share.rows(self.settings.batch_size)
         with files.writing(state):
             self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
-        # Each process has its own stream of noise, and a package's kernels make the bits: another training with others.
-        made_by = {"processes": accelerator.num_processes, "versions": provenance.versions()}
-        self.key = f"{provenance.weights_key(suite, method, seed)}-{content_hash(made_by)[:16]}"
+        # A package's kernels make the bits: another training with others. How many processes share the work does not.
+        self.key = f"{provenance.weights_key(suite, method, seed)}-{content_hash({'versions': provenance.versions()})[:16]}"
         self.model = make_model(suite, method, seed)
+        device = self.accelerator.device
+        prepare_network(self.model, suite.run, device, accelerator.mixed_precision)
         self.optimizer: Any = make_optimizer(self.model, self.settings)
         self.ema = EMAModel(self.model.network.parameters(), decay=self.settings.ema_decay, foreach=True)
         self.step = checkpoints.load_state(state, self.key, self.model.network, self.ema, self.optimizer)
-        device = self.accelerator.device
-        self.model.autoencoder.to(device)
         self.ema.to(device)
         self.model.network, self.optimizer = self.accelerator.prepare(self.model.network.train(), self.optimizer)
         self.learning_rate = schedule(self.settings)
         self.first_bad_step = torch.full((), -1, device=device)  # read now and then: looking stalls an accelerator
+        self.micro_batch = min(suite.run.micro_batch or len(self.rows), len(self.rows))
+        self.fits = device.type == "cpu" or suite.run.micro_batch is not None
 
-    def advance(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One optimizer step on uint8 images and labels. Returns the loss and the gradient's norm, before clipping."""
-        device = self.accelerator.device
-        draws = generator(device, "train", self.seed, self.step, self.accelerator.process_index)
-        images, labels = images.to(device), labels.to(device)
-        if self.settings.flip:
-            images, labels = flip(images, labels, draws, SWAPS[self.suite.data.name])
+    def advance(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """One optimizer step on this process's share of a batch. Returns its loss and the gradient's norm, before clipping."""
+        batch = batch.on(self.accelerator.device)
+        if not self.fits:
+            self.micro_batch, self.fits = self.find_micro_batch(batch), True
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
-        loss = self.model.loss(to_unit_range(images), labels, draws)  # `prepare` made the network compute in bf16, nothing else
-        self.accelerator.backward(loss)
+        loss = self.accumulate(batch)
         norm = self.accelerator.clip_grad_norm_(self.model.network.parameters(), self.settings.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.step(self.model.network.parameters())
-        newly_bad = ~torch.isfinite(loss.detach() + norm) & (self.first_bad_step < 0)
+        newly_bad = ~torch.isfinite(loss + norm) & (self.first_bad_step < 0)
         self.first_bad_step = torch.where(newly_bad, self.step, self.first_bad_step)
         self.step += 1
-        return loss.detach(), norm
+        return loss, norm
+
+    def accumulate(self, batch: Batch) -> Tensor:
+        """Leave the gradient of the mean loss over a batch, a micro-batch at a time; processes are averaged with the last."""
+        n, losses = len(batch), []
+        for first in range(0, n, self.micro_batch):
+            last = min(first + self.micro_batch, n)
+            together = nullcontext() if last == n else self.accelerator.no_sync(self.model.network)
+            with together:
+                loss = self.loss(batch.rows(first, last), first)
+                loss = loss if last - first == n else loss * ((last - first) / n)
+                self.accelerator.backward(loss)
+            losses.append(loss.detach())
+        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+
+    def loss(self, batch: Batch, first: int) -> Tensor:
+        """Mean loss of some rows of this process's share, the first of which is its row `first`."""
+        rows = range(self.rows.start + first, self.rows.start + first + len(batch))
+        draws = noise(self.accelerator.device, self.seed, self.step, rows, self.settings.batch_size, self.choices)
+        with torch.no_grad():
+            image, mask = latents_of(self.model, batch, draws)
+        return self.model.loss(image, mask, draws)  # `prepare` made the network compute in bf16, nothing else
+
+    def find_micro_batch(self, batch: Batch) -> int:
+        """As many images at once as fit into memory in every process, found by halving until a gradient can be worked out."""
+        size = self.micro_batch
+        while True:
+            reserve, fits = [], True
+            try:
+                if not self.optimizer.state:  # the optimizer's two moments will want room as well
+                    reserve = [torch.empty_like(weight) for weight in self.model.network.parameters() for _ in range(2)]
+                with self.accelerator.no_sync(self.model.network):
+                    self.accelerator.backward(self.loss(batch.rows(0, size), 0))
+            except RuntimeError as error:
+                if size == 1 or not should_reduce_batch_size(error):
+                    raise
+                fits = False
+            del reserve
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.accelerator.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if self.accelerator.reduce(torch.tensor(float(fits), device=self.accelerator.device), "sum") == self.share.ranks:
+                return size
+            size = -(-size // 2)
 
     def check_finite(self) -> None:
         """SemFlowError if a loss or a gradient since the start was not finite."""
@@ -117,9 +166,8 @@ class Trainer:
         """End, and write the averaged weights as a finished checkpoint."""
         self.end()
         if self.accelerator.is_main_process:
-            unet = self.model.network.unet
-            self.ema.copy_to(unet.parameters())
-            checkpoints.export(out, self.suite, self.method, self.seed, unet)
+            self.ema.copy_to(self.model.network.parameters())
+            checkpoints.export(out, self.suite, self.method, self.seed, self.model.network)
 
     def end(self) -> None:
         """Close the log and leave the other processes.
@@ -135,6 +183,7 @@ class Trainer:
     def log(self, loss: Tensor, norm: Tensor, progress: Progress) -> None:
         """Scalars of the last step to TensorBoard, the loss to the progress line too."""
         self.check_finite()
+        loss = self.accelerator.reduce(loss, "mean")
         scalars = {"loss": loss.item(), "grad_norm": norm.item(), "lr": self.learning_rate(self.step - 1)}
         with files.writing(self.state):
             self.accelerator.log(scalars | {"images_per_s": progress.images_per_s}, self.step)
@@ -157,26 +206,45 @@ class Trainer:
         return bool(self.accelerator.reduce(votes, "sum"))
 
 
-def flip(
-    images: Tensor, labels: Tensor, draws: torch.Generator, swaps: tuple[tuple[int, int], ...] = ()
-) -> tuple[Tensor, Tensor]:
-    """Mirror each picture with its labels left to right with probability 1/2, exchanging the classes of each swap."""
-    chosen = torch.rand(len(images), generator=draws, device=images.device) < 0.5
-    mirrored = labels.flip(-1)
-    if swaps:
-        partner = torch.arange(256, dtype=labels.dtype, device=labels.device)
-        for left, right in swaps:
-            partner[left], partner[right] = right, left
-        mirrored = partner[mirrored.long()]
-    images = torch.where(chosen[:, None, None, None], images.flip(-1), images)
-    return images, torch.where(chosen[:, None, None], mirrored, labels)
+def latents_of(model: Model, batch: Batch, source: list[Stream]) -> tuple[Tensor, Tensor]:
+    """Latents (B, C, h, w) of a batch's images and masks, of whatever it is made."""
+    image, mask = batch
+    moments = image.is_floating_point()
+    z_image = model.autoencoder.draw(image, source) if moments else model.autoencoder.encode(to_unit_range(image), source)
+    return z_image, mask if mask.is_floating_point() else model.encode_labels(mask, source)
+
+
+def prepare_network(model: Model, run: Run, device: torch.device, precision: str) -> None:
+    """Move a model to `device`, laid out and compiled as `run` says; `precision` bf16: the autoencoder encodes in it."""
+    model.autoencoder.to(device).precision = "bf16" if precision == "bf16" else "fp32"
+    model.network.to(device)
+    if run.channels_last:
+        for part in (model.network, model.autoencoder):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of which PyTorch's types do not know
+    if run.activation_checkpointing:
+        model.network.unet.enable_gradient_checkpointing()
+    if run.compile:  # in place: names of weights stay as they are
+        for module in (model.network.unet, *(part for name, part in model.autoencoder.named_modules() if name == "vae.encoder")):
+            module.compile()
+
+
+def choices_of(suite: Suite) -> Choices:
+    """What is drawn for every look at a training image."""
+    return Choices(suite.training.flip, getattr(suite.data, "view", "") == "crop", suite.training.mask_modes)
 
 
 def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
     """accelerate on the device asked for; bf16 only where the device has it. SemFlowError if the device is missing."""
     device = devices.pick(suite.run.device)
     precision = "bf16" if suite.training.precision == "bf16" and devices.has_bf16(device) else "no"
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, log_with="tensorboard", project_dir=logs)
+    patient = InitProcessGroupKwargs(timeout=timedelta(hours=24))  # latents may be encoded while the other processes wait
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=precision,
+        log_with="tensorboard",
+        project_dir=logs,
+        kwargs_handlers=[patient],
+    )
 
 
 def make_optimizer(model: Model, settings: Training) -> torch.optim.AdamW:
@@ -195,40 +263,24 @@ def schedule(settings: Training) -> Callable[[int], float]:
     return lambda step: settings.lr * factor(step + 1 if step < settings.warmup_steps else step)
 
 
-def training_batches(
-    dataset: Dataset, suite: Suite, seed: int, start: int, accelerator: Accelerator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """uint8 (images, labels) of this process for steps `start` to the last."""
-    settings, run = suite.training, suite.run
-    source = in_memory(dataset, "load training images") if run.in_memory else dataset
-    rank, ranks = accelerator.process_index, accelerator.num_processes
-    share = StepIndices(len(dataset), settings.batch_size, seed, start, settings.steps, rank, ranks)
-    return load(source, share, run.workers)
+def training_batches(dataset: Dataset, trainer: Trainer) -> Iterator[Batch]:
+    """This process's share of every step that is left."""
+    suite, settings = trainer.suite, trainer.settings
+    steps = Steps(len(dataset), settings.batch_size, trainer.seed, trainer.step, settings.steps, trainer.choices, trainer.share)
+    return load(_source(dataset, trainer), steps, suite.run.workers, trainer.accelerator.device.type == "cuda")
 
 
-class StepIndices:
-    """Which images each step sees: every epoch a fresh permutation by a named seed, batches running on across epochs."""
-
-    def __init__(self, n: int, batch_size: int, seed: int, start: int, stop: int, rank: int = 0, ranks: int = 1) -> None:
-        if batch_size % ranks:
-            raise SemFlowError(f"training.batch_size {batch_size} must be a multiple of the {ranks} processes")
-        self.n, self.batch_size, self.seed, self.start, self.stop = n, batch_size, seed, start, stop
-        self.rank, self.ranks = rank, ranks
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        epoch, order = -1, np.empty(0, int)
-        for step in range(self.start, self.stop):
-            chosen = np.empty(self.batch_size, int)
-            for slot in range(self.batch_size):
-                wanted, place = divmod(step * self.batch_size + slot, self.n)
-                if wanted != epoch:
-                    epoch = wanted
-                    order = np.random.RandomState(seed_of("order", self.seed, epoch) % 2**32).permutation(self.n)
-                chosen[slot] = order[place]
-            yield chosen[self.rank :: self.ranks]
+def _source(dataset: Dataset, trainer: Trainer) -> Source:
+    """Training images: held in memory, read anew at every step, or as latents that were encoded once."""
+    suite, model = trainer.suite, trainer.model
+    painted = getattr(suite.data, "masks", "labels") == "painted"
+    colours = model.pseudo_mask.colours().numpy() if painted else None
+    whole = colours is None and not trainer.choices.crop
+    samples = in_memory(dataset, "load training images") if suite.run.in_memory and whole else dataset
+    views = Views(samples, swaps_of(suite), colours)
+    if not (suite.run.cache_latents or suite.training.mask_modes):
+        return views
+    return Latents(views, len(dataset), suite, model, trainer.method, trainer.accelerator)
 
 
 @contextmanager

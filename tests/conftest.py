@@ -4,11 +4,13 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy loads: tests run side by side, and BLAS would fight over the cores
 
+import importlib.util
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,8 +18,9 @@ import torch
 import yaml
 from diffusers import AutoencoderKL
 from hypothesis import HealthCheck, settings
+from sd_folder import make_sd_folder, sd_sections
 
-from semflow import config
+from semflow import config, files
 from semflow.data.scenes import NAMES
 from semflow.suite import Suite
 
@@ -36,6 +39,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def config_folder() -> Path:
     return CONFIG
+
+
+@pytest.fixture(scope="session")
+def trees() -> ModuleType:
+    """tests/data/trees.py: small trees of the paper's data sets in their official layout."""
+    spec = importlib.util.spec_from_file_location("trees", Path(__file__).parent / "data/trees.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -92,6 +105,32 @@ def kl_folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def kl_section(kl_folder) -> dict[str, Any]:
+    """The suite's section for it."""
+    return {
+        "kind": "kl",
+        "pretrained": str(kl_folder),
+        "latent_channels": 5,
+        "block_out_channels": [4, 4, 8],
+        "scaling_factor": 0.3,
+    }
+
+
+@pytest.fixture(scope="session")
+def sd_folder(tmp_path_factory) -> Path:
+    """A folder in the layout of Stable Diffusion 1.5; not to be changed."""
+    return make_sd_folder(tmp_path_factory.mktemp("sd"))
+
+
+@pytest.fixture
+def sd_suite(tiny, sd_folder, tmp_path, monkeypatch) -> Suite:
+    """The tiny suite with that folder's network and autoencoder; what is generated goes into the test's own folder."""
+    monkeypatch.chdir(tmp_path)
+    tiny["data"]["size"] = [32, 32]
+    return config.check(tiny | sd_sections(sd_folder), "tiny")
+
+
 @pytest.fixture
 def images() -> torch.Tensor:
     """Two pictures of the tiny suite's size in [-1, 1]."""
@@ -102,6 +141,12 @@ def images() -> torch.Tensor:
 def labels() -> torch.Tensor:
     """Label maps of the same size."""
     return torch.randint(len(NAMES), (2, 16, 16), dtype=torch.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _own_memory(tmp_path_factory, monkeypatch):
+    """What is remembered of the tests' files is no part of this project's results."""
+    monkeypatch.setattr(files, "REMEMBERED", tmp_path_factory.getbasetemp() / ".sha256.json")
 
 
 @pytest.fixture(autouse=True)

@@ -3,15 +3,59 @@
 import re
 
 import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from baselines.build import make_model
 from semflow import bench
 
 
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr(bench, "STEPS", 2)
+    monkeypatch.setattr(bench, "ENOUGH", 2)
+    monkeypatch.setattr(bench, "MATMUL", {"cpu": 128})
+
+
+def ratio(text: str, words: str) -> float:
+    return float(re.search(words.replace("#", r"(\d+\.\d+)"), text)[1])
+
+
 @pytest.mark.slow
-def test_both_benches_print_their_ratio(tiny_suite):
-    for text, words in (
-        (bench.train(tiny_suite, "dsm", 1), "the loop reaches"),
-        (bench.sample(tiny_suite, "semflow", 1), "the sampler reaches"),
-    ):
-        assert float(re.search(rf"{words} (\d+\.\d+) of it", text)[1]) > 0
-    assert "GFLOP/s" in bench.train(tiny_suite, "semflow", 1)
+def test_every_bench_prints_its_ratios(tiny_suite):
+    trained = bench.train(tiny_suite, "semflow", 1)
+    assert ratio(trained.text, "the loop reaches # of it") > 0
+    assert ratio(trained.text, "ours is # times as fast") == pytest.approx(trained.numbers["times_plain"], abs=0.01)
+    assert "GFLOP/s" in trained.text
+    assert trained.numbers["images_per_s"] > 0
+    assert "plain loop" not in bench.train(tiny_suite, "dsm", 1).text
+    assert ratio(bench.sample(tiny_suite, "semflow", 1).text, "the sampler reaches # of it") > 0
+    loaded = bench.load(tiny_suite, "semflow", 1)
+    assert ratio(loaded.text, "the loaders give # of it") == pytest.approx(
+        loaded.numbers["loaded_per_s"] / loaded.numbers["eaten_per_s"], abs=0.01
+    )
+
+
+@pytest.mark.slow
+def test_the_size_of_the_paper_is_measured_without_its_files(sd_suite, tmp_path):
+    """On a tiny network of its make."""
+    suite = bench.synthetic(sd_suite)
+    assert (suite.data.name, suite.network.pretrained, suite.autoencoder.pretrained) == ("scenes", None, None)
+    assert bench.train(suite, "semflow", 1).numbers["times_plain"] > 0
+
+
+def test_arithmetic_is_what_the_network_and_the_encoders_of_a_step_do(sd_suite):
+    suite = bench.synthetic(sd_suite)
+    model = make_model(suite, "semflow")
+    h, w = (side // model.autoencoder.factor for side in suite.data.size)
+    with sdpa_kernel(SDPBackend.MATH):  # of the CPU's own attention nothing is counted
+        with FlopCounterMode(display=False) as network:
+            model.network(torch.zeros(1, 4, h, w), torch.zeros(1)).sum().backward()
+        with FlopCounterMode(display=False) as encoder:
+            model.autoencoder.encode(torch.zeros(1, 3, *suite.data.size))
+    n = suite.training.batch_size
+    online = bench._flops_of_a_step(suite, "semflow")
+    assert online == n * (network.get_total_flops() + 2 * encoder.get_total_flops())
+    cached = suite.model_copy(update={"run": suite.run.model_copy(update={"cache_latents": True})})
+    assert bench._flops_of_a_step(cached, "semflow") == online - n * encoder.get_total_flops()

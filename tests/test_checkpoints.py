@@ -6,24 +6,34 @@ import shutil
 
 import pytest
 import torch
-from diffusers import UNet2DModel
+from diffusers import UNet2DConditionModel, UNet2DModel
+from safetensors.torch import load_file, save_file
 
 from baselines.build import make_model
 from semflow import checkpoints, config
+from semflow.cells import Cell, Sampler
 from semflow.checkpoints import CARD, WEIGHTS
 from semflow.errors import SemFlowError
+from semflow.evaluation import evaluate
+from semflow.networks import UNet
 from semflow.provenance import file_hash
+from semflow.training import train
 
 
 @pytest.fixture
-def network(tiny_suite) -> UNet2DModel:
-    return make_model(tiny_suite, "semflow", seed=3).network.unet.eval()
+def wrapped(tiny_suite) -> UNet:
+    return make_model(tiny_suite, "semflow", seed=3).network.eval()
 
 
 @pytest.fixture
-def folder(tmp_path, tiny_suite, network):
+def network(wrapped) -> UNet2DModel:
+    return wrapped.unet
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_suite, wrapped):
     folder = tmp_path / "checkpoints" / "semflow"
-    checkpoints.export(folder, tiny_suite, "semflow", 3, network)
+    checkpoints.export(folder, tiny_suite, "semflow", 3, wrapped)
     return folder
 
 
@@ -31,7 +41,7 @@ def folder(tmp_path, tiny_suite, network):
 def other(tmp_path, tiny_suite):
     """A checkpoint of DSM, whose network takes 6 channels."""
     folder = tmp_path / "checkpoints" / "dsm"
-    checkpoints.export(folder, tiny_suite, "dsm", 3, make_model(tiny_suite, "dsm").network.unet)
+    checkpoints.export(folder, tiny_suite, "dsm", 3, make_model(tiny_suite, "dsm").network)
     return folder
 
 
@@ -58,8 +68,8 @@ def vouch(folder) -> None:
 
 
 @pytest.mark.parametrize("amplitude", [0, 3, 24])  # none of them the suite's; twice the last is past s/2
-def test_weights_of_any_amplitude_open_again(tmp_path, tiny_suite, network, amplitude):
-    checkpoints.export(tmp_path / "b", config.with_amplitude(tiny_suite, amplitude), "semflow", 3, network)
+def test_weights_of_any_amplitude_open_again(tmp_path, tiny_suite, wrapped, amplitude):
+    checkpoints.export(tmp_path / "b", config.with_amplitude(tiny_suite, amplitude), "semflow", 3, wrapped)
     model, suite, _ = checkpoints.load_model(tmp_path / "b")
     assert model.amplitude == suite.pseudo_mask.amplitude == amplitude
 
@@ -86,11 +96,11 @@ def test_nothing_but_safetensors_and_json_is_written(folder):
     assert {path.name for path in folder.iterdir()} == {"config.json", WEIGHTS, CARD}
 
 
-def test_exporting_again_replaces_the_folder(folder, tiny_suite, network):
+def test_exporting_again_replaces_the_folder(folder, tiny_suite, wrapped):
     before = file_hash(folder / WEIGHTS)
     with torch.no_grad():
-        network.conv_in.weight.add_(1)
-    checkpoints.export(folder, tiny_suite, "semflow", 3, network)
+        wrapped.unet.conv_in.weight.add_(1)
+    checkpoints.export(folder, tiny_suite, "semflow", 3, wrapped)
     assert file_hash(folder / WEIGHTS) != before
     checkpoints.load_model(folder)
 
@@ -188,6 +198,89 @@ def test_a_card_whose_suite_does_not_hold_names_the_key(folder, tiny_suite):
     text = complaint(folder)
     assert str(folder / CARD) in text
     assert "amplitude 30" in text
+
+
+@pytest.fixture
+def conditional(sd_suite, tmp_path):
+    """A checkpoint of DSM around Stable Diffusion's network, with its model."""
+    model = make_model(sd_suite, "dsm")
+    checkpoints.export(tmp_path / "sd", sd_suite, "dsm", 0, model.network.eval())
+    return tmp_path / "sd", model
+
+
+def test_a_conditional_checkpoint_holds_its_prompt_and_nothing_else_is_written(conditional):
+    folder, model = conditional
+    assert {path.name for path in folder.iterdir()} == {"config.json", WEIGHTS, CARD, "prompt.safetensors"}
+    assert torch.equal(load_file(folder / "prompt.safetensors")["prompt"], model.network.prompt)
+
+
+@torch.no_grad()
+def test_a_conditional_checkpoint_opens_in_diffusers(conditional):
+    folder, model = conditional
+    z, t = torch.randn(1, 8, 4, 4), torch.tensor([7])
+    opened = UNet2DConditionModel.from_pretrained(folder, use_safetensors=True).eval()
+    assert torch.equal(opened(z, t, model.network.prompt).sample, model.network(z, t))
+
+
+@torch.no_grad()
+def test_sampling_needs_neither_text_encoder_nor_the_folder_it_began_with(
+    conditional, sd_suite, sd_folder, tmp_path, monkeypatch
+):
+    folder, model = conditional
+    monkeypatch.setattr("semflow.prompt._encode", lambda place: pytest.fail("a text encoder was needed"))
+    card = json.loads((folder / CARD).read_text())
+    card["suite"]["network"]["pretrained"] = "/gone"
+    (folder / CARD).write_text(json.dumps(card))
+    vae = shutil.copytree(sd_folder / "vae", tmp_path / "moved")
+    opened, _, _ = checkpoints.load_model(folder, sd_suite.autoencoder.model_copy(update={"pretrained": str(vae)}))
+    images = 2 * torch.rand(1, 3, 32, 32) - 1
+    labels = [dsm.segment(images, Sampler("ddim", 2), torch.Generator().manual_seed(1)) for dsm in (opened, model)]
+    assert torch.equal(*labels)
+
+
+def test_a_missing_prompt_is_named(conditional):
+    folder, _ = conditional
+    (folder / "prompt.safetensors").unlink()
+    assert complaint(folder) == f"{folder} has no prompt.safetensors; copy the whole folder again"
+
+
+def test_a_missing_prompt_that_the_card_does_not_know_is_named(conditional):
+    folder, _ = conditional
+    change_card(folder, prompt_sha256=KeyError)
+    (folder / "prompt.safetensors").unlink()
+    assert "prompt.safetensors, the prompt of its network" in complaint(folder)
+
+
+def test_a_replaced_prompt_is_named(conditional):
+    folder, _ = conditional
+    save_file({"prompt": torch.zeros(1, 77, 12)}, folder / "prompt.safetensors")
+    assert "prompt.safetensors is damaged or replaced" in complaint(folder)
+
+
+@pytest.mark.parametrize("shape", [(1, 77, 16), (77, 12)])
+def test_a_prompt_of_another_network_is_named(conditional, shape):
+    folder, _ = conditional
+    save_file({"prompt": torch.zeros(shape)}, folder / "prompt.safetensors")
+    change_card(folder, prompt_sha256=file_hash(folder / "prompt.safetensors"))
+    assert "its network takes a prompt of float32 (1, 77, 12)" in complaint(folder)
+
+
+def test_an_older_conditional_checkpoint_may_be_replaced(conditional):
+    checkpoints.check_target(conditional[0])
+
+
+@pytest.mark.slow
+def test_stable_diffusion_trains_and_its_checkpoint_is_scored(sd_suite, tmp_path):
+    training = sd_suite.training.model_copy(update={"steps": 2, "batch_size": 2})
+    suite = sd_suite.model_copy(update={"training": training})
+    for method, sampler in (("semflow", Sampler("euler", 1)), ("dsm", Sampler("ddim", 1))):
+        train(suite, method, 0, tmp_path / f"{method}-state", tmp_path / method)
+        before = make_model(suite, method).network.unet.state_dict()
+        after = checkpoints.load_model(tmp_path / method)[0].network.unet.state_dict()
+        assert not torch.equal(after["conv_in.weight"], before["conv_in.weight"])
+        amplitude = suite.pseudo_mask.amplitude if method == "semflow" else 0.0
+        cell = Cell(method, "segmentation", sampler, amplitude)
+        assert evaluate(suite, cell, tmp_path / method, tmp_path / "r.json", tmp_path).n_images == 4
 
 
 class Payload:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from baselines.build import make_model
 from semflow import checkpoints, cli, records
-from semflow.data.batches import Batches
+from semflow.data.batches import Batch, Batches
 from semflow.data.scenes import NAMES, PALETTE, Scenes
 from semflow.files import write_json
 from semflow.training import Trainer, make_accelerator
@@ -25,7 +25,7 @@ def checkpoint_of(tmp_path_factory):
 
     def write(suite, method="semflow") -> Path:
         folder = tmp_path_factory.mktemp(method) / "checkpoint"
-        checkpoints.export(folder, suite, method, 0, make_model(suite, method).network.unet)
+        checkpoints.export(folder, suite, method, 0, make_model(suite, method).network)
         return folder
 
     return write
@@ -338,7 +338,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
     mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", disk], capture_output=True).returncode
     try:
         trainer = Trainer(make_accelerator(suite, disk / "state"), suite, "semflow", 0, disk / "state")
-        trainer.advance(*Batches(Scenes(8, suite.data.size, 0, "train"))[range(4)])
+        trainer.advance(Batch(*Batches(Scenes(8, suite.data.size, 0, "train"))[range(4)]))
         trainer.save()
         state = (disk / "state/state.safetensors").stat().st_size
         used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*"))

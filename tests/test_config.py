@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from semflow import config
+from semflow.cells import PRODUCTS
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
 from semflow.files import write_json
@@ -52,7 +53,9 @@ def complaint(raw: object) -> str:
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_every_suite_in_the_repository_loads(path):
-    assert config.load(path).suite == path.stem
+    study = config.load_study(path)
+    assert study.name == path.stem
+    assert {suite.suite for suite in study.suites.values()} == {path.stem}
 
 
 @pytest.mark.parametrize("key", TOP)
@@ -272,3 +275,67 @@ def test_amplitudes_out_of_range_are_named(tiny_suite):
     for amplitude in (25, -1, float("nan")):
         with pytest.raises(SemFlowError, match=r"below pseudo_mask\.s/2 = 25"):
             config.with_amplitude(tiny_suite, amplitude)
+
+
+def two_parts(mini: dict) -> dict:
+    """mini's file with two parts, the second of which trains longer on photographs."""
+    scenes = {"makes": list(PRODUCTS[:3]), "data": mini.pop("data")}
+    camvid = {"name": "camvid", "root": "x", "size": [32, 32]}
+    return mini | {"parts": {"scenes": scenes, "camvid": {"makes": list(PRODUCTS[3:]), "data": camvid, "training": {"steps": 7}}}}
+
+
+def test_a_part_gives_what_is_its_own_key_by_key_over_what_stands_beside_it(mini):
+    whole = config.check_study(two_parts(dict(mini)), "here")
+    scenes, camvid = whole.suites["scenes"], whole.suites["camvid"]
+    assert whole.parts
+    assert (scenes.training.steps, camvid.training.steps) == (mini["training"]["steps"], 7)
+    assert camvid.training.lr == scenes.training.lr
+    assert whole.of("table2") is scenes
+    assert whole.of("figure12") is camvid
+
+
+def test_a_file_of_one_data_set_makes_everything_of_it(mini):
+    study = config.check_study(mini, "here")
+    assert not study.parts
+    assert set(study.makes) == set(PRODUCTS)
+    assert {study.of(product).data.name for product in PRODUCTS} == {"scenes"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"makes": []}, "no part makes table1_segmentation; name it"),
+        ({"makes": ["table2", "figure12"]}, "part camvid: makes names figure12; part scenes makes it already"),
+        ({"makes": ["table9"]}, "part scenes: makes names table9; there are table1_segmentation, "),
+        ({"data": {"name": "scenes", "size": [30, 30], "n_train": 1, "n_test": 2, "seed": 0}}, "part scenes: data.size"),
+        ({"training": {"stepz": 1}}, "part scenes: unknown key training.stepz; did you mean steps?"),
+    ],
+    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
+)
+def test_a_mistake_in_a_part_names_the_part(mini, change, said):
+    raw = two_parts(mini)
+    raw["parts"]["scenes"] |= change
+    with pytest.raises(SemFlowError) as error:
+        config.check_study(raw, "here")
+    assert said in str(error.value)
+
+
+def test_a_part_goes_by_its_data_sets_name(mini):
+    raw = two_parts(mini)
+    raw["parts"]["other"] = raw["parts"].pop("scenes")
+    with pytest.raises(SemFlowError, match="part other: data.name is scenes; a part goes by its data set's name"):
+        config.check_study(raw, "here")
+
+
+def test_a_command_names_one_of_several_parts(config_folder):
+    assert config.load(config_folder / "paper.yaml", "cityscapes").data.name == "cityscapes"
+    with pytest.raises(SemFlowError, match="has several parts, coco_stuff, celebamask_hq, cityscapes; name one with --part"):
+        config.load(config_folder / "paper.yaml")
+    with pytest.raises(SemFlowError, match="has no part camvid; it has coco_stuff, celebamask_hq, cityscapes"):
+        config.load(config_folder / "paper.yaml", "camvid")
+
+
+def test_a_random_crop_is_not_cached(mini):
+    mini["data"] = {"name": "coco_stuff", "root": "x", "size": [32, 32], "view": "crop", "masks": "labels"}
+    for section, key, value in (("run", "cache_latents", True), ("training", "mask_modes", 2)):
+        assert f"{section}.{key} needs data.view: squeeze" in complaint({**mini, section: mini[section] | {key: value}})

@@ -15,6 +15,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+PLUGINS = [Requirement(line) for line in PROJECT["optional-dependencies"]["cluster"]]  # `make cluster` installs them
+FOR_PLUGINS = {
+    *("cryptography", "durationpy", "google-auth", "kubernetes", "oauthlib", "pyasn1", "pyasn1-modules", "requests-oauthlib"),
+    *("reretry", "snakemake-executor-plugin-slurm-jobstep", "sysrsync", "toml"),
+}
 
 
 def constraints() -> dict[str, str]:
@@ -24,7 +29,7 @@ def constraints() -> dict[str, str]:
 
 def test_every_requirement_is_constrained_to_a_version_that_it_admits():
     pinned = constraints()
-    for requirement in REQUIREMENTS:
+    for requirement in REQUIREMENTS + PLUGINS:
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
 
 
@@ -36,8 +41,9 @@ def test_the_installed_versions_are_the_constrained_ones():
 
 def test_nothing_is_constrained_that_is_not_installed():
     installed = {canonicalize_name(distribution.name) for distribution in metadata.distributions()}
+    plugins = FOR_PLUGINS | {canonicalize_name(requirement.name) for requirement in PLUGINS}
     linux_only = {name for name in constraints() if name.startswith(("nvidia-", "cuda-")) or name == "triton"}
-    assert constraints().keys() - installed - (set() if sys.platform == "linux" else linux_only) == set()
+    assert constraints().keys() - installed - plugins - (set() if sys.platform == "linux" else linux_only) == set()
 
 
 def test_make_setup_has_nothing_to_do_when_nothing_changed():

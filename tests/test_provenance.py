@@ -1,9 +1,12 @@
 """What makes a result stale."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
+from sd_folder import sd_sections
 
 from semflow import config, provenance
 from semflow.suite import CamVidData, InceptionV3, Patchify
@@ -51,16 +54,73 @@ def test_weights_depend_on_the_settings_of_their_own_method(tiny_suite, values):
     assert provenance.weights_key(other, "semflow", 0) == provenance.weights_key(tiny_suite, "semflow", 0)
 
 
-def test_an_autoencoder_counts_by_its_files_not_by_where_they_lie(tiny, kl_folder, tmp_path):
-    def key(folder) -> str:
-        tiny["autoencoder"] = {"kind": "kl", "path": str(folder)}
-        provenance._weights_of.cache_clear()
-        return provenance.weights_key(config.check(tiny, "tiny"), "semflow", 0)
+def key_of(tiny, sections) -> str:
+    tiny["data"]["size"] = [32, 32]
+    return provenance.weights_key(config.check(tiny | sections, "tiny"), "semflow", 0)
 
-    moved = shutil.copytree(kl_folder, tmp_path / "moved")
-    assert key(moved) == key(kl_folder)
-    (moved / "config.json").write_text((moved / "config.json").read_text() + " ")
-    assert key(moved) != key(kl_folder)
+
+def test_pretrained_files_count_by_what_they_are_not_by_where_they_lie(tiny, sd_folder, tmp_path):
+    key = key_of(tiny, sd_sections(sd_folder))
+    for number, name in enumerate(
+        [
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors",
+            "text_encoder/model.safetensors",
+            "tokenizer/vocab.json",
+            "vae/diffusion_pytorch_model.safetensors",
+        ]
+    ):
+        moved = shutil.copytree(sd_folder, tmp_path / str(number))
+        assert key_of(tiny, sd_sections(moved)) == key
+        (moved / name).write_bytes((moved / name).read_bytes() + b" ")
+        assert key_of(tiny, sd_sections(moved)) != key, name
+
+
+def test_pretrained_files_that_are_not_read_do_not_count(tiny, sd_folder, tmp_path):
+    moved = shutil.copytree(sd_folder, tmp_path / "moved")
+    for name in ("README.md", "unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.non_ema.safetensors"):
+        (moved / name).write_text("other")
+    assert key_of(tiny, sd_sections(moved)) == key_of(tiny, sd_sections(sd_folder))
+
+
+def test_random_weights_are_no_pretrained_ones(tiny, sd_folder):
+    assert key_of(tiny, sd_sections(None)) != key_of(tiny, sd_sections(sd_folder))
+
+
+def test_planning_with_a_hub_id_asks_nobody_and_goes_by_its_commit(tiny, monkeypatch):
+    monkeypatch.setattr("semflow.hub.snapshot", lambda *_: pytest.fail("a plan fetched files"))
+    one, same, other = (f"{name}@{digit * 40}" for name, digit in (("a/b", "0"), ("mirror/b", "0"), ("a/b", "1")))
+    assert key_of(tiny, sd_sections(one)) == key_of(tiny, sd_sections(same)) != key_of(tiny, sd_sections(other))
+
+
+def test_a_plan_can_be_shown_without_the_pretrained_files(tiny, sd_folder, tmp_path):
+    assert key_of(tiny, sd_sections(tmp_path / "nowhere")) != key_of(tiny, sd_sections(sd_folder))
+
+
+def test_an_opened_autoencoder_of_the_hub_is_the_one_in_a_folder(tiny, sd_folder, monkeypatch):
+    monkeypatch.setattr("semflow.hub.snapshot", lambda *_: sd_folder)
+    tiny["data"]["size"] = [32, 32]
+    hub, here = (config.check(tiny | sd_sections(name), "tiny").autoencoder for name in (f"a/b@{'0' * 40}", sd_folder / "vae"))
+    assert provenance.autoencoder_key(hub, opened=True) == provenance.autoencoder_key(here, opened=True)
+    assert provenance.autoencoder_key(hub) != provenance.autoencoder_key(here)
+
+
+def test_the_module_of_the_suites_own_data_counts_and_no_other(tiny_suite, monkeypatch):
+    whole = provenance._tree
+
+    def keys(altered: str) -> tuple[str, str]:
+        monkeypatch.setattr(
+            provenance, "_tree", lambda name: provenance.ast.parse("CHANGED = 1") if name == altered else whole(name)
+        )
+        provenance.code_hash.cache_clear()
+        task = provenance.scores_key(tiny_suite, "semflow", "segmentation")
+        return provenance.weights_key(tiny_suite, "semflow", 0), task
+
+    before = keys("none")
+    for altered in ("semflow.data", "semflow.data.camvid", "semflow.data.coco_stuff", "semflow.pretrained"):
+        assert keys(altered) == before
+    assert all(ours != theirs for ours, theirs in zip(keys("semflow.data.scenes"), before, strict=True))
+    provenance.code_hash.cache_clear()
 
 
 def test_weights_depend_on_method_and_seed(tiny_suite):
@@ -160,3 +220,8 @@ def test_other_files_make_other_weights(tiny_suite, tmp_path, monkeypatch):
         data = CamVidData(name="camvid", root=str(tmp_path / name), size=(16, 16))
         keys.add(provenance.weights_key(tiny_suite.model_copy(update={"data": data}), "semflow", 0))
     assert len(keys) == 2
+
+
+def test_a_plan_does_not_wait_for_torch():
+    code = "import sys, semflow.provenance; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

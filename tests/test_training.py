@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -26,7 +25,7 @@ from semflow.errors import SemFlowError
 from semflow.files import write_json
 from semflow.metrics.segmentation import confusion, miou
 from semflow.model import SemFlow
-from semflow.training import StepIndices, Trainer, flip, make_accelerator, schedule, train
+from semflow.training import Trainer, make_accelerator, schedule, train
 
 
 def with_training(suite, **changes):
@@ -67,6 +66,10 @@ def test_overfits_four_images(tiny_suite, tmp_path, method, steps, sampler):
     assert miou(confusion(predicted, labels, len(NAMES))) > 0.8
 
 
+def four_scenes(suite) -> batches.Batch:
+    return batches.Batch(*batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)])
+
+
 def one_process(path: Path, folder: Path) -> list[Any]:
     command = [sys.executable, "-m", "semflow", "train", "--config", path, "--method", "semflow", "--threads", "1"]
     return [*command, "--state", folder / "state", "--out", folder / "out"]
@@ -78,35 +81,6 @@ def wait_for_progress(process: subprocess.Popen, state: Path, beyond: int) -> No
         if (state / checkpoints.STATE).exists() and step_of(state) > beyond:
             return
         time.sleep(0.01)
-
-
-def two_processes(path: Path, folder: Path) -> list[Any]:
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "semflow", "train"]
-    options = ["--config", path, "--method", "dsm", "--threads", "1", "--state", folder / "state", "--out", folder / "out"]
-    return [sys.executable, *command, *options]
-
-
-@pytest.mark.slow
-def test_two_processes_train_one_model_and_stop_together(tiny_suite, tmp_path, start):
-    suite = with_run(with_training(tiny_suite, steps=240, batch_size=8), device="cpu", log_every=5, checkpoint_every=10)
-    path = tmp_path / "suite.json"
-    write_json(path, suite.model_dump(mode="json"))
-    whole = start(two_processes(path, tmp_path / "whole"), stderr=subprocess.PIPE, text=True)
-    _, said = whole.communicate(timeout=300)
-    assert whole.returncode == 0, said
-    cut = start(two_processes(path, tmp_path / "cut"), stderr=subprocess.PIPE, text=True)
-    wait_for_progress(cut, tmp_path / "cut/state", 0)
-    os.kill(cut.pid, signal.SIGTERM)  # the launcher hands it on to both
-    _, said = cut.communicate(timeout=60)
-    assert "stopped at step" in said
-    assert 0 < step_of(tmp_path / "cut/state") < 240
-    again = start(two_processes(path, tmp_path / "cut"), stderr=subprocess.PIPE, text=True)
-    _, said = again.communicate(timeout=300)
-    assert again.returncode == 0, said
-    assert said.count("goes on from step") == 1
-    assert weights_of(tmp_path / "cut/out") == weights_of(tmp_path / "whole/out")
-    with pytest.raises(SemFlowError, match="number of processes"):
-        train(suite, "dsm", 0, tmp_path / "cut/state", tmp_path / "alone")
 
 
 def test_a_mistake_in_a_file_is_one_sentence_from_a_worker_too(tiny_suite, tmp_path, monkeypatch):
@@ -203,17 +177,6 @@ def test_finished_weights_are_the_moving_average_of_the_steps(tiny_suite, tmp_pa
         torch.testing.assert_close(ours, by_hand)
 
 
-def test_every_process_draws_its_own_times_and_noise(tiny_suite, tmp_path, monkeypatch):
-    batch = batches.Batches(Scenes(4, tiny_suite.data.size, 0, "train"))[range(4)]
-
-    def first_loss(rank: int) -> float:
-        trainer = Trainer(make_accelerator(tiny_suite, tmp_path), tiny_suite, "semflow", 0, tmp_path)
-        monkeypatch.setattr(type(trainer.accelerator), "process_index", rank)
-        return float(trainer.advance(*batch)[0])
-
-    assert first_loss(0) == first_loss(0) != first_loss(1)
-
-
 @pytest.fixture
 def fresh_accelerator():
     """accelerate keeps one precision a process; forget it before and after."""
@@ -230,16 +193,16 @@ def test_bf16_computes_in_bf16_and_keeps_weights_and_times_in_float32(tiny_suite
     network, seen = trainer.model.network, {}
     network.register_forward_pre_hook(lambda _, inputs: seen.update(t=inputs[1].dtype))
     network.unet.conv_in.register_forward_hook(lambda _, inputs, output: seen.update(features=output.dtype))
-    loss, _ = trainer.advance(*batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)])
+    loss, _ = trainer.advance(four_scenes(suite))
     assert seen == {"t": torch.float32, "features": torch.bfloat16}
     assert loss.isfinite()
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
 
 
 @pytest.mark.usefixtures("fresh_accelerator")
-def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_folder, tmp_path, monkeypatch):
+def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_section, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
-    tiny["autoencoder"] = {"kind": "kl", "path": str(kl_folder)}
+    tiny["autoencoder"] = kl_section
     suite = with_training(config.check(tiny, "tiny"), precision="bf16")
     trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
     encode, seen = trainer.model.autoencoder.encode, []
@@ -249,15 +212,15 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_folder, tmp_pa
         return seen[-1]
 
     trainer.model.autoencoder.encode = watched
-    trainer.advance(*batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)])
+    trainer.advance(four_scenes(suite))
     assert [latents.dtype for latents in seen] == [torch.float32] * 2
     trainer.model._scales(torch.tensor(5), torch.zeros(1, dtype=torch.bfloat16))
     assert trainer.model.alphas.dtype == torch.float32
 
 
 @pytest.mark.parametrize("method", ["semflow", "dsm"])
-def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_folder, tmp_path, method):
-    tiny["autoencoder"] = {"kind": "kl", "path": str(kl_folder)}
+def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, tmp_path, method):
+    tiny["autoencoder"] = kl_section
     suite = with_training(config.check(tiny, "tiny"), steps=2, batch_size=2)
     train(suite, method, 0, tmp_path / "state", tmp_path / "out")
     model, _, _ = checkpoints.load_model(tmp_path / "out")
@@ -277,8 +240,7 @@ def test_gradients_are_clipped_to_the_norm_asked_for(tiny_suite, tmp_path):
             torch.cat([weight.grad.flatten() for group in optimizer.param_groups for weight in group["params"]]).norm().item()
         )
     )
-    images, labels = batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)]
-    _, before = trainer.advance(images, labels)
+    _, before = trainer.advance(four_scenes(suite))
     assert before > 1e-3
     assert norms == [pytest.approx(1e-3, rel=1e-3)]
 
@@ -316,7 +278,7 @@ def test_state_of_another_training_is_refused_with_the_mend(tiny_suite, tmp_path
     suite = with_training(tiny_suite, steps=1)
     train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
     other = with_training(suite, lr=change.get("lr", suite.training.lr))
-    with pytest.raises(SemFlowError, match="other settings, seed, code, package versions or number of processes; give"):
+    with pytest.raises(SemFlowError, match="other settings, seed, code or package versions; give"):
         train(other, change.get("method", "semflow"), change.get("seed", 0), tmp_path / "state", tmp_path / "out")
 
 
@@ -334,41 +296,6 @@ def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(SemFlowError, match="damaged"):
         train(tiny_suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
-
-
-def test_every_epoch_shows_every_image_once_in_another_order():
-    seen = np.concatenate(list(StepIndices(n=12, batch_size=8, seed=0, start=0, stop=3)))
-    assert sorted(seen[:12]) == sorted(seen[12:]) == list(range(12))
-    assert list(seen[:12]) != list(seen[12:])
-
-
-def test_data_order_continues_where_it_stopped():
-    whole = list(StepIndices(n=10, batch_size=4, seed=3, start=0, stop=9))
-    rest = list(StepIndices(n=10, batch_size=4, seed=3, start=5, stop=9))
-    assert np.array_equal(whole[5:], rest)
-
-
-def test_ranks_share_a_batch_without_overlap():
-    whole = next(iter(StepIndices(n=10, batch_size=4, seed=3, start=0, stop=1)))
-    parts = [next(iter(StepIndices(n=10, batch_size=4, seed=3, start=0, stop=1, rank=rank, ranks=2))) for rank in (0, 1)]
-    assert sorted(np.concatenate(parts)) == sorted(whole)
-
-
-def test_flip_mirrors_picture_and_labels_together():
-    labels = torch.arange(6, dtype=torch.uint8).repeat(64, 2, 1)
-    images = labels[:, None].repeat(1, 3, 1, 1)
-    flipped_images, flipped_labels = flip(images, labels, torch.Generator().manual_seed(0))
-    assert torch.equal(flipped_images[:, 0], flipped_labels)
-    mirrored = (flipped_labels == labels.flip(-1)).all(-1).all(-1)
-    assert 16 < mirrored.sum() < 48
-    assert torch.equal(flipped_labels[~mirrored], labels[~mirrored])
-
-
-def test_flip_exchanges_left_and_right_classes():
-    labels = torch.tensor([[[1, 2, 3, 255]]], dtype=torch.uint8).repeat(64, 1, 1)
-    images = torch.zeros(64, 3, 1, 4, dtype=torch.uint8)
-    _, flipped = flip(images, labels, torch.Generator().manual_seed(0), swaps=((1, 2),))
-    assert {tuple(row.flatten().tolist()) for row in flipped} == {(1, 2, 3, 255), (255, 3, 1, 2)}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Every claim of the paper, judged from records.
 
 A claim holds where all of its parts hold, so that its p-value is the largest of theirs (an intersection-union test) and needs
-no correction for their number; over claims, p-values are Holm's. Verdicts:
+no correction for their number; over claims, p-values are Holm's. All of a claim is judged on one data set. Verdicts:
 
 - reproduced: an ordering's or a shape's corrected p-value is at most 5 %; a point's 90 % interval lies within the margin (TOST).
 - not reproduced: some part's 95 % interval lies outside where the claim has it (simultaneous over the claim's parts).
@@ -11,13 +11,15 @@ no correction for their number; over claims, p-values are Holm's. Verdicts:
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from semflow import published
 from semflow.analysis import statistics
 from semflow.analysis.collect import Run, listed, title
+from semflow.analysis.datasets import Names, by_dataset
 from semflow.analysis.judging import VERDICTS, Reasoned, as_measured, by_p_value, not_run, short_of
-from semflow.analysis.parts import Tested, deciding_first, in_numbers, tested
+from semflow.analysis.parts import Tested, data_for, deciding_first, in_numbers, tested
 from semflow.analysis.points import PAPERS_DSM, judge_point, numbers
 from semflow.analysis.scale import scale as scale_of
 from semflow.analysis.statistics import ALPHA
@@ -29,53 +31,63 @@ PAPERS_SCALE = "The paper's data, size and network, which no suite here has yet.
 
 def judge(runs: list[Run], document: Document) -> dict[str, Any]:
     """Every claim with its verdict; the form of claims.json."""
-    helped = help_for_dsm(runs)
-    judged = [_Judged.of(claim, runs, document, helped) for claim in document.claims]
+    sets = by_dataset(runs)
+    judged = [_Judged.of(claim, sets, document) for claim in document.claims]
     tests = [claim for claim in judged if claim.p is not None]
     corrected = statistics.holm([claim.p for claim in tests if claim.p is not None])
     by_id = {claim.entry.id: p for claim, p in zip(tests, corrected, strict=True)}
-    claims = [claim.as_json(by_id.get(claim.entry.id), len(tests), helped) for claim in judged]
-    claims += [judge_point(point, runs, document, helped) for table in document.points for point in numbers(table)]
+    names = Names(len(sets) > 1)
+    claims = [claim.as_json(by_id.get(claim.entry.id), len(tests), names) for claim in judged]
+    claims += [judge_point(point, sets, document) for table in document.points for point in numbers(table)]
     counts = Counter(claim["verdict"] for claim in claims)
     return {
         "format": 1,
         "suite": runs[0].record.suite,
         "scale": scale_of(runs, document.scale),
         "counts": {verdict: counts[verdict] for verdict in VERDICTS},
-        "notes": _notes(runs, document, len(tests), helped),
+        "notes": _notes(sets, document, len(tests)),
         "claims": claims,
         "findings": [_finding(finding) for finding in document.findings],
     }
 
 
 class _Judged(NamedTuple):
-    """A claim before its p-value is corrected. stop: a verdict that needs no p-value, why, and what it needs."""
+    """A claim before its p-value is corrected.
+
+    data: the data set that it is judged on.  helped: what DSM has there that the paper's has not.  stop: a verdict that needs no
+    p-value, why, and what it needs.
+    """
 
     entry: Claim
+    data: str | None
     parts: list[Tested]
     scale: str
+    helped: str
     stop: Reasoned | None
 
     @classmethod
-    def of(cls, claim: Claim, runs: list[Run], document: Document, helped: str) -> "_Judged":
+    def of(cls, claim: Claim, sets: dict[str, list[Run]], document: Document) -> "_Judged":
+        data = data_for(claim, sets, document)
+        runs = sets[data] if data else []
+        helped = help_for_dsm(runs)
         parts, missing = tested(claim.parts, runs, document)
         scale = scale_of([run for part in parts for run in part.effect.runs], document.scale)
         stop = short_of(claim.least, parts, missing) or _elsewhere(claim, parts, scale, helped)
-        return cls(claim, parts, scale, stop or _too_weak(claim, parts, scale, runs, document))
+        return cls(claim, data, parts, scale, helped, stop or _too_weak(claim, parts, scale, runs, document))
 
     @property
     def p(self) -> float | None:
         return None if self.stop else max(part.p for part in self.parts)
 
-    def as_json(self, p_holm: float | None, n_tests: int, helped: str) -> dict[str, Any]:
+    def as_json(self, p_holm: float | None, n_tests: int, names: Names) -> dict[str, Any]:
         verdict, why, needs = self.stop or by_p_value(self.parts, p_holm, n_tests)
-        if verdict == "not reproduced" and self.entry.dsm and helped:
-            verdict, why, needs = "not comparable", f"{why} {helped}", PAPERS_DSM
+        if verdict == "not reproduced" and self.entry.dsm and self.helped:
+            verdict, why, needs = "not comparable", f"{why} {self.helped}", PAPERS_DSM
         return {
             "id": self.entry.id, "place": self.entry.place, "words": self.entry.words, "kind": self.entry.kind,
-            "tier": self.entry.tier, "verdict": verdict, "scale": None if verdict == "not run" else self.scale, "why": why,
-            "needs": needs, "reason": self.entry.reason, "p": self.p, "p_holm": p_holm,
-            "parts": [part.as_json(len(self.parts)) for part in deciding_first(self.parts)],
+            "tier": self.entry.tier, "verdict": verdict, "scale": None if verdict == "not run" else self.scale,
+            **names.data(self.data), "why": why, "needs": needs, "reason": self.entry.reason, "p": self.p, "p_holm": p_holm,
+            "parts": [part.as_json(len(self.parts), names) for part in deciding_first(self.parts)],
         }  # fmt: skip
 
 
@@ -103,31 +115,53 @@ def _too_weak(claim: Claim, parts: list[Tested], scale: str, runs: list[Run], do
     return "not comparable", f"{weak} For what it is worth, {measured[0].lower()}{measured[1:]}", "A better trained model."
 
 
-def _notes(runs: list[Run], document: Document, n_tests: int, helped: str) -> list[str]:
-    """How it was judged."""
-    n_images = {run.record.n_images for run in runs}
-    trainings = {run.record.training_seed for run in runs if run.record.n_parameters is not None}
+def _notes(sets: dict[str, list[Run]], document: Document, n_tests: int) -> list[str]:
+    """How it was judged. sets: runs by data set."""
+    names = Names(len(sets) > 1)
+    n_images = "; ".join(
+        f"{listed(f'{n:,}' for n in sorted({run.record.n_images for run in of}))}{names.on(of[0].record)}" for of in sets.values()
+    )
     notes = [
         f"Claims of version {document.version}. An ordering or a shape is reproduced where its p-value, the largest of its "
         f"parts', is at most {ALPHA:.0%} after Holm's correction over the {n_tests} claims that were tested; it is not "
         "reproduced where the 95 % interval of a part, simultaneous over the claim's parts, lies outside. A number of a table is "
         f"reproduced where its 90 % interval lies within the margin (TOST at {ALPHA:.0%}).",
-        f"Pairs are test images ({listed(f'{n:,}' for n in sorted(n_images))}), of which every record draws the same bootstrap "
+        f"Pairs are test images ({n_images}), of which every record draws the same bootstrap "
         "resamples; what is measured on some of them only (diversity by layouts, states by examples) is not paired with it. "
         "Standard errors are the draws', tests and intervals Student's t."
     ]  # fmt: skip
-    if len(trainings) == 1:
+    if names.several:
         notes.append(
+            f"A claim is judged on one data set, the first of {listed(sets)} on which all of it was measured; a number of "
+            "a table on the one that the table names."
+        )
+    notes += _by_dataset(sets, _trainings)
+    proxies = [name for name, of in sets.items() if scale_of(of, document.scale) == "proxy"]
+    if proxies:
+        which = "The suite" if len(proxies) == len(sets) else f"What was measured on {listed(proxies)}"
+        notes.append(f"{which} is a stand-in: it judges orderings and shapes, never values.")
+    return [*notes, *_by_dataset(sets, help_for_dsm)]
+
+
+def _by_dataset(sets: dict[str, list[Run]], note: Callable[[list[Run]], str]) -> list[str]:
+    """A note on every data set; said once where it is the same for all, and left out where there is nothing to say."""
+    notes = {name: note(of) for name, of in sets.items()}
+    if len(set(notes.values())) == 1:
+        notes = {"": next(iter(notes.values()))}
+    return [f"{name}: {text}" if name else text for name, text in notes.items() if text]
+
+
+def _trainings(runs: list[Run]) -> str:
+    """What is known of the chance of training."""
+    trainings = {run.record.training_seed for run in runs if run.record.n_parameters is not None}
+    if not trainings:
+        return ""
+    if len(trainings) == 1:
+        return (
             "One training a model: no interval covers the chance of training, for which the margins between models allow; claims "
             "within one model need none."
         )
-    else:
-        notes.append(
-            f"{len(trainings)} training seeds: their chance is tested apart from that of the images, and both must agree."
-        )
-    if scale_of(runs, document.scale) == "proxy":
-        notes.append("The suite is a stand-in: it judges orderings and shapes, never values.")
-    return [*notes, *filter(None, [helped])]
+    return f"{len(trainings)} training seeds: their chance is tested apart from that of the images, and both must agree."
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -114,6 +114,7 @@ class _JudgedClaim(_Entry):
     tier: Literal["proxy", "paper"]
     verdict: Verdict
     scale: Literal["proxy", "paper"] | None
+    data: str = ""  # the data set that it was judged on, where the suite has several
     why: str
     needs: str
     reason: str
@@ -144,7 +145,7 @@ def read(path: Path) -> dict[str, Any]:
     """claims.json as `semflow report claims` wrote it; SemFlowError if it is missing or of another form."""
     raw = files.read_json(path, "file of claims")
     try:
-        return _Judged.model_validate(raw).model_dump()
+        return _Judged.model_validate(raw).model_dump(exclude_unset=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"

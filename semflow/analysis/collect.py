@@ -59,27 +59,30 @@ Cells = dict[tuple[str, str, int], list[Run]]
 
 
 def identity(record: Record) -> str:
-    """A record's name among those of its suite, such as "semflow-b6-synthesis-euler-25-b6-train0-sample1"."""
+    """A record's name among those of its suite and data set, such as "semflow-b6-synthesis-euler-25-b6-train0-sample1"."""
     sampler = f"{record.sampler}-{record.steps}" if record.steps else record.sampler
     trained, drawn = f"{record.method}-b{record.amplitude:g}", f"b{record.sampling_amplitude:g}"
     return f"{trained}-{record.task}-{sampler}-{drawn}-train{record.training_seed}-sample{record.sampling_seed}"
 
 
 def read_runs(paths: list[Path]) -> list[Run]:
-    """Read records with their arrays. SemFlowError if one is damaged, if they are not of one suite and its data, or if those
-    of a task were not measured the same way.
+    """Read records with their arrays. SemFlowError if one is damaged, if they are of two suites, if those of one data set are of
+    other splits or images of it, or if those of a task on it were not measured the same way.
     """
     runs = [_read(path) for path in paths]
     if not runs:
         raise SemFlowError("no records were given; run the evaluation first")
-    first: dict[str, tuple[Path, Run]] = {}
-    for path, run in zip(paths, runs, strict=True):
-        record = run.record
-        if (record.suite, record.provenance.data_sha256) != (runs[0].record.suite, runs[0].record.provenance.data_sha256):
-            raise SemFlowError(f"{path} is of another suite or on other data than {paths[0]}; give records of one suite")
-        other_path, other = first.setdefault(record.task, (path, run))
-        if record.protocol != other.record.protocol:
-            raise SemFlowError(f"{path} was measured under another protocol than {other_path}; evaluate it again")
+    data: dict[str, tuple[Path, Record]] = {}
+    tasks: dict[tuple[str, str], tuple[Path, Record]] = {}
+    for path, (record, _) in zip(paths, runs, strict=True):
+        if record.suite != runs[0].record.suite:
+            raise SemFlowError(f"{path} is of another suite than {paths[0]}; give records of one suite")
+        first, other = data.setdefault(record.dataset, (path, record))
+        if (record.split, record.provenance.data_sha256) != (other.split, other.provenance.data_sha256):
+            raise SemFlowError(f"{path} is on other data than {first}, though both are on {record.dataset}; evaluate one again")
+        first, other = tasks.setdefault((record.task, record.dataset), (path, record))
+        if record.protocol != other.protocol:
+            raise SemFlowError(f"{path} was measured under another protocol than {first}; evaluate it again")
     return runs
 
 
@@ -94,12 +97,16 @@ def _read(path: Path) -> Run:
 def by_cell(runs: list[Run]) -> Cells:
     """Runs by (method, sampler, steps), each list ordered by (training seed, sampling seed).
 
-    SemFlowError if a task of a cell was measured with several perturbations, which would make one row of several models.
+    SemFlowError if a task of a cell was measured with several perturbations or on several data sets, which one row would mix.
     """
     cells: Cells = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed)):
         cells[run.record.method, run.record.sampler, run.record.steps].append(run)
     for cell, group in cells.items():
+        sets = {(run.record.task, run.record.dataset) for run in group}
+        if len(sets) > len({task for task, _ in sets}):
+            found = listed(sorted({dataset for _, dataset in sets}))
+            raise SemFlowError(f"the records of {title(*cell)} are of several data sets ({found}); give those of one")
         models = {(run.record.task, run.record.amplitude, run.record.sampling_amplitude) for run in group}
         if len(models) > len({task for task, _, _ in models}):
             found = ", ".join(sorted({f"b = {b:g} b' = {drawn:g}" for _, b, drawn in models}))
@@ -116,17 +123,24 @@ def only(runs: list[Run], **wanted: object) -> list[Run]:
 def own(runs: list[Run]) -> list[Run]:
     """The runs at the suite's own perturbation, b' = b where pictures are drawn, and everything that is not SemFlow's.
 
-    A suite varies b around its own, so that most of SemFlow's records have that one; the lower of two that are as frequent.
+    A suite varies b around its own, so that most of SemFlow's records on a data set have that one; the lower of two that are as
+    frequent.
     """
-    trained = Counter(run.record.amplitude for run in runs if run.record.method == "semflow")
-    b = min(trained, key=lambda amplitude: (-trained[amplitude], amplitude), default=0.0)
-    drawn = {"synthesis": b}
-    return [
-        run
-        for run in runs
-        if run.record.method != "semflow"
-        or (run.record.amplitude, run.record.sampling_amplitude) == (b, drawn.get(run.record.task, 0.0))
-    ]
+    amplitudes = own_amplitudes(runs)
+    return [run for run in runs if run.record.method != "semflow" or _as_usual(run.record, amplitudes)]
+
+
+def own_amplitudes(runs: list[Run]) -> dict[str, float]:
+    """The suite's own perturbation b by data set, of those that SemFlow was measured on."""
+    trained: dict[str, Counter[float]] = defaultdict(Counter)
+    for record in (run.record for run in runs if run.record.method == "semflow"):
+        trained[record.dataset][record.amplitude] += 1
+    return {name: min(counts, key=lambda b: (-counts[b], b)) for name, counts in trained.items()}
+
+
+def _as_usual(record: Record, amplitudes: dict[str, float]) -> bool:
+    b = amplitudes[record.dataset]
+    return (record.amplitude, record.sampling_amplitude) == (b, b if record.task == "synthesis" else 0.0)
 
 
 class Estimate(NamedTuple):

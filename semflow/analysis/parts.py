@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from semflow.analysis import statistics
-from semflow.analysis.collect import Run, identity, listed, title, with_interval
+from semflow.analysis.collect import Run, listed, title, with_interval
 from semflow.analysis.contrasts import EVERY, Effect, Where, cost, difference, measured, ratio
+from semflow.analysis.datasets import Names
 from semflow.analysis.statistics import ALPHA, Chance, Region
-from semflow.published.claims import Document, Part
+from semflow.published.claims import Claim, Document, Part
 
 
 class Tested(NamedTuple):
@@ -57,7 +59,7 @@ class Tested(NamedTuple):
         """Whether it holds; None where that is open."""
         return True if self.p <= ALPHA else False if self.outside(1 - ALPHA / n_parts) else None
 
-    def as_json(self, n_parts: int) -> dict[str, Any]:
+    def as_json(self, n_parts: int, names: Names) -> dict[str, Any]:
         effect, images = self.effect, self.chances[0]
         low, high, low90, high90 = map(_finite, (*images.interval(self.value, 0.95), *images.interval(self.value, 0.9)))
         seeds = self.chances[1].interval(self.value, 0.95) if len(self.chances) > 1 else (None, None)
@@ -67,16 +69,36 @@ class Tested(NamedTuple):
             "low90": low90, "high90": high90, "seed_low": seeds[0], "seed_high": seeds[1], "at_least": self.region.at_least,
             "at_most": self.region.at_most, "p": _finite(self.p), "n_images": effect.n_images, "n_trainings": len(effect.values),
             "n_seeds": effect.n_seeds, "holds": self.settled(n_parts),
-            "records": list(dict.fromkeys(identity(run.record) for run in effect.runs)),
+            "records": list(dict.fromkeys(names.identity(run.record) for run in effect.runs)),
         }  # fmt: skip
 
 
+def data_for(claim: Claim, sets: dict[str, list[Run]], document: Document) -> str | None:
+    """The data set that a claim is judged on, of those in `sets`; None where nothing of the claim was measured on any.
+
+    All of its cells come from one: the first on which they were all measured, and those of its assay; else the first on which
+    they were, and else the first on which any was.
+    """
+    assay = document.assays[claim.assay].parts if claim.assay else ()
+    cells = [Where.parse(cell) for part in claim.parts for cell in _cells(part)]
+
+    def whole(name: str, parts: Iterable[Part]) -> bool:
+        return not tested(parts, sets[name], document)[1]
+
+    if len(sets) == 1:
+        return next(iter(sets))
+    fitting = (name for name in sets if whole(name, (*claim.parts, *assay)))
+    without_assay = (name for name in sets if whole(name, claim.parts))
+    some = (name for name in sets if any(measured(sets[name], cell, document.anchors) for cell in cells))
+    return next(chain(fitting, without_assay, some), None)
+
+
 def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[list[Tested], list[str]]:
-    """Every part at every number of steps that it stands for, and the cells that were not measured."""
+    """Every part at every number of steps that it stands for, and the cells that were not measured. runs: on one data set."""
     found: list[Tested] = []
     missing: list[str] = []
     for part in parts:
-        cells = [cell for cell in (part.of, part.minus or part.over or part.cost_against) if cell]
+        cells = _cells(part)
         sides = [measured(runs, Where.parse(cell), document.anchors) for cell in cells]
         effects = _effects(part, sides) if all(sides) else []
         paired = [effect for effect in effects if effect.values]
@@ -87,6 +109,11 @@ def tested(parts: Iterable[Part], runs: list[Run], document: Document) -> tuple[
             absent = [f"{listed(map(_plain, cells))} {what}"]
         missing += absent
     return found, list(dict.fromkeys(missing))
+
+
+def _cells(part: Part) -> list[str]:
+    """One cell, or the two that are held against each other."""
+    return [cell for cell in (part.of, part.minus or part.over or part.cost_against) if cell]
 
 
 def _plain(cell: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from semflow import files
 from semflow.analysis.collect import Run, title
+from semflow.analysis.datasets import Names
 from semflow.config import content_hash
 from semflow.errors import SemFlowError
 from semflow.metrics.catalogue import KINDS
@@ -140,13 +141,14 @@ def reference_of(runs: list[Run]) -> dict[str, Any]:
 
 
 def _cells(runs: list[Run]) -> dict[str, list[Run]]:
-    """Runs by cell, seeds together."""
+    """Runs by cell, seeds together; where there are several data sets, a cell's name says which."""
+    names = Names.among(runs)
     cells: dict[str, list[Run]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed)):
         record = run.record
         trained = f", b = {record.amplitude:g}" if record.amplitude else ""
         drawn = f", b' = {record.sampling_amplitude:g}" if record.sampling_amplitude != record.amplitude else ""
-        name = f"{title(record.method, record.sampler, record.steps)} {record.task}"
+        name = f"{title(record.method, record.sampler, record.steps)} {record.task}{names.on(record)}"
         cells[name + trained + (drawn if record.task == "synthesis" else "")].append(run)
     return dict(cells)
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from semflow.analysis.collect import Run
+from semflow.analysis.datasets import in_table, same_data
 from semflow.published.claims import Scale, load
 
 
@@ -15,17 +16,13 @@ def scale(runs: list[Run], papers: Scale | None = None) -> Literal["proxy", "pap
     return "paper" if runs and all(_is_papers(run, papers) for run in runs) else "proxy"
 
 
+def comparable(runs: list[Run], published: str, papers: Scale | None = None) -> bool:
+    """Whether values can be held against those of a table: at the paper's scale, and on the data set that it names."""
+    return all(in_table(run.record.dataset, published) for run in runs) and scale(runs, papers) == "paper"
+
+
 def _is_papers(run: Run, papers: Scale) -> bool:
     record = run.record
     sizes = [size for name, size in papers.datasets.items() if same_data(record.dataset, name)]
     large = record.n_parameters is None or record.n_parameters >= papers.n_parameters
     return bool(sizes) and record.protocol.evaluation_size == sizes[0] and large
-
-
-def same_data(name: str, known: str) -> bool:
-    """Whether a data set's name begins with another, however either is spelt: `coco_stuff_164k` with COCO-Stuff."""
-    return _squeezed(name).startswith(_squeezed(known))
-
-
-def _squeezed(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower()

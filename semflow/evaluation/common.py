@@ -18,7 +18,7 @@ from baselines.build import settings_of
 from semflow import devices, records
 from semflow.cells import Cell, main_sampler
 from semflow.checkpoints import load_model
-from semflow.config import result_hash
+from semflow.config import result_hash, without_places
 from semflow.data import Dataset, open_dataset
 from semflow.data.batches import Batches, in_memory
 from semflow.errors import SemFlowError
@@ -51,7 +51,8 @@ class Evaluation:
             )
         self.dataset: Dataset = open_dataset(suite.data, suite.evaluation.split)
         self.is_control = cell.method in CONTROLS
-        self.device = devices.pick("cpu" if self.is_control else suite.run.device)
+        idle = self.is_control and suite.autoencoder.kind != "kl"  # nothing to compute that an accelerator would be faster at
+        self.device = devices.pick("cpu" if idle else suite.run.device)
         self.model: Any = None  # a control has none
         self.weights: str | None = None
         if not self.is_control:
@@ -254,8 +255,8 @@ def _open_model(suite: Suite, cell: Cell, checkpoint: Path | None, device: torch
 
 def _decides(suite: Suite, method: str) -> dict[str, Any]:
     """Every setting that decides what a training of `method` gives, but the seed, by dotted key."""
-    whole = suite.model_dump(mode="json", exclude={"data": {"root", "n_test"}, "training": {"seeds"}})
+    whole, others = without_places(suite), {"data.n_test", "training.seeds"}
     parts = {
         f"{part}.{key}": value for part in ("data", "pseudo_mask", "network", "training") for key, value in whole[part].items()
     }
-    return parts | {f"methods.{method}": whole["methods"][method]}
+    return {name: value for name, value in parts.items() if name not in others} | {f"methods.{method}": whole["methods"][method]}

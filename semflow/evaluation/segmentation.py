@@ -52,6 +52,6 @@ def _predict(run: Evaluation) -> tuple[Tensor, np.ndarray | None]:
 def _control(run: Evaluation) -> tuple[Tensor, None]:
     if run.cell.method == "floor":
         return Floor().predict(run.labels), None
-    control = Ceiling(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder))
+    control = Ceiling(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder).to(run.device))
     parts = run.batches(np.arange(len(run.dataset)), "segment")
-    return torch.cat([control.predict(run.labels[positions]) for _, positions in parts]), None
+    return torch.cat([control.predict(run.labels[positions].to(run.device)).cpu() for _, positions in parts]), None

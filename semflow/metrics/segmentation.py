@@ -7,6 +7,8 @@ from torch import Tensor
 from semflow.data.sample import IGNORE_INDEX
 from semflow.metrics import scores
 
+PIXELS_AT_ONCE = 1 << 24  # bounds the memory of `confusions`: some 50 bytes each
+
 
 def confusion(predicted: Tensor, labels: Tensor, n_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
     """int64 (n_classes, n_classes) of pixel counts, rows ground truth, columns prediction.
@@ -22,6 +24,10 @@ def confusions(predicted: Tensor, labels: Tensor, n_classes: int, ignore_index: 
     if predicted.shape != labels.shape:
         raise ValueError(f"prediction and labels must have one shape, not {tuple(predicted.shape)} and {tuple(labels.shape)}")
     n_images = len(labels)
+    at_once = max(1, PIXELS_AT_ONCE // max(1, labels[:1].numel()))
+    if n_images > at_once:
+        parts = zip(predicted.split(at_once), labels.split(at_once), strict=True)
+        return torch.cat([confusions(guess, truth, n_classes, ignore_index) for guess, truth in parts])
     truth, guess = labels.reshape(n_images, -1).long(), predicted.reshape(n_images, -1).long()
     counted = truth != ignore_index
     outside = counted & ((truth < 0) | (truth >= n_classes) | (guess < 0) | (guess >= n_classes))

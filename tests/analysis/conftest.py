@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from semflow.analysis import claims
+from semflow.analysis.claims_file import load
 from semflow.analysis.collect import Run
 from semflow.metrics.intervals import bootstrap
 from semflow.metrics.scores import SCORES, mean_iou
@@ -98,13 +100,22 @@ def runs(make_run):
 
 
 @pytest.fixture
-def stored(runs, tmp_path):
-    paths = []
-    for number, run in enumerate(runs):
-        paths.append(tmp_path / f"{number}.json")
-        digest = run.arrays.save(arrays_path(paths[-1]))
-        write(paths[-1], run.record.model_copy(update={"arrays_sha256": digest}))
-    return paths
+def store(tmp_path):
+    """store(runs) -> the paths of their records."""
+
+    def save(runs):
+        paths = [tmp_path / f"{number}.json" for number in range(len(runs))]
+        for path, run in zip(paths, runs, strict=True):
+            digest = run.arrays.save(arrays_path(path))
+            write(path, run.record.model_copy(update={"arrays_sha256": digest}))
+        return paths
+
+    return save
+
+
+@pytest.fixture
+def stored(runs, store):
+    return store(runs)
 
 
 @pytest.fixture
@@ -125,6 +136,114 @@ def make_determinism():
         protocol = record.protocol.model_copy(update={"mean_over": {"pixel_agreement": "images, and pairs of 3 seeds"}})
         record = record.model_copy(update={"protocol": protocol})
         return Run(record, Arrays(np.arange(3), draws, PICTURES, LABELS, LABELS))
+
+    return make
+
+
+PAPERS_SIZE = {"coco_stuff": (512, 512), "celebamask_hq": (512, 512), "cityscapes": (512, 1024)}
+
+
+@pytest.fixture
+def on_dataset():
+    """on_dataset(run, dataset, papers=False, **fields) -> the run on another data set; papers: at the paper's scale there."""
+
+    def move(run, dataset, papers=False, **fields):
+        record = run.record
+        if papers:
+            size = {"evaluation_size": PAPERS_SIZE[dataset]}
+            network = None if record.n_parameters is None else 860_000_000
+            fields = {"protocol": record.protocol.model_copy(update=size), "n_parameters": network} | fields
+        fields["provenance"] = record.provenance.model_copy(update={"data_sha256": f"images of {dataset}"})
+        return run._replace(record=record.model_copy(update={"dataset": dataset, **fields}))
+
+    return move
+
+
+@pytest.fixture
+def mixed(runs, real, make_run, make_synthesis, make_determinism, on_dataset):
+    """Segmentation on COCO-Stuff; both tasks on CelebAMask-HQ, of three classes, segmented worse; determinism on Cityscapes."""
+    drawn = [make_synthesis(), make_synthesis(12.0, sampling_seed=1, digest="b"), make_synthesis(20.0, steps=1)]
+    others = [make_run("semflow", "euler", 25, HALF), make_run("floor", "none", 0, HALF), real, *drawn]
+    faces = {"classes": ("a", "b", "c"), "palette": ((255, 0, 0), (0, 0, 255), (0, 9, 0)), "split": "val"}
+    return [
+        *(on_dataset(run, "celebamask_hq", **faces) for run in others),
+        *(on_dataset(run, "coco_stuff") for run in runs),
+        on_dataset(make_determinism("semflow", "euler", 100.0), "cityscapes"),
+    ]
+
+
+HEAD = """
+version: 1
+scale: {n_parameters: 1000000, datasets: {coco_stuff: [4, 6]}}
+anchors: {k: 6, s: 50}
+assays:
+  segmentation:
+    words: no better than another image's labels
+    parts: [{of: semflow segmentation euler-25 miou, minus: floor segmentation none miou, at_least: 5}]
+points: []
+findings: []
+claims:
+"""
+ABOVE = """
+  - id: above
+    place: Table 2
+    words: SemFlow is above DSM.
+    kind: ordering
+    dsm: against
+    least: {images: 20}
+    reason: none
+    parts: [{of: semflow segmentation euler-N miou, minus: dsm segmentation ddpm-N miou, at_least: 2}]
+"""
+
+
+@pytest.fixture
+def head():
+    """A file of claims up to its claims."""
+    return HEAD
+
+
+@pytest.fixture
+def above():
+    """A claim in it: SemFlow is at least 2 points of mIoU above DSM at every number of steps."""
+    return ABOVE
+
+
+@pytest.fixture
+def document():
+    """document(*entries) -> the claims, read and checked."""
+    return lambda *entries: load(HEAD + "".join(entries))
+
+
+@pytest.fixture
+def verdict_of(document):
+    """verdict_of(runs, entry) -> what is judged of the one claim in it."""
+
+    def judge(runs, *entries):
+        (claim,) = claims.judge(runs, document(*entries))["claims"]
+        return claim
+
+    return judge
+
+
+@pytest.fixture
+def matrices():
+    """matrices(share, n=40, seed=0) -> per-image confusions with this share of 100 pixels right in the mean, other by image."""
+
+    def draw(share, n=40, seed=0):
+        right = np.random.default_rng(seed).binomial(50, share, (n, 2))
+        return np.array([[[a, 50 - a], [50 - b, b]] for a, b in right])
+
+    return draw
+
+
+@pytest.fixture
+def pair(make_run, matrices):
+    """pair(ours, theirs, steps=25, **fields) -> SemFlow and DSM that get these shares of pixels right."""
+
+    def make(ours, theirs, steps=25, **fields):
+        seed = 2 * fields.get("training_seed", 0)
+        dsm = make_run("dsm", "ddpm", steps, matrices(theirs, seed=seed + 1), **fields)
+        return [make_run("semflow", "euler", steps, matrices(ours, seed=seed), **fields), dsm]
 
     return make
 

@@ -12,6 +12,7 @@ from PIL import Image
 from semflow.analysis import table1, tables
 from semflow.analysis.ablations import ablations
 from semflow.analysis.collect import identity
+from semflow.analysis.datasets import Names
 from semflow.analysis.page import embedded, explorer, first_sentence, page, sections, site
 from semflow.errors import SemFlowError
 
@@ -160,12 +161,12 @@ def test_table_2_has_every_number_of_the_frame(everything, written):
 
 def test_differences_stand_only_where_both_numbers_are_of_one_metric(everything):
     ours = sections.of_table1(everything)
-    grid = sections.table1_grid(ours, comparable=True)
+    grid = sections.table1_grid(ours, ("miou", "fid", "lpips"), Names())
     (row,) = [row for (row,) in grid.groups if row.cells[0].text == "SemFlow"]
     shown = dict(zip(grid.header, (cell.text for cell in row.cells), strict=True))
     assert shown["mIoU, difference"] == "+61.4"  # 100 less 38.6
     assert shown["FID, difference"] == "-"
-    second = sections.table2_grid(sections.of_table2(everything), comparable=True)
+    second = sections.table2_grid(sections.of_table2(everything), True, Names())
     assert [row.cells[1].text for row in second.groups[-3]] == ["measured", "published", "difference"]
 
 
@@ -179,7 +180,8 @@ def test_ablations_have_every_row_and_the_records_behind_it(everything, written)
 
 
 def test_numbers_with_thousands_sort_by_their_value(everything):
-    _, spent = sections.cost_grids([*everything, changed(everything[0], n_images=12_000)], sections.of_table1(everything))
+    more = [*everything, changed(everything[0], n_images=12_000)]
+    _, spent = sections.cost_grids(more, sections.of_table1(everything), Names())
     shown = {cell.text: cell.sort for (row,) in spent.groups for cell in row.cells}
     assert shown["12,009"] == 12_009
     assert f"{len(everything) + 1} records, {len(everything) + 1}.0 s in all" in spent.caption
@@ -262,7 +264,7 @@ def test_pictures_that_records_have_in_common_are_stored_once(everything, tmp_pa
 
 
 def test_a_record_of_any_name_gets_a_file_inside_the_folder(runs):
-    name = explorer.file_name(changed(runs[0], method="../a b/ü").record)
+    name = explorer.file_name(identity(changed(runs[0], method="../a b/ü").record))
     assert name.startswith(".._a_b__-b6-")
 
 

@@ -17,7 +17,7 @@ def weights_of(tiny_suite, tmp_path) -> Callable[..., Path]:
         suite = tiny_suite if amplitude is None else config.with_amplitude(tiny_suite, amplitude)
         folder = tmp_path / f"{method}-{amplitude}"
         if not folder.exists():
-            checkpoints.export(folder, suite, method, 0, make_model(suite, method).network.unet)
+            checkpoints.export(folder, suite, method, 0, make_model(suite, method).network)
         return folder
 
     return make

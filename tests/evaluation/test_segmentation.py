@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from baselines.build import make_model
-from semflow import checkpoints, config, provenance, records
+from semflow import checkpoints, config, records
 from semflow.cells import NO_SAMPLER, Cell, Sampler
 from semflow.data.batches import to_unit_range
 from semflow.data.scenes import Scenes
@@ -109,19 +109,18 @@ def test_only_semflows_records_claim_a_perturbation(tiny_suite, checkpoint, tmp_
     )
 
 
-def test_an_autoencoder_may_move_but_not_change(tiny, kl_folder, tmp_path):
+def test_an_autoencoder_may_move_but_not_change(tiny, kl_folder, kl_section, tmp_path):
     def suite(folder):
-        tiny["autoencoder"] = {"kind": "kl", "path": str(folder)}
+        tiny["autoencoder"] = kl_section | {"pretrained": str(folder)}
         return config.check(tiny, "tiny")
 
     def score(folder):
-        provenance._weights_of.cache_clear()
         return evaluate(
             suite(folder), Cell("dsm", "segmentation", Sampler("ddim", 1)), tmp_path / "weights", tmp_path / "r.json", tmp_path
         )
 
     old, new = (shutil.copytree(kl_folder, tmp_path / name) for name in ("old", "new"))
-    checkpoints.export(tmp_path / "weights", suite(old), "dsm", 0, make_model(suite(old), "dsm").network.unet)
+    checkpoints.export(tmp_path / "weights", suite(old), "dsm", 0, make_model(suite(old), "dsm").network)
     shutil.rmtree(old)
     assert score(new).n_images == 4
     (new / "config.json").write_text((new / "config.json").read_text() + " ")

@@ -1,5 +1,5 @@
 # What the paper claims, judged on the records, and whether the numbers moved.
-REFERENCE = f"results/reference/{SUITE.suite}.json"
+REFERENCE = f"results/reference/{STUDY.name}.json"
 
 if "accept_reference" in sys.argv and not REASON.strip():
     raise WorkflowError(

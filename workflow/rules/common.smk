@@ -18,23 +18,41 @@ from semflow.analysis import WITH_INTERVALS
 from semflow.errors import SemFlowError
 
 try:
-    SUITE = configuration.check(config, "the configuration")
-    cells.check(SUITE)
+    STUDY = configuration.check_study(config, "the configuration")
+    for suite in STUDY.suites.values():
+        cells.check(suite)
 except SemFlowError as error:
     raise WorkflowError(str(error)) from None
 
 STARTED = time.time()
-RESULTS = f"results/{SUITE.suite}"
-REPORTS = f"reports/{SUITE.suite}"
+RESULTS = f"results/{STUDY.name}"
+REPORTS = f"reports/{STUDY.name}"
 CONFIG = f"{RESULTS}/config.json"  # what every command reads: the merged configuration, written when a run starts
 STATE = f"{RESULTS}/state"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-CHECKPOINT = f"{RESULTS}/checkpoints/{{method}}{{variant}}/seed{{seed}}"
-RECORDS = f"{RESULTS}/records/{SUITE.data.name}-{SUITE.evaluation.split}"
-RECORD = f"{RECORDS}/{{method}}{{variant}}/{{task}}/{{sampler}}{{drawn}}/train{{seed}}-sample{{sample}}.json"
+FIRST = next(iter(STUDY.suites.values()))  # whose `run` and seeds are those of all parts
+BY_DATA = "{data}/" if STUDY.parts else ""  # what a suite of one data set need not say of a training
+SPLIT = (
+    "{data}-{split}" if STUDY.parts else f"{FIRST.data.name}-{FIRST.evaluation.split}"
+)
+TRAINED = "{method}{variant}"
+CHECKPOINT = f"{RESULTS}/checkpoints/{BY_DATA}{TRAINED}/seed{{seed}}"
+RECORD = f"{RESULTS}/records/{SPLIT}/{TRAINED}/{{task}}/{{sampler}}{{drawn}}/train{{seed}}-sample{{sample}}.json"
+MEASURED = (
+    f"{SPLIT}/" if STUDY.parts else ""
+) + f"{TRAINED}-{{task}}-{{sampler}}{{drawn}}-train{{seed}}-sample{{sample}}"
+MANIFEST = f"{RESULTS}/data/{{data}}.json"  # what `semflow data prepare` found
+PREPARED = ("coco_stuff", "celebamask_hq", "cityscapes")  # data sets that it prepares
+ABSENT = [
+    name
+    for name, suite in STUDY.suites.items()
+    if name in PREPARED and "missing" in provenance.data_stamps(suite)
+]
 FEATURES = "results/features"  # of real images, kept by content
-METHODS = sorted({sweep.method for sweep in SUITE.evaluation.sweeps})
+METHODS = sorted(
+    {sweep.method for suite in STUDY.suites.values() for sweep in suite.evaluation.sweeps}
+)
 CONTROLS = sorted({name for names in TASKS.values() for name in names})
 
 FIGURES = {name: f"{REPORTS}/figures/{name}" for name in cells.FIGURES}
@@ -66,6 +84,8 @@ EXECUTED = [
 
 
 wildcard_constraints:
+    data="|".join(STUDY.suites),
+    split="val|test",
     method="[a-z0-9]+",
     variant=r"(-b[\d.]+)?",  # of the training, where its perturbation is not the suite's
     task="|".join(TASKS),
@@ -77,16 +97,18 @@ wildcard_constraints:
     notebook="|".join(NOTEBOOKS),
 
 
-def record(cell):
-    """The record of a cell."""
+def record(cell, suite):
+    """The record of a cell of a suite."""
     other = (
-        cell.amplitude != cells.amplitude_of(SUITE, cell.method)
+        cell.amplitude != cells.amplitude_of(suite, cell.method)
         and cell.method not in CONTROLS
     )
     drawn_otherwise = (
         cell.task == "synthesis" and cell.sampling_amplitude != cell.amplitude
     )
     return RECORD.format(
+        data=suite.data.name,
+        split=suite.evaluation.split,  # these two only where there are several data sets
         method=cell.method,
         variant=f"-b{cell.amplitude:g}" if other else "",
         task=cell.task,
@@ -97,29 +119,71 @@ def record(cell):
     )
 
 
-def records(wanted):
-    """Record files of cells, each once."""
-    return list(dict.fromkeys(record(cell) for cell in wanted))
+def records(*products, controls=None):
+    """Record files that products are made of, or of the controls that they need alone, each once."""
+    wanted = [
+        record(cell, STUDY.of(product))
+        for product in products
+        for cell in (
+            cells.controls(controls)
+            if controls
+            else cells.of_product(product, STUDY.of(product))
+        )
+    ]
+    return list(dict.fromkeys(wanted))
+
+
+def part_of(wildcards):
+    """The suite of the data set that a job is about."""
+    return STUDY.suites[getattr(wildcards, "data", next(iter(STUDY.suites)))]
 
 
 def suite_of(wildcards):
     """The suite, with masks perturbed as a training's variant says."""
+    suite = part_of(wildcards)
     return (
-        configuration.with_amplitude(SUITE, float(wildcards.variant[2:]))
+        configuration.with_amplitude(suite, float(wildcards.variant[2:]))
         if wildcards.variant
-        else SUITE
+        else suite
     )
 
 
-def perturbed(wildcards):
-    """Options of `semflow train` and `evaluate` that say so."""
-    return f"--amplitude {wildcards.variant[2:]}" if wildcards.variant else ""
+def configured(wildcards):
+    """Options of every command that say which suite it is about."""
+    part = f" --part {wildcards.data}" if STUDY.parts else ""
+    perturbed = f" --amplitude {wildcards.variant[2:]}" if wildcards.variant else ""
+    return f"--config {CONFIG}{part}{perturbed}"
+
+
+def checkpoint_of(wildcards):
+    """The finished weights that a record is measured on."""
+    return expand(rules.train.output, **wildcards)
+
+
+def manifest_of(wildcards):
+    """What says that a data set's files are whole, where they are prepared."""
+    name = part_of(wildcards).data.name
+    return [MANIFEST.format(data=name)] if name in PREPARED else []
+
+
+def memory_mb(wildcards):
+    """A whole evaluation split is held, and a training's network and average."""
+    h, w = part_of(wildcards).data.size
+    return 4000 if h * w < 256**2 else 64000
+
+
+def runtime_min(wildcards):
+    """Time that a job may take: a day and a week for large pictures; what is cut off goes on when it is started again."""
+    h, w = part_of(wildcards).data.size
+    return {"train": (720, 10080), "evaluate": (240, 1440)}[
+        "evaluate" if hasattr(wildcards, "task") else "train"
+    ][h * w >= 256**2]
 
 
 def threads_for_training():
     """Every method trains at once; they share the cores."""
     return (
-        max(1, workflow.cores // (len(METHODS) * len(SUITE.training.seeds)))
+        max(1, workflow.cores // (len(METHODS) * len(FIRST.training.seeds)))
         if workflow.cores
         else 1
     )
@@ -179,8 +243,8 @@ PAGE_FILES = files_key(
 )
 
 GPUS = int(
-    SUITE.run.device == "cuda"
-    or (SUITE.run.device == "auto" and shutil.which("nvidia-smi") is not None)
+    FIRST.run.device == "cuda"
+    or (FIRST.run.device == "auto" and shutil.which("nvidia-smi") is not None)
 )
 
 

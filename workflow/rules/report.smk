@@ -1,12 +1,6 @@
-TABLE1_RECORDS = records(
-    [
-        *cells.table1(SUITE),
-        *cells.controls("segmentation"),
-        *cells.controls("synthesis"),
-    ]
-)
-TABLE2_RECORDS = records([*cells.table2(SUITE), *cells.controls("segmentation")])
-FIGURE_RECORDS = records(cells.figures(SUITE))
+TABLE1_RECORDS = records("table1_segmentation", "table1_synthesis")
+TABLE2_RECORDS = records("table2")
+FIGURE_RECORDS = records(*FIGURES)
 ALL_RECORDS = list(dict.fromkeys([*TABLE1_RECORDS, *TABLE2_RECORDS, *FIGURE_RECORDS]))
 
 
@@ -92,7 +86,7 @@ rule ablations:
 rule figure_table2:
     input:
         table=rules.table2.output.csv,
-        records=records(cells.controls("segmentation")),
+        records=records("table2", controls="segmentation"),
     output:
         report(
             f"{REPORTS}/figures/table2.png",
@@ -120,7 +114,7 @@ rule figure_table2:
 
 rule figure:
     input:
-        lambda w: records(cells.FIGURES[w.figure](SUITE)),
+        lambda w: records(w.figure),
     output:
         report(
             f"{REPORTS}/figures/{{figure}}.png",

@@ -1,7 +1,7 @@
 """Figures from records; each function draws one and returns it with its caption."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from semflow import files
 from semflow.analysis.collect import Run
+from semflow.analysis.datasets import check_one
 from semflow.analysis.figures.curves import determinism, evaluations, sampling_amplitudes, table2, training_amplitudes
 from semflow.analysis.figures.pictures import (
     figure02,
@@ -29,9 +30,22 @@ matplotlib.rcParams.update(
     {"font.size": 9, "svg.hashsalt": "semflow", "figure.dpi": 150, "axes.spines.top": False, "axes.spines.right": False}
 )
 
-# By the names of semflow.cells.FIGURES, which says from which cells each is drawn.
-DRAW: dict[str, Callable[[list[Run]], tuple[Figure, str]]] = {
-    draw.__name__: draw
+Draw = Callable[[list[Run]], tuple[Figure, str]]
+
+
+def _of_one_data_set(draw: Draw, name: str) -> Draw:
+    @wraps(draw)
+    def checked(runs: list[Run]) -> tuple[Figure, str]:
+        number = name.removeprefix("figure")
+        check_one(runs, f"figure {int(number)}" if number != name else f"the figure of {name.replace('_', ' ')}")
+        return draw(runs)
+
+    return checked
+
+
+# By the names of semflow.cells.FIGURES, which says from which cells each is drawn. None mixes data sets.
+DRAW: dict[str, Draw] = {
+    draw.__name__: _of_one_data_set(draw, draw.__name__)
     for draw in (
         *(figure02, figure03, figure04, figure05, figure06, figure07, figure08, figure09, figure10, figure11, figure12),
         *(training_amplitudes, sampling_amplitudes, evaluations, determinism),

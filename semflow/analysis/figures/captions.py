@@ -1,8 +1,8 @@
 """What captions say alike: suite, data, models, samplers and seeds, and how the paper's data differ."""
 
 from semflow.analysis.collect import NAMES, SAMPLERS, Run, listed
+from semflow.analysis.datasets import same_data
 from semflow.analysis.figures.choice import place
-from semflow.analysis.scale import same_data
 from semflow.records import Record
 
 # By figure, what the paper says it was made on; of the figures not named here it does not say.

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 from semflow import published
 from semflow.analysis.collect import CONSISTENCY, SAMPLERS, Estimate, Run, by_cell, estimate, only, title
+from semflow.analysis.datasets import check_one
 from semflow.analysis.figures.captions import intervals, joined, papers_data, setting, tolerance
 from semflow.analysis.figures.choice import needed, place
+from semflow.analysis.scale import comparable
 from semflow.metrics.catalogue import KINDS, filling
 
 COLOURS = {("semflow", "euler"): "#0072b2", ("dsm", "ddpm"): "#d55e00", ("dsm", "ddim"): "#009e73"}  # Okabe and Ito's
@@ -25,6 +27,7 @@ STEPS = (1, 2, 5, 10, 25, 50, 100, 200)  # the paper's
 DISTANCES = ("frechet", "kernel", "perceptual", "diversity")
 APPEARANCE = ("brightness", "high_frequency_energy")
 PICTURES = "The paper shows pictures instead."
+OTHER_DATA = ", on other data and at another scale; compare shapes and orderings, not values"
 REAL = (
     "Dashed: real training images in place of drawn ones, which are the floor of distances between sets, and what brightness and "
     "detail should be; as they are of other layouts, their perceptual distance is that of unrelated pictures."
@@ -32,7 +35,8 @@ REAL = (
 
 
 def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
-    """mIoU over steps: measured with 95 % intervals on the left, published on the right, one scale."""
+    """mIoU over steps: measured with 95 % intervals on the left, published on the right, one scale. runs: any of its records."""
+    check_one(runs, "Table 2 as curves")
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     measured, paper = figure.subplots(1, 2, sharey=True, sharex=True)
     known = published.table(2)
@@ -46,6 +50,7 @@ def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
         points = [Estimate(row.value, row.low, row.high, row.n_seeds) for row in ours.itertuples()]
         _plot(measured, ours.steps, points, fmt="o-", color=colours[key], ms=3.5, label=title(*key))
     record = runs[0].record
+    how = f", with the {known['network']}" if comparable(runs, known["dataset"]) else OTHER_DATA
     measured.set_title(f"measured: {record.dataset}, {' x '.join(map(str, record.protocol.evaluation_size))}")
     paper.set_title(f"published: {known['dataset']}, {known['size']}")
     for axes in (measured, paper):
@@ -54,8 +59,7 @@ def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
     (measured if colours.keys() > COLOURS.keys() else paper).legend(frameon=False)
     return figure, (
         f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images; bars: "
-        f"{record.protocol.interval}. Right: the paper's numbers, on other data and at another scale; compare shapes and "
-        "orderings, not values."
+        f"{record.protocol.interval}. Right: the paper's numbers{how}."
     )
 
 

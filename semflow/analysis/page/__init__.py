@@ -10,14 +10,16 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from semflow import files
+from semflow import files, published
 from semflow.analysis import table1, tables
 from semflow.analysis.claims import orderings, points
-from semflow.analysis.collect import Run, identity, listed, only
+from semflow.analysis.collect import Run, listed, only
+from semflow.analysis.datasets import Names, by_dataset
 from semflow.analysis.page import explorer, sections
 from semflow.analysis.page.claim_rows import MEANING, claim_rows, count
 from semflow.analysis.page.details import details
 from semflow.analysis.page.grid import plain
+from semflow.analysis.scale import comparable
 from semflow.records import Record
 
 Table = tuple[list[str], list[list[str]]]  # header, rows
@@ -55,6 +57,7 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
     known = claims or {"claims": []}
     others, numbers = claim_rows(orderings(known)), claim_rows(points(known))
     first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), sections.ablations_grid(runs)
+    names = Names.among(runs)
     report = {
         "stand_in": not at_paper_scale,
         "facts": facts(runs, at_paper_scale),
@@ -65,15 +68,15 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         "verdicts": MEANING,
         "notes": claims.get("notes", []),
         "findings": claims.get("findings", []),
-        "table1": sections.table1_grid(first, at_paper_scale) if first else None,
+        "table1": sections.table1_grid(first, table1.comparable_metrics(first), names) if first else None,
         "table1_notes": table1.notes(first) if first else [],
-        "table2": sections.table2_grid(second, at_paper_scale) if second else None,
+        "table2": sections.table2_grid(second, comparable(second, published.table(2)["dataset"]), names) if second else None,
         "table2_notes": _table2_notes(second),
         "ablations": ablations,
         "metrics": sections.metrics_of(ablations),
         "explorer": bool(entries),
-        "legend": explorer.legend(runs),
-        "cost": sections.cost_grids(runs, first),
+        "legends": explorer.legends(runs),
+        "cost": sections.cost_grids(runs, first, names),
     }
     return _render(
         title=f"SemFlow, replicated: suite {runs[0].record.suite}",
@@ -83,7 +86,7 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         figures=figures,
         runs=sections.runs_grid(runs),
         versions=sections.versions(runs),
-        data={"records": {identity(run.record): details(run.record) for run in runs}, "explorer": entries},
+        data={"records": {names.identity(run.record): details(run.record, names) for run in runs}, "explorer": entries},
     )
 
 
@@ -96,16 +99,19 @@ def _table2_notes(runs: list[Run]) -> list[str]:
 
 def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, str]:
     """What was measured on, in words: scale, data, network."""
-    record = _typical(runs)
-    h, w = record.protocol.evaluation_size
     sizes = sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
     parameters = listed(dict.fromkeys(_millions(size) for size in sizes)) or "no"
     return {
         "scale": "at the paper's scale" if at_paper_scale else "on a stand-in (proxy scale)",
-        "data": f"{record.n_images:,} {record.split} images of {record.dataset}, {h} x {w}, {len(record.classes)} classes",
+        "data": "; ".join(_data(_typical(of)) for of in by_dataset(runs).values()),
         "network": f"{parameters} parameters",
         "commit": listed(dict.fromkeys(run.record.provenance.commit[: sections.SHORT] for run in runs)),
     }
+
+
+def _data(record: Record) -> str:
+    h, w = record.protocol.evaluation_size
+    return f"{record.n_images:,} {record.split} images of {record.dataset}, {h} x {w}, {len(record.classes)} classes"
 
 
 def _typical(runs: list[Run]) -> Record:

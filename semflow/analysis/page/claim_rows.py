@@ -21,7 +21,7 @@ PARTS = (
 
 
 class Claim(NamedTuple):
-    """What the page says of a claim."""
+    """What the page says of a claim. scale: with the data set, where the suite has several."""
 
     id: str
     words: str
@@ -53,12 +53,16 @@ def _claim(raw: dict[str, Any]) -> Claim:
     part = next(iter(raw["parts"]), None)  # that on which the verdict hangs stands first
     return Claim(
         id=raw["id"], words=raw["words"], place=raw["place"], verdict=raw["verdict"],
-        scale=f"at {SCALES[raw['scale']]}" if raw["scale"] and raw["verdict"] in JUDGED else "",
+        scale=", ".join(filter(None, [_scale(raw), f"on {raw['data']}" if raw.get("data") else ""])),
         effect=_effect(part) if part else Cell.of("-"), p=_p(raw["p_holm"]),
         size=Cell.of(f"{part['n_images']} / {part['n_trainings']}" if part else "-"),
         why=raw["why"], needs=raw["needs"], reason=raw["reason"],
         parts=_parts(raw) if raw["parts"] else None, order=VERDICTS.index(raw["verdict"]),
     )  # fmt: skip
+
+
+def _scale(raw: dict[str, Any]) -> str:
+    return f"at {SCALES[raw['scale']]}" if raw["scale"] and raw["verdict"] in JUDGED else ""
 
 
 def _parts(raw: dict[str, Any]) -> Grid:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from semflow.analysis.collect import identity, title
+from semflow.analysis.collect import title
+from semflow.analysis.datasets import Names
 from semflow.analysis.page.sections import measured, speed
 from semflow.metrics.catalogue import KINDS
 from semflow.records import Record
@@ -10,26 +11,27 @@ from semflow.records import Record
 Pairs = list[tuple[str, str]]
 
 
-def details(record: Record) -> dict[str, Any]:
+def details(record: Record, names: Names) -> dict[str, Any]:
     """A title, and groups of (name, value), all of them text."""
     groups: dict[str, Pairs] = {
         "Metrics, with 95 % intervals": [_metric(record, name) for name in record.metrics],
-        "What was run": _run(record),
+        "What was run": _run(record, names),
         "Protocol": _protocol(record),
         "Provenance": _provenance(record),
         "IoU by class, in percent": [
             (name, "absent" if value is None else f"{value:.1f}") for name, value in record.class_iou.items()
         ],
     }
-    return {"title": name_of(record), "groups": [[heading, pairs] for heading, pairs in groups.items() if pairs]}
+    return {"title": name_of(record, names), "groups": [[heading, pairs] for heading, pairs in groups.items() if pairs]}
 
 
-def name_of(record: Record) -> str:
+def name_of(record: Record, names: Names) -> str:
     """Synthesis by SemFlow Euler-25, b = 6, b' = 6, training 0, sampling seed 1"""
     how = title(record.method, record.sampler, record.steps)
     if record.method == "semflow":
         how += f", b = {record.amplitude:g}" + (f", b' = {record.sampling_amplitude:g}" if record.task == "synthesis" else "")
-    return f"{record.task.capitalize()} by {how}, training {record.training_seed}, sampling seed {record.sampling_seed}"
+    what = f"{record.task.capitalize()}{names.on(record)} by {how}"
+    return f"{what}, training {record.training_seed}, sampling seed {record.sampling_seed}"
 
 
 def _metric(record: Record, name: str) -> tuple[str, str]:
@@ -39,10 +41,10 @@ def _metric(record: Record, name: str) -> tuple[str, str]:
     return kind.title, f"{measured(record, name)}{unit}{better}"
 
 
-def _run(record: Record) -> Pairs:
+def _run(record: Record, names: Names) -> Pairs:
     perturbed = f"b = {record.amplitude:g} in training, b' = {record.sampling_amplitude:g} in sampling, of 255"
     pairs = [
-        ("name", identity(record)),
+        ("name", names.identity(record)),
         ("suite", record.suite),
         ("data", f"{record.dataset}, {record.split} split, {record.n_images} images"),
         ("perturbation", perturbed),

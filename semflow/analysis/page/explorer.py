@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from semflow.analysis.collect import NAMES, SAMPLERS, Run, identity
+from semflow.analysis.collect import NAMES, SAMPLERS, Run
+from semflow.analysis.datasets import Names, by_dataset
 from semflow.analysis.page.sections import at_main_sampler, headline
 from semflow.analysis.tables import CONTROLS
 from semflow.records import Record
@@ -32,19 +33,24 @@ def explorer(runs: list[Run], folder: Path) -> list[dict[str, Any]]:
     Records of other tasks, and those that kept no examples, are left out.
     """
     shown = [run for run in runs if run.record.task in TASKS and _n_examples(run)]
-    several = len({run.record.training_seed for run in shown}) > 1
-    return [_entry(run, several, folder) for run in _ordered(shown)]
+    several, names = len({run.record.training_seed for run in shown}) > 1, Names.among(runs)
+    return [_entry(run, several, names, folder) for of in by_dataset(shown).values() for run in _ordered(of)]
 
 
-def legend(runs: list[Run]) -> list[tuple[str, str]]:
-    """(class, its colour as #rrggbb) of the first run."""
-    record = runs[0].record
+def legends(runs: list[Run]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """By data set: what it is of, and (class, its colour as #rrggbb)."""
+    names = Names.among(runs)
+    firsts = [of[0].record for of in by_dataset(runs).values()]
+    return [(f"{len(record.classes)} classes{names.on(record)}", _colours(record)) for record in firsts]
+
+
+def _colours(record: Record) -> list[tuple[str, str]]:
     return [(name, "#" + bytes(colour).hex()) for name, colour in zip(record.classes, record.palette, strict=True)]
 
 
-def file_name(record: Record) -> str:
-    """A record's identity, as far as a file and an address can hold it."""
-    return re.sub(r"[^\w.+-]", "_", identity(record), flags=re.ASCII)
+def file_name(name: str) -> str:
+    """A record's name, as far as a file and an address can hold it."""
+    return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII)
 
 
 def _n_examples(run: Run) -> int:
@@ -52,7 +58,7 @@ def _n_examples(run: Run) -> int:
 
 
 def _ordered(runs: list[Run]) -> list[Run]:
-    """By task and method; the suite's own perturbation and main sampler before others."""
+    """Those of a data set by task and method; the suite's own perturbation and main sampler before others."""
     main = [run.record for run in at_main_sampler(runs)]
     b = main[0].amplitude if main else 0.0
     usual = {(record.sampler, record.steps) for record in main}
@@ -73,17 +79,17 @@ def _index(known: list[str], name: str) -> int:
     return known.index(name) if name in known else len(known)
 
 
-def _entry(run: Run, several: bool, folder: Path) -> dict[str, Any]:
+def _entry(run: Run, several: bool, names: Names, folder: Path) -> dict[str, Any]:
     """several: whether the page has models of several training seeds, to be told apart."""
     record, arrays, n = run.record, run.arrays, _n_examples(run)
     images = _shared("images", strip(arrays.images[:n]), folder)
     labels = _shared("labels", strip(arrays.labels[:n], record.palette), folder)
     given, truth = (images, labels) if record.task == "segmentation" else (labels, images)
-    made = f"{file_name(record)}.png"
+    made = f"{file_name(names.identity(record))}.png"
     strip(arrays.outputs[:n], record.palette).save(folder / made, optimize=True)
     h, w = arrays.images.shape[2:]
     return {
-        "record": identity(record), "task": record.task, "model": _model(record, several),
+        "record": names.identity(record), "task": f"{record.task}{names.on(record)}", "model": _model(record, several),
         "sampler": SAMPLERS.get(record.sampler, record.sampler) or "none", "steps": record.steps,
         "perturbation": _perturbation(record), "seed": record.sampling_seed, "examples": n, "ratio": w / h,
         "result": headline(record),

@@ -1,0 +1,170 @@
+"""CelebAMask-HQ from its raw download: faces in `CelebA-HQ-img/`, a mask for each part of each face in
+`CelebAMask-HQ-mask-anno/`. `semflow data prepare` merges the parts into `CelebAMask-HQ-labels/<face>.png`.
+
+Pictures are 1024 x 1024 and label maps 512 x 512: the two agree if they are of one shape. The official partition goes by a
+face's number in CelebA; the other common one takes the first 28,000 faces to train with, and has the last 2,000 as both
+`val` and `test`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from semflow.data.folders import Found, Pictures, check_root, listed, names_and_sizes, pairs_of
+from semflow.data.images import open_picture, read_image, read_labels
+from semflow.errors import SemFlowError
+
+NAMES = (
+    "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth", "u_lip",
+    "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
+)  # fmt: skip
+PALETTE = (
+    (0, 0, 0), (204, 0, 0), (76, 153, 0), (204, 204, 0), (51, 51, 255), (204, 0, 204), (0, 255, 255), (255, 204, 204),
+    (102, 51, 0), (255, 0, 0), (102, 204, 0), (255, 255, 0), (0, 0, 153), (0, 0, 204), (255, 51, 153), (0, 204, 204),
+    (0, 51, 0), (255, 153, 51), (0, 204, 0),
+)  # fmt: skip
+SWAPS: tuple[tuple[int, int], ...] = ((4, 5), (6, 7), (8, 9))
+IMAGES, PARTS, MERGED = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebAMask-HQ-labels"
+MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+TOP = "CelebAMask-HQ"  # the folder that the official archive has everything in
+SPLITS = ("train", "val", "test")
+FACES_A_FOLDER = 2000
+FIRST_VAL, FIRST_TEST = 162_771, 182_638  # numbers in CelebA
+FIRST_LEFT_OUT = 28_000  # number here
+
+
+class CelebAMaskHQ(Pictures):
+    """One split, train, val or test, of a partition, `official` or `first_28000`."""
+
+    name = "celebamask_hq"
+    names: tuple[str, ...] = NAMES
+    palette: tuple[tuple[int, int, int], ...] = PALETTE
+
+    def __init__(self, root: Path, size: tuple[int, int], split: str, partition: str) -> None:
+        check_root(root, self.name, f"{IMAGES}, {PARTS} and {MAPPING}")
+        self.root = home(Path(root))
+        names = part_names(self.root)
+        super().__init__(pairs_of(find(self.root, split, partition, names)), size)
+        faces = {f"{int(Path(image).stem):05d}" for image, _ in self.pairs}
+        self._parts = hashlib.sha256("\n".join(name for name in names if name[:5] in faces).encode()).hexdigest()
+
+    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
+        if not Path(labels).is_file():
+            mend = f"run `semflow data prepare {self.name} {Path(labels).parent.parent}`"
+            raise SemFlowError(f"the parts of {image} are not merged to {labels} yet; {mend}")
+        return read_image(Path(image)), read_labels(Path(labels), len(NAMES))
+
+    def agree(self, image: tuple[int, int], labels: tuple[int, int]) -> bool:
+        return image[0] * labels[1] == image[1] * labels[0]
+
+    def files(self) -> Iterable[str]:
+        """The raw files, which are the same whether they are merged already or not."""
+        parts = part_files(self.root)
+        return (path for image, _ in self.pairs for path in (image, *parts[Path(image).stem]))
+
+    def stamp(self) -> str:
+        """SHA-256 over the names and sizes of the images and the names of their parts, of which there are too many to ask
+        each for its size; `fingerprint` sees what is in them.
+        """
+        return names_and_sizes((image for image, _ in self.pairs), self.size, self._parts)
+
+
+def home(root: Path) -> Path:
+    """`root`, or the folder in it that the official archive makes."""
+    return root / TOP if (root / TOP).is_dir() and not (root / IMAGES).is_dir() else root
+
+
+def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
+    """What lies of a split under `root`, of whose `part_names` are these.
+
+    A face without any part is wrong; one without some is not, since few wear a hat.
+    """
+    if split not in SPLITS:
+        raise SemFlowError(f"CelebAMask-HQ has no {split} split; it has {', '.join(SPLITS)}")
+    ask = f"`semflow data check {CelebAMaskHQ.name} {root}` says where to get it"
+    everyone, annotated = faces(root), {name[:5] for name in names}
+    if not everyone:
+        return Found({}, {}, (f"there are no images in {root / IMAGES}; {ask}",))
+    chosen, problems = _members(root, everyone, split, partition)
+    images = {name: everyone[name] for name in chosen}
+    labels = {name: f"{root / MERGED}/{name}.png" for name in chosen if name.zfill(5) in annotated}
+    bare = [name for name in images if name not in labels]
+    if not names:
+        problems.insert(0, f"there are images in {root / IMAGES} but no annotations in {root / PARTS}; {ask}")
+    elif bare:
+        problems.append(
+            f"{split}: {len(bare)} of {len(images)} faces have not one part in {root / PARTS}, first {bare[0]}; "
+            "fetch their parts or remove their images"
+        )
+    return Found(images, labels, tuple(problems))
+
+
+def faces(root: Path) -> dict[str, str]:
+    """Paths of all images, by number."""
+    folder = root / IMAGES
+    names = [name[:-4] for name in listed(folder, ".jpg") if name[:-4].isdecimal()]
+    return {name: f"{folder}/{name}.jpg" for name in sorted(names, key=int)}
+
+
+def part_names(root: Path) -> list[str]:
+    """Names of the masks of all faces' parts, such as 00017_nose.png, in order."""
+    folder = root / PARTS
+    numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+    return [name for number in numbers for name in listed(folder / str(number), ".png")]
+
+
+def part_files(root: Path) -> dict[str, list[str]]:
+    """Paths of the masks of each face's parts."""
+    found: dict[str, list[str]] = {}
+    for name in part_names(root):
+        if name[:5].isdecimal():
+            face = int(name[:5])
+            found.setdefault(str(face), []).append(f"{root / PARTS}/{face // FACES_A_FOLDER}/{name}")
+    return found
+
+
+def merge(parts: Iterable[str]) -> Image.Image:
+    """The label map (mode L) of a face from the masks of its parts; where they overlap, the class of the higher id has it."""
+    by_name = {os.path.basename(path)[6:-4]: path for path in parts}  # noqa: PTH119
+    labels: np.ndarray | None = None
+    for label, name in enumerate(NAMES):
+        if name not in by_name:
+            continue
+        mask = np.asarray(open_picture(Path(by_name[name])).convert("L")) != 0
+        if labels is None:
+            labels = np.zeros(mask.shape, np.uint8)
+        if labels.shape != mask.shape:
+            raise SemFlowError(f"{by_name[name]} differs in size from the face's other parts; fetch it again")
+        labels[mask] = label
+    if labels is None:
+        raise SemFlowError(f"{', '.join(by_name.values())}: no known part of a face; fetch CelebAMask-HQ again")
+    return Image.fromarray(labels)
+
+
+def _members(root: Path, everyone: Iterable[str], split: str, partition: str) -> tuple[list[str], list[str]]:
+    """Faces of a split, and a sentence for each thing that is wrong."""
+    if partition == "first_28000":
+        chosen = [name for name in everyone if (int(name) < FIRST_LEFT_OUT) == (split == "train")]
+    else:
+        original = _read_mapping(root / MAPPING)
+        if missing := [name for name in everyone if int(name) not in original]:
+            return [], [f"{root / MAPPING} lacks the face {missing[0]} ({len(missing)} in all); fetch it again"]
+        first = {"train": 0, "val": FIRST_VAL, "test": FIRST_TEST}[split]
+        end = {"train": FIRST_VAL, "val": FIRST_TEST, "test": float("inf")}[split]
+        chosen = [name for name in everyone if first <= original[int(name)] < end]
+    return chosen, [] if chosen else [f"none of the faces in {root / IMAGES} is of the {split} split; fetch all of them"]
+
+
+def _read_mapping(path: Path) -> dict[int, int]:
+    """A face's number in CelebA, by its number here. The file has a line of titles, then number, number in CelebA, file."""
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
+        return {int(row[0]): int(row[1]) for row in rows}
+    except FileNotFoundError:
+        raise SemFlowError(f"there is no {path}, which the official partition goes by; it comes with CelebAMask-HQ.zip") from None
+    except (OSError, UnicodeDecodeError, ValueError, IndexError):
+        raise SemFlowError(f"{path} is not CelebAMask-HQ's table of face, number and file; fetch it again") from None

@@ -1,0 +1,70 @@
+"""Cityscapes: `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city>/*_gtFine_labelIds.png`.
+
+The label files' 34 ids become the 19 classes that are scored; the others, licence plates among them, are ignored. The
+stills count as independent (no `groups`): they were picked by hand, for variety, from hours of driving.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from semflow.data.folders import Found, Pictures, check_root, listed, pair, pairs_of
+from semflow.data.images import UNKNOWN, read_ids, read_image
+from semflow.data.sample import IGNORE_INDEX
+from semflow.errors import SemFlowError
+
+NAMES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
+    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+PALETTE = (
+    (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
+    (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
+    (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+)  # fmt: skip
+SWAPS: tuple[tuple[int, int], ...] = ()
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)  # of each class in label files
+
+TO_CLASS = np.full(256, UNKNOWN, np.uint8)
+TO_CLASS[:34] = IGNORE_INDEX
+TO_CLASS[list(LABEL_IDS)] = np.arange(len(NAMES))
+TO_CLASS[255] = IGNORE_INDEX  # -1, a licence plate, in eight bits
+LEGEND = "0 to 33, and 255 for licence plates"
+IMAGE, LABELS, POLYGONS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_polygons.json"
+
+
+class Cityscapes(Pictures):
+    """One split, train or val, of the fine annotations."""
+
+    name = "cityscapes"
+    names: tuple[str, ...] = NAMES
+    palette: tuple[tuple[int, int, int], ...] = PALETTE
+
+    def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
+        check_root(root, self.name, "leftImg8bit and gtFine")
+        super().__init__(pairs_of(find(Path(root), split)), size)
+
+    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
+        return read_image(Path(image)), read_ids(Path(labels), TO_CLASS, LEGEND)
+
+
+def find(root: Path, split: str) -> Found:
+    """What lies of a split under `root`."""
+    if split not in ("train", "val"):
+        raise SemFlowError(f"Cityscapes publishes no annotations of its {split} split; set evaluation.split to val")
+    images_at, labels_at = root / "leftImg8bit" / split, root / "gtFine" / split
+    images, labels = frames(images_at, IMAGE), frames(labels_at, LABELS)
+    if not labels and frames(labels_at, POLYGONS):
+        sentence = (
+            f"{split}: {labels_at} holds polygons but no *{LABELS}; take them from gtFine_trainvaltest.zip, or draw them with "
+            "createLabels of cityscapesscripts (csCreateTrainIdLabelImgs draws other ids)"
+        )
+        return Found(images, labels, (sentence,))
+    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), f"{Cityscapes.name} {root}"))
+
+
+def frames(folder: Path, suffix: str) -> dict[str, str]:
+    """Paths of a split's files of one kind, by city and frame."""
+    cities = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return {f"{city.name}/{name[: -len(suffix)]}": f"{city}/{name}" for city in cities for name in listed(city, suffix)}

@@ -1,0 +1,79 @@
+"""COCO-Stuff-164k: photographs in `{train,val}2017/`, raw label ids in `annotations/{train,val}2017/`.
+
+Images may lie under `images/` too, annotations under `stuffthingmaps/` or `stuffthingmaps_trainval2017/`, as the official
+archives and guides have it. The raw ids are 0 to 181, 255 where unlabelled. Eleven of them never occur; the other 171 are
+the classes, in order.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from semflow.data.folders import Found, Pictures, check_root, first_folder, listed, pair, pairs_of
+from semflow.data.images import UNKNOWN, read_ids, read_image
+from semflow.errors import SemFlowError
+
+_TEXT = """
+person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign, parking meter,
+bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase,
+frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle,
+wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake,
+chair, couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone, microwave, oven,
+toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier, toothbrush, banner, blanket, branch,
+bridge, building-other, bush, cabinet, cage, cardboard, carpet, ceiling-other, ceiling-tile, cloth, clothes, clouds,
+counter, cupboard, curtain, desk-stuff, dirt, door-stuff, fence, floor-marble, floor-other, floor-stone, floor-tile,
+floor-wood, flower, fog, food-other, fruit, furniture-other, grass, gravel, ground-other, hill, house, leaves, light, mat,
+metal, mirror-stuff, moss, mountain, mud, napkin, net, paper, pavement, pillow, plant-other, plastic, platform,
+playingfield, railing, railroad, river, road, rock, roof, rug, salad, sand, sea, shelf, sky-other, skyscraper, snow,
+solid-other, stairs, stone, straw, structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick,
+wall-concrete, wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind,
+window-other, wood
+"""
+NAMES = tuple(name.strip() for name in _TEXT.replace("\n", " ").split(","))
+# Those of COCO's 91 things that were never drawn: street sign, hat, shoe, eye glasses, plate, mirror, window, desk, door,
+# blender, hair brush.
+ABSENT = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
+RAW_IDS = tuple(raw for raw in range(182) if raw not in ABSENT)  # of each class, as label files have it
+# The anchors of Eq. 7 at k = 6, s = 50, which the paper's Figure 2 shows.
+PALETTE = tuple((50 * (c // 36), 50 * (c // 6 % 6), 50 * (c % 6)) for c in range(len(NAMES)))
+SWAPS: tuple[tuple[int, int], ...] = ()
+
+TO_CLASS = np.full(256, UNKNOWN, np.uint8)
+TO_CLASS[list(RAW_IDS)] = np.arange(len(NAMES))
+TO_CLASS[255] = 255
+LEGEND = f"0 to 181 without {', '.join(map(str, ABSENT))}, and 255 for unlabelled"
+IMAGES = ("{}2017", "images/{}2017")
+LABELS = ("annotations/{}2017", "stuffthingmaps/{}2017", "stuffthingmaps_trainval2017/{}2017")
+
+
+class CocoStuff(Pictures):
+    """One split, train or val. Grey photographs, of which COCO has some, become RGB."""
+
+    name = "coco_stuff"
+    names: tuple[str, ...] = NAMES
+    palette: tuple[tuple[int, int, int], ...] = PALETTE
+
+    def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
+        check_root(root, self.name, "train2017, val2017 and annotations")
+        super().__init__(pairs_of(find(Path(root), split)), size)
+
+    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
+        return read_image(Path(image), grey=True), read_ids(Path(labels), TO_CLASS, LEGEND)
+
+
+def find(root: Path, split: str) -> Found:
+    """What lies of a split under `root`."""
+    if split not in ("train", "val"):
+        raise SemFlowError(f"COCO-Stuff has no public annotations of its {split} split; set evaluation.split to val")
+    images_at = first_folder(root, [place.format(split) for place in IMAGES])
+    labels_at = first_folder(root, [place.format(split) for place in LABELS])
+    images = _by_stem(images_at, listed(images_at, ".jpg"))
+    # Other toolboxes leave their own `_labelTrainIds.png` beside the raw ids.
+    labels = _by_stem(labels_at, [name for name in listed(labels_at, ".png") if not name.endswith("TrainIds.png")])
+    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), f"{CocoStuff.name} {root}"))
+
+
+def _by_stem(folder: Path, names: list[str]) -> dict[str, str]:
+    start = f"{folder}/"
+    return {name[:-4]: start + name for name in names}

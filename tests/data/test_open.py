@@ -1,0 +1,27 @@
+"""A suite's `data:` section opens the data set that it names, where SEMFLOW_DATA says it lies."""
+
+import pytest
+
+from semflow.data import open_dataset
+from semflow.suite import CelebAMaskHQData, CityscapesData, CocoStuffData
+
+KEYS = {"root": "nowhere", "size": (32, 64), "view": "squeeze", "masks": "labels"}
+SECTIONS = (
+    CocoStuffData(name="coco_stuff", **KEYS),
+    CelebAMaskHQData(name="celebamask_hq", partition="official", swap_sides=True, **KEYS),
+    CelebAMaskHQData(name="celebamask_hq", partition="first_28000", swap_sides=True, **KEYS),
+    CityscapesData(name="cityscapes", **KEYS),
+)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+def test_the_papers_data_sets_open_side_by_side_under_one_root(section, trees, tmp_path, monkeypatch):
+    merged = {"merged": True} if section.name == "celebamask_hq" else {}
+    getattr(trees, f"{section.name}_tree")(tmp_path / section.name, 2, **merged)
+    monkeypatch.setenv("SEMFLOW_DATA", str(tmp_path))
+    train, val = open_dataset(section, "train"), open_dataset(section, "val")
+    assert train.name == val.name == section.name
+    assert len(train) == 2
+    assert train[0].image.shape == (3, 32, 64)
+    assert len({train.stamp(), val.stamp(), train.fingerprint(), val.fingerprint()}) == 4
+    assert train.groups is None
