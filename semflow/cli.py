@@ -65,13 +65,14 @@ def _say(sentence: str, status: int) -> int:
 
 def _devices_of(a: argparse.Namespace) -> tuple[int, str]:
     """How many GPUs the verb works on, and the suite's run.device."""
-    if getattr(a, "method", None) in CONTROLS:
-        return 1, "cpu"
     if "config" not in a:
         return a.gpus, "auto"
     from semflow import config
 
-    return a.gpus, config.load(a.config, getattr(a, "part", None)).run.device
+    suite = config.load(a.config, getattr(a, "part", None))
+    if getattr(a, "method", None) in CONTROLS and suite.autoencoder.kind != "kl":  # nothing to compute
+        return 1, "cpu"
+    return a.gpus, suite.run.device
 
 
 def _suite_of(a: argparse.Namespace) -> "Suite":

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from semflow.data.sample import Dataset, Sample
 from semflow.data.steps import Look
-from semflow.data.views import training_sample
+from semflow.data.views import training_labels, training_sample
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
 
@@ -67,8 +67,10 @@ class Views:
         return Batch(*_stacked(samples))
 
     def labels(self, looks: Sequence[Look]) -> Tensor:
-        """The mask of a batch alone; pictures are not decoded where the data set can do without."""
-        return self[looks].mask
+        """The mask of a batch alone, of which nothing is cropped; pictures on disk are not read for it."""
+        options: dict[str, Any] = {"swaps": self.swaps, "colours": self.colours}
+        masks = [training_labels(self.samples, look.image, mirrored=look.mirrored, **options) for look in looks]
+        return torch.from_numpy(np.stack(masks))
 
 
 class Source(Protocol):

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from semflow.data.folders import Pictures
-from semflow.data.images import read_image, read_labels
+from semflow.data.images import read_labels
 from semflow.errors import SemFlowError
 
 NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
@@ -29,8 +29,8 @@ class CamVid(Pictures):
         super().__init__([(str(image), str(labels)) for image, labels in pairs], size)
         self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in pairs)
 
-    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
-        return read_image(Path(image)), read_labels(Path(labels), len(NAMES), VOID)
+    def read_labels(self, path: str) -> Image.Image:
+        return read_labels(Path(path), len(NAMES), VOID)
 
 
 def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:

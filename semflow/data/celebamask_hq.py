@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.folders import Found, Pictures, check_root, listed, names_and_sizes, pairs_of
-from semflow.data.images import open_picture, read_image, read_labels
+from semflow.data.images import open_picture, read_labels
 from semflow.errors import SemFlowError
 
 NAMES = (
@@ -52,11 +52,11 @@ class CelebAMaskHQ(Pictures):
         faces = {f"{int(Path(image).stem):05d}" for image, _ in self.pairs}
         self._parts = hashlib.sha256("\n".join(name for name in names if name[:5] in faces).encode()).hexdigest()
 
-    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
-        if not Path(labels).is_file():
-            mend = f"run `semflow data prepare {self.name} {Path(labels).parent.parent}`"
-            raise SemFlowError(f"the parts of {image} are not merged to {labels} yet; {mend}")
-        return read_image(Path(image)), read_labels(Path(labels), len(NAMES))
+    def read_labels(self, path: str) -> Image.Image:
+        if not Path(path).is_file():
+            mend = f"run `semflow data prepare {self.name} {Path(path).parent.parent}`"
+            raise SemFlowError(f"the parts of a face are not merged to {path} yet; {mend}")
+        return read_labels(Path(path), len(NAMES))
 
     def agree(self, image: tuple[int, int], labels: tuple[int, int]) -> bool:
         return image[0] * labels[1] == image[1] * labels[0]

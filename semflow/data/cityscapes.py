@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.folders import Found, Pictures, check_root, listed, pair, pairs_of
-from semflow.data.images import UNKNOWN, read_ids, read_image
+from semflow.data.images import UNKNOWN, read_ids
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 
@@ -45,8 +45,8 @@ class Cityscapes(Pictures):
         check_root(root, self.name, "leftImg8bit and gtFine")
         super().__init__(pairs_of(find(Path(root), split)), size)
 
-    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
-        return read_image(Path(image)), read_ids(Path(labels), TO_CLASS, LEGEND)
+    def read_labels(self, path: str) -> Image.Image:
+        return read_ids(Path(path), TO_CLASS, LEGEND)
 
 
 def find(root: Path, split: str) -> Found:

@@ -58,8 +58,11 @@ class CocoStuff(Pictures):
         check_root(root, self.name, "train2017, val2017 and annotations")
         super().__init__(pairs_of(find(Path(root), split)), size)
 
-    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
-        return read_image(Path(image), grey=True), read_ids(Path(labels), TO_CLASS, LEGEND)
+    def read_picture(self, path: str) -> Image.Image:
+        return read_image(Path(path), grey=True)
+
+    def read_labels(self, path: str) -> Image.Image:
+        return read_ids(Path(path), TO_CLASS, LEGEND)
 
 
 def find(root: Path, split: str) -> Found:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 from PIL import Image
 
-from semflow.data.images import resize_image, resize_labels
+from semflow.data.images import read_image, resize_image, resize_labels
 from semflow.data.sample import Sample
 from semflow.errors import SemFlowError
 
@@ -32,7 +32,7 @@ def pairs_of(found: Found) -> list[tuple[str, str]]:
 
 
 class Pictures:
-    """A split at `size` (h, w). `read` of a data set's own turns a pair of paths into RGB picture and label map."""
+    """A split at `size` (h, w). A data set's own `read_labels` turns a file into a label map, `read_picture` into a picture."""
 
     name: str
     names: tuple[str, ...]
@@ -49,8 +49,12 @@ class Pictures:
         Pictures.__init__(some, pairs, size)
         return some
 
-    def read(self, image: str, labels: str) -> tuple[Image.Image, Image.Image]:
-        """RGB picture and its label map (mode L, 255 where ignored), as they lie on disk."""
+    def read_picture(self, path: str) -> Image.Image:
+        """An RGB picture as it lies on disk."""
+        return read_image(Path(path))
+
+    def read_labels(self, path: str) -> Image.Image:
+        """A label map as it lies on disk: mode L, 255 where ignored."""
         raise NotImplementedError
 
     def files(self) -> Iterable[str]:
@@ -65,15 +69,19 @@ class Pictures:
         return Sample(resize_image(image, self.size), resize_labels(labels, self.size))
 
     def native(self, index: int) -> tuple[Image.Image, Image.Image]:
-        """As `read`, of one sample; SemFlowError if the two differ in shape."""
+        """Picture and label map of one sample, as they lie on disk; SemFlowError if the two differ in shape."""
         image_path, labels_path = self.pairs[index]
-        image, labels = self.read(image_path, labels_path)
+        image, labels = self.read_picture(image_path), self.read_labels(labels_path)
         if not self.agree(image.size, labels.size):
             raise SemFlowError(
                 f"{image_path} is {image.width} x {image.height} pixels but its labels {labels_path} are "
                 f"{labels.width} x {labels.height}; they must agree"
             )
         return image, labels
+
+    def label_map(self, index: int) -> Image.Image:
+        """The label map alone: the picture is not decoded."""
+        return self.read_labels(self.pairs[index][1])
 
     def agree(self, image: tuple[int, int], labels: tuple[int, int]) -> bool:
         """Whether a picture and a label map of these sizes belong together."""

@@ -17,7 +17,7 @@ STREAM = 16  # images that share a generator: few enough that no process draws m
 
 
 class Look(NamedTuple):
-    """One image of a data set, and how to look at it. place: of a crop, each in [0, 1).  mode: which of a mask's cached latents."""
+    """One image of a data set, and how to look at it. place: of a crop, each in [0, 1).  mode: which of its mask's latents."""
 
     image: int
     mirrored: bool = False

@@ -1,23 +1,15 @@
 """How a training picture is looked at: squeezed or cropped, mirrored or not, its labels bare or painted. uint8, on the CPU."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
+from semflow.data.folders import Pictures
 from semflow.data.images import resize_image, resize_labels
 from semflow.data.sample import Dataset, Sample
 
 Place = tuple[float, float]  # of a crop, down and right, each in [0, 1)
-
-
-class Pictured(Protocol):
-    """A data set that can hand out pictures as they lie on disk."""
-
-    size: tuple[int, int]
-
-    def native(self, index: int) -> tuple[Image.Image, Image.Image]: ...
 
 
 def training_sample(
@@ -52,6 +44,22 @@ def training_sample(
     return Sample(np.ascontiguousarray(image), np.ascontiguousarray(labels))
 
 
+def training_labels(
+    dataset: Sequence[Sample] | Dataset,
+    index: int,
+    *,
+    mirrored: bool,
+    swaps: Sequence[tuple[int, int]],
+    colours: np.ndarray | None,
+) -> np.ndarray:
+    """The labels of `training_sample` where nothing is cropped; a data set of files reads no picture for them."""
+    if not isinstance(dataset, Pictures):
+        return training_sample(dataset, index, mirrored=mirrored, place=None, swaps=swaps, colours=colours).labels
+    ids = _exchange(swaps if mirrored else ())[np.asarray(dataset.label_map(index))]
+    labels = _scaled(ids, dataset.size, colours)
+    return np.ascontiguousarray(labels[..., ::-1] if mirrored else labels)
+
+
 def _scaled(labels: np.ndarray, size: tuple[int, int], colours: np.ndarray | None) -> np.ndarray:
     """Labels (H, W) at another size: (h, w) by nearest neighbour, or (3, h, w) painted first and then bilinear."""
     if colours is None:
@@ -80,7 +88,7 @@ def _window(place: Place, scaled: tuple[int, int], size: tuple[int, int]) -> tup
     return slice(top, top + size[0]), slice(left, left + size[1])
 
 
-def _pictured(dataset: Any) -> Pictured:
-    if not hasattr(dataset, "native"):
+def _pictured(dataset: Sequence[Sample] | Dataset) -> Pictures:
+    if not isinstance(dataset, Pictures):
         raise ValueError("crops and painted masks are made from pictures on disk, which this data set has none of")
     return dataset

@@ -6,6 +6,7 @@ from baselines import CONTROLS
 from semflow.cells import Cell, main_sampler
 from semflow.config import Study
 from semflow.evaluation.common import STATES
+from semflow.metrics.segmentation import PIXELS_AT_ONCE
 from semflow.plan import costs, workload
 from semflow.plan.rates import Rates, computes_in_bf16
 from semflow.plan.workload import Training
@@ -60,7 +61,8 @@ def memory(study: Study, wanted: dict[str, list[Cell]], devices: int, rates: Rat
         n_images = workload.count(suite.data, suite.evaluation.split).n
         drawn = 3 if any(cell.task == "synthesis" for cell in chosen) else 1
         pictures = 2 * (3 + 1)  # and labels, as they were read and in one tensor
-        split.append(n_images * (h * w * (pictures + drawn + COUNTING) + 8 * len(CLASSES[suite.data.name]) ** 2))
+        counting = min(n_images * h * w, PIXELS_AT_ONCE) * COUNTING
+        split.append(n_images * (h * w * (pictures + drawn) + 8 * len(CLASSES[suite.data.name]) ** 2) + counting)
         held.append(workload.count(suite.data, "train").n * (3 + 1) * h * w * suite.run.in_memory)
     if rates.unit != "GPU":
         return {"training": max(training) + max(held), "evaluation": max(evaluation) + max(split)}

@@ -129,7 +129,7 @@ def test_faces_come_in_the_order_of_their_numbers(root):
 
 
 def test_labels_that_are_not_merged_yet_are_named_with_the_command(raw):
-    complaint(raw, "0.jpg", "merged", f"semflow data prepare celebamask_hq {raw}")
+    complaint(raw, "0.png", "merged", f"semflow data prepare celebamask_hq {raw}")
 
 
 def test_stamp_and_fingerprint_are_the_same_before_and_after_merging(raw):

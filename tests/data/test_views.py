@@ -1,12 +1,15 @@
 """Training views, against examples worked by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from semflow.data.coco_stuff import CocoStuff
 from semflow.data.folders import Pictures
 from semflow.data.scenes import Scenes
-from semflow.data.views import training_sample
+from semflow.data.views import training_labels, training_sample
 
 PLAIN = {"mirrored": False, "place": None, "swaps": (), "colours": None}
 
@@ -20,8 +23,11 @@ class OnePicture(Pictures):
         super().__init__([("image", "labels")], size)
         self.both = Image.fromarray(np.array(image, np.uint8)), Image.fromarray(np.array(labels, np.uint8))
 
-    def read(self, image, labels):
-        return self.both
+    def read_picture(self, path):
+        return self.both[0]
+
+    def read_labels(self, path):
+        return self.both[1]
 
 
 def counted(h, w, size):
@@ -149,3 +155,14 @@ def test_drawn_scenes_are_squeezed_and_mirrored_alone():
 def test_samples_held_in_memory_do_as_well():
     held = [Scenes(2, (16, 16), 0, "train")[0]]
     assert np.array_equal(view(held, mirrored=True).labels, held[0].labels[:, ::-1])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("colours", [None, np.arange(768, dtype=np.uint8).reshape(256, 3)], ids=["labels", "painted"])
+def test_labels_alone_are_those_of_the_sample_and_need_no_picture(trees, tmp_path, mirrored, colours):
+    dataset = CocoStuff(trees.coco_stuff_tree(tmp_path / "coco", 2), (40, 56), "train")
+    options = {"mirrored": mirrored, "swaps": [(1, 2), (16, 60)], "colours": colours}
+    whole = training_sample(dataset, 1, place=None, **options).labels
+    for image, _ in dataset.pairs:
+        Path(image).write_bytes(b"")
+    assert np.array_equal(training_labels(dataset, 1, **options), whole)

@@ -31,13 +31,18 @@ CONFIG = f"{RESULTS}/config.json"  # what every command reads: the merged config
 STATE = f"{RESULTS}/state"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-FIRST = next(iter(STUDY.suites.values()))  # whose `run` and seeds are those of all parts
-BY_DATA = "{data}/" if STUDY.parts else ""  # what a suite of one data set need not say of a training
+FIRST = next(
+    iter(STUDY.suites.values())
+)  # whose `run` and seeds are those of all parts
+BY_DATA = (
+    "{data}/" if STUDY.parts else ""
+)  # what a suite of one data set need not say of a training
 SPLIT = (
     "{data}-{split}" if STUDY.parts else f"{FIRST.data.name}-{FIRST.evaluation.split}"
 )
 TRAINED = "{method}{variant}"
 CHECKPOINT = f"{RESULTS}/checkpoints/{BY_DATA}{TRAINED}/seed{{seed}}"
+WEIGHTS = ("config.json", "diffusion_pytorch_model.safetensors", "semflow.json")
 RECORD = f"{RESULTS}/records/{SPLIT}/{TRAINED}/{{task}}/{{sampler}}{{drawn}}/train{{seed}}-sample{{sample}}.json"
 MEASURED = (
     f"{SPLIT}/" if STUDY.parts else ""
@@ -51,7 +56,11 @@ ABSENT = [
 ]
 FEATURES = "results/features"  # of real images, kept by content
 METHODS = sorted(
-    {sweep.method for suite in STUDY.suites.values() for sweep in suite.evaluation.sweeps}
+    {
+        sweep.method
+        for suite in STUDY.suites.values()
+        for sweep in suite.evaluation.sweeps
+    }
 )
 CONTROLS = sorted({name for names in TASKS.values() for name in names})
 
@@ -157,7 +166,7 @@ def configured(wildcards):
 
 def checkpoint_of(wildcards):
     """The finished weights that a record is measured on."""
-    return expand(rules.train.output, **wildcards)
+    return [f"{CHECKPOINT}/{name}".format(**wildcards) for name in WEIGHTS]
 
 
 def manifest_of(wildcards):
@@ -183,8 +192,12 @@ def runtime_min(wildcards):
 def threads_for_training():
     """Every method trains at once; they share the cores."""
     return (
-        max(1, workflow.cores // (len(METHODS) * len(FIRST.training.seeds)))
-        if workflow.cores
+        max(
+            1,
+            workflow.resource_settings.cores
+            // (len(METHODS) * len(FIRST.training.seeds)),
+        )
+        if workflow.resource_settings.cores
         else 1
     )
 

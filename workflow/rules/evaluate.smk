@@ -48,6 +48,7 @@ rule evaluate_control:
     threads: 1
     resources:
         mem_mb=memory_mb,
+        gpu=lambda w: GPUS if part_of(w).autoencoder.kind == "kl" else 0,
         runtime=runtime_min,
     params:
         configured=configured,

@@ -25,9 +25,7 @@ rule train:
     input:
         manifest_of,
     output:
-        f"{CHECKPOINT}/config.json",
-        f"{CHECKPOINT}/diffusion_pytorch_model.safetensors",
-        f"{CHECKPOINT}/semflow.json",
+        [f"{CHECKPOINT}/{name}" for name in WEIGHTS],
     log:
         f"{LOGS}/{BY_DATA}train-{{method}}{{variant}}-seed{{seed}}.log",
     benchmark:
@@ -47,5 +45,5 @@ rule train:
         out=lambda w, output: str(Path(output[0]).parent),
     shell:
         "python -m semflow train {params.configured} --method {wildcards.method} --seed {wildcards.seed}"
-        " --threads {threads} --state {params.state} --out {params.out}"
+        " --threads {threads} --gpus {resources.gpu} --state {params.state} --out {params.out}"
         " 2>&1 | tee -ai {log}"
