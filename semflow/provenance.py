@@ -141,7 +141,7 @@ def code_hash(modules: tuple[str, ...], without: frozenset[str] = frozenset()) -
             pending += _imports(name)
     digest = hashlib.sha256()
     for name in sorted(seen):
-        digest.update(name.encode() + ast.dump(_tree(name)).encode())
+        digest.update(name.encode() + _written(name))
     return digest.hexdigest()
 
 
@@ -163,6 +163,12 @@ def versions() -> dict[str, str]:
 
 def _git(folder: Path, *words: str) -> str:
     return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout
+
+
+@cache
+def _written(name: str) -> bytes:
+    """A module's syntax tree as text; most modules are part of many hashes."""
+    return ast.dump(_tree(name)).encode()
 
 
 @cache

@@ -13,7 +13,7 @@ from semflow.suite import CamVidData, InceptionV3, Patchify
 
 
 def forget() -> None:
-    for remembered in (provenance._tree, provenance._imports, provenance.code_hash):
+    for remembered in (provenance._tree, provenance._written, provenance._imports, provenance.code_hash):
         remembered.cache_clear()
 
 
@@ -112,6 +112,7 @@ def test_the_module_of_the_suites_own_data_counts_and_no_other(tiny_suite, monke
         monkeypatch.setattr(
             provenance, "_tree", lambda name: provenance.ast.parse("CHANGED = 1") if name == altered else whole(name)
         )
+        provenance._written.cache_clear()
         provenance.code_hash.cache_clear()
         task = provenance.scores_key(tiny_suite, "semflow", "segmentation")
         return provenance.weights_key(tiny_suite, "semflow", 0), task
@@ -120,6 +121,7 @@ def test_the_module_of_the_suites_own_data_counts_and_no_other(tiny_suite, monke
     for altered in ("semflow.data", "semflow.data.camvid", "semflow.data.coco_stuff", "semflow.pretrained"):
         assert keys(altered) == before
     assert all(ours != theirs for ours, theirs in zip(keys("semflow.data.scenes"), before, strict=True))
+    provenance._written.cache_clear()
     provenance.code_hash.cache_clear()
 
 
@@ -162,9 +164,11 @@ def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, mon
         return provenance.ast.parse("CHANGED = 1") if name == "semflow.solvers" else whole(name)
 
     monkeypatch.setattr(provenance, "_tree", with_a_change)
+    provenance._written.cache_clear()
     provenance.code_hash.cache_clear()
     assert provenance.weights_key(tiny_suite, "semflow", 0) == weights
     assert provenance.scores_key(tiny_suite, "semflow", "segmentation") != scores
+    provenance._written.cache_clear()
     provenance.code_hash.cache_clear()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from semflow.metrics import scores
+from semflow.metrics import scores, segmentation
 from semflow.metrics.segmentation import confusion, confusions, miou
 
 IGNORED = 255
@@ -142,3 +142,13 @@ def test_scores_take_any_leading_dimensions():
 def test_an_unknown_mean_is_refused():
     with pytest.raises(ValueError, match="'all'"):
         scores.mean_iou(np.eye(2), "all")
+
+
+def test_counting_a_few_images_at_a_time_gives_the_counts_of_all(monkeypatch):
+    torch.manual_seed(0)
+    predicted, labels = torch.randint(5, (7, 6, 4)), torch.randint(5, (7, 6, 4))
+    whole = segmentation.confusions(predicted, labels, 5)
+    monkeypatch.setattr(segmentation, "PIXELS_AT_ONCE", 50)  # two images of 24
+    assert torch.equal(segmentation.confusions(predicted, labels, 5), whole)
+    with pytest.raises(ValueError, match="outside 0..4"):
+        segmentation.confusions(predicted, labels.clone().index_fill_(0, torch.tensor([6]), 9), 5)
