@@ -4,7 +4,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy loads: tests run side by side, and BLAS would fight over the cores
 
-import importlib.util
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import trees as tree_maker
 import yaml
 from diffusers import AutoencoderKL
 from hypothesis import HealthCheck, settings
@@ -43,12 +43,8 @@ def config_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def trees() -> ModuleType:
-    """tests/data/trees.py: small trees of the paper's data sets in their official layout."""
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).parent / "data/trees.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Small trees of the paper's data sets in their official layout."""
+    return tree_maker
 
 
 @pytest.fixture
