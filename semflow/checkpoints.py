@@ -41,54 +41,70 @@ def only_trainer(folder: Path) -> Iterator[None]:
         yield
 
 
-def save_state(folder: Path, key: str, step: int, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> None:
+def save_state(
+    folder: Path, key: str, step: int, network: nn.Module, ema: EMAModel | None, optimizer: torch.optim.Optimizer
+) -> None:
     """Write everything that step `step` leaves behind; data order, noise and schedule are functions of the step.
 
     key: of the training (provenance.weights_key), so that no other training goes on from it.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params)}
+    tensors |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params if ema else [])}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
     files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, {"step": str(step), "key": key}))
 
 
-def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer) -> int:
-    """Restore what `save_state` wrote and return its step; 0 where there is nothing.
+def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel | None, optimizer: torch.optim.Optimizer) -> int:
+    """Restore what `save_state` wrote and return its step; 0 where there is nothing. Holds one tensor at a time.
 
     SemFlowError if it is damaged, or if it belongs to another training than `key`.
     """
     path = folder / STATE
     if not path.exists():
         return 0
-    tensors, metadata = _read_tensors(path)
-    if metadata.get("key") != key:
-        raise SemFlowError(
-            f"{path} belongs to a training with other settings, seed, code or package versions; give another --state or delete it"
-        )
-    groups: dict[str, dict[str, Any]] = {"network": {}, "ema": {}, "optimizer": {}}
     try:
-        for name, value in tensors.items():
-            group, _, rest = name.partition(".")
-            groups[group][rest] = value
-        network.load_state_dict(groups["network"])
-        moments: dict[int, dict[str, Tensor]] = {}
-        weights = list(network.parameters())
-        for name, value in groups["optimizer"].items():
-            place, _, moment = name.partition(".")
-            like = weights[int(place)]  # in whose memory layout a fused optimizer wants it
-            moments.setdefault(int(place), {})[moment] = torch.empty_like(like).copy_(value) if value.ndim else value
-        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-        for number, shadow in enumerate(ema.shadow_params):
-            shadow.copy_(groups["ema"][str(number)])
-        step = int(metadata["step"])
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("key") != key:
+                raise SemFlowError(
+                    f"{path} belongs to a training with other settings, seed, code or package versions; "
+                    "give another --state or delete it"
+                )
+            _restore(file, network, ema, optimizer)
+            step = int(metadata["step"])
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        raise SemFlowError(
-            f"{path} belongs to another network ({str(error).splitlines()[0]}); delete it to start again"
-        ) from None
-    ema.optimization_step = step
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SemFlowError(f"{path} belongs to another network ({reason}); delete it to start again") from None
+    except (OSError, SafetensorError) as error:
+        raise SemFlowError(f"{path} is damaged or not safetensors ({error}); delete it to start this training again") from None
+    if ema is not None:
+        ema.optimization_step = step
     return step
+
+
+def _restore(file: Any, network: nn.Module, ema: EMAModel | None, optimizer: torch.optim.Optimizer) -> None:
+    """Copy an opened state's tensors to where they belong. KeyError, IndexError or RuntimeError if they do not fit."""
+    into = {f"network.{name}": value for name, value in network.state_dict().items()}
+    into |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params if ema else [])}
+    names = set(file.keys())
+    if lacking := into.keys() - names:
+        raise KeyError(f"it lacks {min(lacking)}")
+    weights, moments = list(network.parameters()), dict[int, dict[str, Tensor]]()
+    for name in sorted(names):
+        value = file.get_tensor(name)
+        if name in into:
+            if into[name].shape != value.shape:
+                raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(into[name].shape)}")
+            into[name].copy_(value)
+            continue
+        group, place, moment = name.split(".")
+        if group != "optimizer":
+            raise KeyError(f"it has {name}")
+        like = weights[int(place)]  # in whose memory layout a fused optimizer wants it
+        moments.setdefault(int(place), {})[moment] = torch.empty_like(like).copy_(value) if value.ndim else value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def check_target(out: Path, state: Path | None = None) -> None:
@@ -177,12 +193,3 @@ def load_model(folder: Path, autoencoder: Autoencoder | None = None) -> tuple[An
 
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else [folder]
-
-
-def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise SemFlowError(f"{path} is damaged or not safetensors ({error}); delete it to start this training again") from None

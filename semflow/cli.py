@@ -54,7 +54,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     except RuntimeError as error:  # torch's, of which only its last words say what happened
         if not any(words in str(error) for words in ("out of memory", "allocate memory")):
             raise
-        sys.exit(_say("there is not enough memory for this; take a smaller --size, batch or network", 2))
+        sys.exit(
+            _say(
+                "there is not enough memory for this; take a smaller --size, run.micro_batch, evaluation.batch_size or network", 2
+            )
+        )
 
 
 def _say(sentence: str, status: int) -> int:
@@ -141,7 +145,8 @@ def _data_prepare(a: argparse.Namespace) -> None:
 
     manifest = prepare(a.name, a.root, a.out)
     counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
-    print(f"{a.name} is ready: {counts} pairs, {'as' if manifest['official'] else 'not as many as'} officially")
+    how_many = "as" if manifest["official"] else "not as many as"
+    print(f"{a.name} is in place: {counts} pairs, {how_many} officially; counted, not read: `semflow data check` reads some")
 
 
 def _report(a: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from semflow import files, provenance
 from semflow.config import content_hash
-from semflow.data.batches import Batch, Views, to_unit_range
+from semflow.data.batches import Batch, Views, load, to_unit_range
 from semflow.data.steps import Look
 from semflow.errors import SemFlowError
 from semflow.model import Model
@@ -45,7 +45,7 @@ class Latents:
     def __init__(self, views: Views, n: int, suite: Suite, model: Model, method: str, accelerator: Accelerator) -> None:
         self.views = views
         flips = (False, True) if suite.training.flip else (False,)
-        maker = _Maker(views, n, flips, model, suite.training.mask_modes, accelerator)
+        maker = _Maker(views, n, flips, model, suite.training.mask_modes, accelerator, suite.run.workers)
         self.moments = self.masks = None
         precision = accelerator.mixed_precision
         if suite.run.cache_latents:
@@ -104,6 +104,8 @@ class Cache:
                 raise self._damaged(path, error) from None
             if metadata.get("key") != self.key:
                 raise SemFlowError(f"{path} was made with {self._difference()}; delete the folder and run the same command again")
+            if not path.with_suffix(".sha256").exists():
+                lacking.append(number)
         return lacking
 
     def check(self) -> None:
@@ -118,8 +120,8 @@ class Cache:
                 progress.update(min(SHARD, self.n - progress.done))
 
     def finish(self) -> None:
-        """Write the index."""
-        sha256 = {path.name: provenance.file_hash(path) for path in self.shards}
+        """Write the index, of what every shard was when it was written."""
+        sha256 = {path.name: path.with_suffix(".sha256").read_text(encoding="utf-8").strip() for path in self.shards}
         files.write_json(self.folder / INDEX, {"format": FORMAT, "made_of": self.made_of, "n": self.n, "sha256": sha256})
 
     def _difference(self) -> str:
@@ -157,29 +159,29 @@ class _Maker(NamedTuple):
     model: Model
     modes: int
     accelerator: Accelerator
+    workers: int
 
-    def moments(self, indices: range) -> Tensor:
-        """(n, flips, 2, C, h, w) of so many images."""
-        device, rows = self.accelerator.device, []
-        for mirrored in self.flips:
-            images, _ = self.views[[Look(index, mirrored) for index in indices]]
-            rows.append(self.model.autoencoder.moments(to_unit_range(images.to(device))).cpu())
-        return torch.stack(rows, 1)
+    def moments(self, parts: list[range]) -> Iterator[Tensor]:
+        """(n, flips, 2, C, h, w) of so many images at a time, each decoded once."""
+        order = [[Look(index) for index in part] for part in parts]
+        for images, _ in load(self.views, order, self.workers):
+            pixels = to_unit_range(images.to(self.accelerator.device))
+            both = [pixels.flip(-1) if mirrored else pixels for mirrored in self.flips]
+            yield torch.stack([self.model.autoencoder.moments(one).cpu() for one in both], 1)
 
-    def masks(self, indices: range) -> Tensor:
-        """(n, flips, modes, C, h, w) of so many images' masks."""
-        device, rows = self.accelerator.device, []
-        for mirrored in self.flips:
-            labels = self.views.labels([Look(index, mirrored) for index in indices]).to(device)
-            modes = []
-            for mode in range(self.modes):
-                draws = generator(device, "mask mode", mode, mirrored, indices.start)
-                modes.append(self.model.encode_labels(labels, draws).cpu())
-            rows.append(torch.stack(modes, 1))
-        return torch.stack(rows, 1)
+    def masks(self, parts: list[range]) -> Iterator[Tensor]:
+        """(n, flips, modes, C, h, w) of so many images' masks at a time."""
+        device = self.accelerator.device
+        for part in parts:
+            rows = []
+            for mirrored in self.flips:
+                labels = self.views.labels([Look(index, mirrored) for index in part]).to(device)
+                draws = [generator(device, "mask mode", mode, mirrored, part.start) for mode in range(self.modes)]
+                rows.append(torch.stack([self.model.encode_labels(labels, one).cpu() for one in draws], 1))
+            yield torch.stack(rows, 1)
 
 
-def _complete(made_of: dict[str, Any], maker: _Maker, encode: Callable[[range], Tensor], what: str) -> Cache:
+def _complete(made_of: dict[str, Any], maker: _Maker, encode: Callable[[list[range]], Iterator[Tensor]], what: str) -> Cache:
     """The cache, with the shards that it lacks made by all processes together, and everything held against the index."""
     cache, accelerator = Cache(FOLDER, maker.n, made_of), maker.accelerator
     with _alone(cache.folder) if accelerator.is_main_process else nullcontext():
@@ -195,8 +197,7 @@ def _complete(made_of: dict[str, Any], maker: _Maker, encode: Callable[[range], 
         if accelerator.is_main_process:
             if lacking or not (cache.folder / INDEX).exists():
                 cache.finish()
-            else:
-                cache.check()
+            cache.check()
     accelerator.wait_for_everyone()
     return cache
 
@@ -216,14 +217,17 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _make(cache: Cache, number: int, n: int, encode: Callable[[range], Tensor], progress: Progress) -> None:
+def _make(cache: Cache, number: int, n: int, encode: Callable[[list[range]], Iterator[Tensor]], progress: Progress) -> None:
     images, rows = _images(number, n), []
-    for first in range(images.start, images.stop, AT_ONCE):
-        part = range(first, min(first + AT_ONCE, images.stop))
-        rows.append(encode(part))
-        progress.update(len(part))
+    parts = [range(first, min(first + AT_ONCE, images.stop)) for first in range(images.start, images.stop, AT_ONCE)]
+    for encoded in encode(parts):
+        rows.append(encoded)
+        progress.update(len(encoded))
     shard = {"latents": torch.cat(rows).float().contiguous()}
-    files.write_atomically(cache.shards[number], lambda path: save_file(shard, path, {"key": cache.key}), shared=True)
+    target = cache.shards[number]
+    target.with_suffix(".sha256").unlink(missing_ok=True)
+    files.write_atomically(target, lambda path: save_file(shard, path, {"key": cache.key}), shared=True)
+    files.write_text(target.with_suffix(".sha256"), provenance.file_hash(target) + "\n")
 
 
 def _images(number: int, n: int) -> range:

@@ -93,7 +93,8 @@ class Place:
             if _plain(held.get(name)) != _plain(value)
         ]
         if wrong:
-            raise SemFlowError(f"{self.key}: {self.part(part)} is not what the suite says: {'; '.join(wrong)}")
+            mend = "put that model there, or say in the suite what this one is"
+            raise SemFlowError(f"{self.key}: {self.part(part)} is not what the suite says: {'; '.join(wrong)}; {mend}")
 
     def open(self, part: str, kind: Any, expected: dict[str, Any]) -> Any:
         """A diffusers model of class `kind`, in float32. SemFlowError if it is another one than expected, or not whole."""

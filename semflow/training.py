@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.utils.memory import should_reduce_batch_size
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
@@ -34,6 +34,8 @@ from semflow.model import Model
 from semflow.progress import Progress
 from semflow.seeds import Stream
 from semflow.suite import Run, Suite, Training, swaps_of
+
+NO_ROOM = ("ALLOC_FAILED", "out of memory", "unable to find an engine")  # what CUDA's libraries say near a full card
 
 
 def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
@@ -78,9 +80,11 @@ class Trainer:
         device = self.accelerator.device
         prepare_network(self.model, suite.run, device, accelerator.mixed_precision)
         self.optimizer: Any = make_optimizer(self.model, self.settings)
-        self.ema = EMAModel(self.model.network.parameters(), decay=self.settings.ema_decay, foreach=True)
+        decay = self.settings.ema_decay
+        self.ema = EMAModel(self.model.network.parameters(), decay=decay, foreach=True) if decay else None
         self.step = checkpoints.load_state(state, self.key, self.model.network, self.ema, self.optimizer)
-        self.ema.to(device)
+        if self.ema is not None:
+            self.ema.to(device)
         self.model.network, self.optimizer = self.accelerator.prepare(self.model.network.train(), self.optimizer)
         self.learning_rate = schedule(self.settings)
         self.first_bad_step = torch.full((), -1, device=device)  # read now and then: looking stalls an accelerator
@@ -98,7 +102,8 @@ class Trainer:
         norm = self.accelerator.clip_grad_norm_(self.model.network.parameters(), self.settings.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.ema.step(self.model.network.parameters())
+        if self.ema is not None:
+            self.ema.step(self.model.network.parameters())
         newly_bad = ~torch.isfinite(loss + norm) & (self.first_bad_step < 0)
         self.first_bad_step = torch.where(newly_bad, self.step, self.first_bad_step)
         self.step += 1
@@ -133,10 +138,10 @@ class Trainer:
             try:
                 if not self.optimizer.state:  # the optimizer's two moments will want room as well
                     reserve = [torch.empty_like(weight) for weight in self.model.network.parameters() for _ in range(2)]
-                with self.accelerator.no_sync(self.model.network):
+                with self.accelerator.no_sync(self.model.network), torch.compiler.set_stance("force_eager"):
                     self.accelerator.backward(self.loss(batch.rows(0, size), 0))
             except RuntimeError as error:
-                if size == 1 or not should_reduce_batch_size(error):
+                if size == 1 or not (should_reduce_batch_size(error) or any(words in str(error) for words in NO_ROOM)):
                     raise
                 fits = False
             del reserve
@@ -163,10 +168,11 @@ class Trainer:
             checkpoints.save_state(self.state, self.key, self.step, network, self.ema, self.optimizer.optimizer)
 
     def export(self, out: Path) -> None:
-        """End, and write the averaged weights as a finished checkpoint."""
+        """End, and write the averaged weights, or without an average the last ones, as a finished checkpoint."""
         self.end()
         if self.accelerator.is_main_process:
-            self.ema.copy_to(self.model.network.parameters())
+            if self.ema is not None:
+                self.ema.copy_to(self.model.network.parameters())
             checkpoints.export(out, self.suite, self.method, self.seed, self.model.network)
 
     def end(self) -> None:
@@ -225,7 +231,7 @@ def prepare_network(model: Model, run: Run, device: torch.device, precision: str
         model.network.unet.enable_gradient_checkpointing()
     if run.compile:  # in place: names of weights stay as they are
         for module in (model.network.unet, *(part for name, part in model.autoencoder.named_modules() if name == "vae.encoder")):
-            module.compile()
+            module.compile(dynamic=False)
 
 
 def choices_of(suite: Suite) -> Choices:
@@ -238,12 +244,14 @@ def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
     device = devices.pick(suite.run.device)
     precision = "bf16" if suite.training.precision == "bf16" and devices.has_bf16(device) else "no"
     patient = InitProcessGroupKwargs(timeout=timedelta(hours=24))  # latents may be encoded while the other processes wait
+    # The one buffer, the prompt, is the same everywhere; and a forward that waits for others could wait for one without memory.
+    shared = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=precision,
         log_with="tensorboard",
         project_dir=logs,
-        kwargs_handlers=[patient],
+        kwargs_handlers=[patient, shared],
     )
 
 

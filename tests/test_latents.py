@@ -188,3 +188,15 @@ def test_two_trainings_of_one_cache_wait_for_each_other(tmp_path, capfd, monkeyp
 def _refuse_first(order: list[int]) -> None:
     if len(order) == 1:
         raise BlockingIOError
+
+
+def test_a_shard_that_changed_before_the_index_was_written_is_named(suite):
+    suite = changed(suite, run={"cache_latents": True})
+    losses(suite)
+    first, _ = shards("moments")
+    first.with_name("index.json").unlink()
+    content = bytearray(first.read_bytes())
+    content[-1] ^= 1
+    first.write_bytes(content)
+    with pytest.raises(SemFlowError, match="SHA-256 is not the index's"):
+        losses(suite)

@@ -174,3 +174,52 @@ def test_a_state_goes_on_under_another_memory_layout(tiny_suite, tmp_path):
     for weight in trainer.model.network.parameters():
         moments = trainer.optimizer.optimizer.state[weight]
         assert moments["exp_avg"].stride() == weight.stride()
+
+
+SHORT_OF_MEMORY = """
+import os, sys
+import torch
+from semflow import cli
+from semflow.training import Trainer
+
+whole, finish = Trainer.loss, Trainer.find_micro_batch
+
+def loss(self, batch, first):
+    if not self.fits and os.environ["RANK"] == "1" and len(batch) > 2:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    return whole(self, batch, first)
+
+def start(self, *inputs):
+    init(self, *inputs)
+    self.fits = False
+
+init, Trainer.loss, Trainer.__init__ = Trainer.__init__, loss, start
+Trainer.find_micro_batch = lambda self, batch: print("found", found := finish(self, batch), file=sys.stderr) or found
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_processes_agree_on_a_micro_batch_where_one_alone_runs_out_of_memory(tiny_suite, tmp_path, start):
+    suite = changed(tiny_suite, training={"steps": 2, "batch_size": 16}, run={"device": "cpu"})
+    path, script = tmp_path / "suite.json", tmp_path / "short.py"
+    write_json(path, suite.model_dump(mode="json"))
+    script.write_text(SHORT_OF_MEMORY)
+    command = [*processes(2, path, tmp_path)]
+    place = command.index("-m", 2 + command.index("torch.distributed.run"))
+    done = start([*command[:place], str(script), *command[place + 2 :]], stderr=subprocess.PIPE, text=True)
+    _, said = done.communicate(timeout=200)
+    assert done.returncode == 0, said
+    assert said.count("found 2") == 2
+
+
+def test_without_an_average_the_last_weights_are_written_and_nothing_else_is_kept(tiny_suite, tmp_path):
+    suite = changed(tiny_suite, training={"steps": 2, "ema_decay": 0})
+    train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+    state = load_file(tmp_path / "state" / checkpoints.STATE)
+    assert not [name for name in state if name.startswith("ema.")]
+    last = load_file(tmp_path / "out" / checkpoints.WEIGHTS)
+    assert all(torch.equal(last[name], state[f"network.unet.{name}"]) for name in last)
+    more = changed(suite, training={"steps": 2})
+    train(more, "semflow", 0, tmp_path / "state", tmp_path / "again")
+    assert torch.equal(weights_of(tmp_path / "again"), weights_of(tmp_path / "out"))

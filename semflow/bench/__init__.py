@@ -83,19 +83,23 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
                 accelerator.free_memory()
             dataset: Any = open_dataset(suite.data, "train")
             held = in_memory(dataset, "load training images") if suite.run.in_memory else dataset
-            script = PlainLoop(suite, held, device, bf16, seen.get("micro_batch") or suite.training.batch_size)
-
-            def loop() -> None:
-                for _ in range(STEPS):
+            size = seen.get("micro_batch") or suite.training.batch_size
+            while True:
+                script = PlainLoop(suite, held, device, bf16, _dividing(suite.training.batch_size, size))
+                try:
                     script.step()
-
-            return loop
+                except torch.OutOfMemoryError:  # it may need more than ours
+                    size //= 2
+                    del script
+                    torch.accelerator.empty_cache()
+                    continue
+                return lambda: [script.step() for _ in range(STEPS)].clear()
 
         sides = {"loop": ours, "saving": lambda: seen["trainer"].save, "matmul": lambda: _matmul(device, bf16)}
         sides |= {"plain": plain} if method == "semflow" else {}
         sides |= {"bare": lambda: _bare_steps(suite, method, device, bf16, seen.get("micro_batch"))}
-        seconds = _measured(sides, repeats, device)
-    return _report(suite, seconds, seen["micro_batch"], device, _flops_of_a_step(suite, method))
+        seconds = _measured(sides, repeats, device, seen.setdefault("peak_gib", {}))
+    return _report(suite, seconds, seen, device, _flops_of_a_step(suite, method))
 
 
 def load(suite: Suite, method: str, repeats: int) -> Bench:
@@ -157,8 +161,11 @@ def _with_steps(suite: Suite, steps: int) -> Suite:
     return suite.model_copy(update={"training": suite.training.model_copy(update={"steps": steps})})
 
 
-def _report(suite: Suite, seconds: dict[str, list[float]], micro_batch: int, device: torch.device, flops: int) -> Bench:
-    """Lines and numbers of what was measured. flops: of a step of our loop."""
+def _report(suite: Suite, seconds: dict[str, list[float]], seen: dict[str, Any], device: torch.device, flops: int) -> Bench:
+    """Lines and numbers of what was measured. seen: how many images were taken at once, and what memory that held.
+    flops: of a step of our loop.
+    """
+    micro_batch = seen["micro_batch"]
     median = {name: statistics.median(times) for name, times in seconds.items()}
     n_images = STEPS * suite.training.batch_size
     side = MATMUL[device.type]
@@ -184,9 +191,9 @@ def _report(suite: Suite, seconds: dict[str, list[float]], micro_batch: int, dev
     if "plain" in seconds:
         gain = numbers["times_plain"] = _faster(seconds, "loop", "plain")
         lines.insert(1, f"plain loop     {n_images / median['plain']:8.1f} images/s: ours is {gain:.2f} times as fast")
-    if device.type == "cuda":
-        gib = numbers["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        lines.append(f"memory         {gib:8.1f} GiB at most, {micro_batch} images at once")
+    if "loop" in seen["peak_gib"]:
+        gib = numbers["peak_gib"] = seen["peak_gib"]["loop"]
+        lines.append(f"memory         {gib:8.1f} GiB at most in our loop, {micro_batch} images at once")
     return Bench("\n".join(lines), numbers)
 
 
@@ -197,7 +204,7 @@ def _bare_steps(suite: Suite, method: str, device: torch.device, bf16: bool, mic
     prepare_network(model, suite.run, device, "bf16" if bf16 else "no")
     network = model.network.train()
     optimizer = make_optimizer(model, suite.training)
-    z, t = _latents(suite, model, device, min(micro_batch or size, size))
+    z, t = _latents(suite, model, device, _dividing(size, micro_batch or size))
 
     def steps() -> None:
         for _ in range(STEPS):
@@ -209,6 +216,11 @@ def _bare_steps(suite: Suite, method: str, device: torch.device, bf16: bool, mic
             optimizer.zero_grad(set_to_none=True)
 
     return steps
+
+
+def _dividing(batch: int, most: int) -> int:
+    """The largest number of images at once, of at most so many, that a batch is a multiple of."""
+    return next(size for size in range(min(most, batch), 0, -1) if batch % size == 0)
 
 
 def _latents(suite: Suite, model: Any, device: torch.device, n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -244,8 +256,13 @@ def _flops_of_a_step(suite: Suite, method: str) -> int:
     return whole * suite.training.batch_size
 
 
-def _measured(sides: dict[str, Callable[[], Side]], repeats: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of each side in every repeat. On a CPU all sides are made, then run in turn; elsewhere one after the other."""
+def _measured(
+    sides: dict[str, Callable[[], Side]], repeats: int, device: torch.device, peak_gib: dict[str, float] | None = None
+) -> dict[str, list[float]]:
+    """Seconds of each side in every repeat. On a CPU all sides are made, then run in turn; elsewhere one after the other, and
+    the memory that each held at most goes into `peak_gib`.
+    """
+    peak_gib = {} if peak_gib is None else peak_gib
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     if device.type == "cpu":
         made = {name: make() for name, make in sides.items()}
@@ -257,8 +274,12 @@ def _measured(sides: dict[str, Callable[[], Side]], repeats: int, device: torch.
         return seconds
     for name, make in sides.items():
         side = make()
-        side()
+        side()  # which finds a micro-batch and compiles
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         seconds[name] = [_timed(side, device) for _ in range(repeats)]
+        if device.type == "cuda":
+            peak_gib[name] = torch.cuda.max_memory_allocated() / 2**30
         del side
         torch.accelerator.empty_cache()
     return seconds

@@ -97,10 +97,17 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
         problems.insert(0, f"there are images in {root / IMAGES} but no annotations in {root / PARTS}; {ask}")
     elif bare:
         problems.append(
-            f"{split}: {len(bare)} of {len(images)} faces have not one part in {root / PARTS}, first {bare[0]}; "
+            f"{split}: {len(bare)} of {len(images)} faces have not one part in {root / PARTS}, the first is {bare[0]}; "
             "fetch their parts or remove their images"
         )
     return Found(images, labels, tuple(problems))
+
+
+def without(root: Path, part: str) -> list[str]:
+    """Numbers of the faces that have parts, but not this one."""
+    names = part_names(root)
+    having = {name[:5] for name in names if name[6:-4] == part}
+    return [str(int(number)) for number in sorted({name[:5] for name in names} - having)]
 
 
 def faces(root: Path) -> dict[str, str]:

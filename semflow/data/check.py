@@ -55,6 +55,10 @@ def check(
         pairs = _readable(name, split, here, report)
         _look(READERS[name].over(pairs, size or facts.size), split, everything, report)
         shown.append(READERS[name].over(_spread(pairs, ON_THE_SHEET), size or facts.size))
+    if name == celebamask_hq.CelebAMaskHQ.name and (bald := celebamask_hq.without(celebamask_hq.home(root), "skin")):
+        report.problems.append(
+            f"{len(bald)} faces have parts but no skin, the first is {bald[0]}, and would be background; fetch their parts again"
+        )
     for split, expected in facts.unlabelled.items():
         report.lines.append(f"{split}: officially {expected:,} images, whose annotations are not public; not needed")
     for path in [root / archive.file for archive in facts.archives if (root / archive.file).exists()]:

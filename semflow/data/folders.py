@@ -75,7 +75,7 @@ class Pictures:
         if not self.agree(image.size, labels.size):
             raise SemFlowError(
                 f"{image_path} is {image.width} x {image.height} pixels but its labels {labels_path} are "
-                f"{labels.width} x {labels.height}; they must agree"
+                f"{labels.width} x {labels.height}; they must agree: fetch both again"
             )
         return image, labels
 
@@ -146,18 +146,18 @@ def pair(split: str, images: dict[str, str], labels: dict[str, str], places: tup
     if len(bare) == len(images):
         return (
             f"{split}: no image in {images_at} has its annotation in {labels_at} (the first are {bare[0]} and {stray[0]}); "
-            "these are annotations of another split",
+            f"these are annotations of another split: put those of {split} there",
         )
     problems = []
     if bare:
         problems.append(
-            f"{split}: {len(bare)} of {len(images)} images in {images_at} have no annotation in {labels_at}, first {bare[0]}; "
-            "fetch the annotations or remove the images"
+            f"{split}: {len(bare)} of {len(images)} images in {images_at} have no annotation in {labels_at}, the first is "
+            f"{bare[0]}; fetch the annotations or remove the images"
         )
     if stray:
         problems.append(
-            f"{split}: {len(stray)} of {len(labels)} annotations in {labels_at} have no image in {images_at}, first {stray[0]}; "
-            "fetch the images or remove the annotations"
+            f"{split}: {len(stray)} of {len(labels)} annotations in {labels_at} have no image in {images_at}, the first is "
+            f"{stray[0]}; fetch the images or remove the annotations"
         )
     return tuple(problems)
 

@@ -60,7 +60,7 @@ def read_ids(path: Path, to_class: np.ndarray, legend: str) -> Image.Image:
     labels = to_class[ids]
     wrong = ids[labels == UNKNOWN]
     if wrong.size:
-        raise SemFlowError(f"{path} holds label id {wrong.min()}, but the ids are {legend}")
+        raise SemFlowError(f"{path} holds label id {wrong.min()}, but the ids are {legend}; fetch it again")
     return Image.fromarray(labels)
 
 

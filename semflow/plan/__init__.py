@@ -109,7 +109,7 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
         (*prepared, *_rows(timed, rates), reports),
         wall_hours(timed, devices, rates, efficiency),
         storage.disk(study, wanted),
-        storage.memory(study, wanted, devices, rates),
+        storage.memory(study, wanted, rates),
         (
             *rates.notes,
             *_notes(study, wanted, devices, rates, efficiency),

@@ -13,9 +13,10 @@ from semflow.plan.workload import Training
 from semflow.prompt import TOKENS
 from semflow.suite import CLASSES, Suite
 
-KEPT = 20  # bytes a weight in training: weight, gradient, two moments, average, all float32
-HALVES, BUCKETS = 2, 4  # bytes a weight more: bf16 copies, and gradients on their way between GPUs
-STATE, WEIGHT = 16, 4  # bytes a weight in a state (weight, average, two moments) and in finished weights
+KEPT = 16  # bytes a weight in training: weight, gradient, two moments, all float32
+AVERAGE = 4  # and where an average of the weights is kept
+HALVES = 2  # bytes a weight more, where it is computed with in bf16
+STATE, WEIGHT = 12, 4  # bytes a weight in a state (weight, two moments; and the average) and in finished weights
 VOCABULARY, LAYERS = 49_408, 12  # of CLIP's text encoder
 METRICS = {"segmentation": 3, "synthesis": 8, "determinism": 1}  # that have draws in a record
 MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a record for two of them that are confused
@@ -40,21 +41,23 @@ def disk(study: Study, wanted: dict[str, list[Cell]]) -> dict[str, int]:
             known.add(section)
         sums["cached latents"] += _latent_bytes(suite, trained)
         weights = [costs.parameters(suite, training.method).network for training in trained]
-        sums["training states"] += STATE * sum(weights)
-        sums["a state that replaces one"] = max([sums["a state that replaces one"], *(STATE * n for n in weights)])
+        states = [(STATE + _average(suite)) * n for n in weights]
+        sums["training states"] += sum(states)
+        sums["a state that replaces one"] = max([sums["a state that replaces one"], *states])
         sums["finished weights"] += WEIGHT * sum(weights)
         sums["records"] += sum(_record_bytes(suite, cell) for cell in chosen)
     return sums
 
 
-def memory(study: Study, wanted: dict[str, list[Cell]], devices: int, rates: Rates) -> dict[str, int]:
+def memory(study: Study, wanted: dict[str, list[Cell]], rates: Rates) -> dict[str, int]:
     """The largest job of each kind, without what its layers hold in between."""
     training, evaluation, split, held = [0], [0], [0], [0]
+    on_the_host = rates.unit == "GPU"  # where a state passes through on its way to the disk
     for part, chosen in wanted.items():
         suite, (h, w) = study.suites[part], study.suites[part].data.size
-        shared = devices > 1 and rates.unit == "GPU"
-        a_weight = KEPT + HALVES * computes_in_bf16(suite, rates) + BUCKETS * shared
-        for method in {cell.method for cell in chosen} - set(CONTROLS):
+        a_weight = KEPT + _average(suite) + HALVES * computes_in_bf16(suite, rates)
+        methods = {cell.method for cell in chosen} - set(CONTROLS)
+        for method in methods:
             n = costs.parameters(suite, method)
             training.append(a_weight * n.network + WEIGHT * n.autoencoder)
             evaluation.append(WEIGHT * (n.network + n.autoencoder))
@@ -63,7 +66,8 @@ def memory(study: Study, wanted: dict[str, list[Cell]], devices: int, rates: Rat
         pictures = 2 * (3 + 1)  # and labels, as they were read and in one tensor
         counting = min(n_images * h * w, PIXELS_AT_ONCE) * COUNTING
         split.append(n_images * (h * w * (pictures + drawn) + 8 * len(CLASSES[suite.data.name]) ** 2) + counting)
-        held.append(workload.count(suite.data, "train").n * (3 + 1) * h * w * suite.run.in_memory)
+        saving = max([0, *((STATE + _average(suite)) * costs.parameters(suite, method).network for method in methods)])
+        held.append(workload.count(suite.data, "train").n * (3 + 1) * h * w * suite.run.in_memory + on_the_host * saving)
     if rates.unit != "GPU":
         return {"training": max(training) + max(held), "evaluation": max(evaluation) + max(split)}
     return {
@@ -72,6 +76,10 @@ def memory(study: Study, wanted: dict[str, list[Cell]], devices: int, rates: Rat
         "evaluation, on a GPU": max(evaluation),
         "evaluation, on the host": max(split),
     }
+
+
+def _average(suite: Suite) -> int:
+    return AVERAGE if suite.training.ema_decay else 0
 
 
 def text_encoder(width: int) -> int:

@@ -151,7 +151,7 @@ def test_faces_without_any_part_are_counted_and_the_first_is_named(root):
     for face in (1, 2):
         for path in (root / "CelebAMask-HQ-mask-anno/0").glob(f"{face:05d}_*"):
             path.unlink()
-    complaint(root, "2 of 3 faces", "first 1", root / "CelebAMask-HQ-mask-anno")
+    complaint(root, "2 of 3 faces", "the first is 1", root / "CelebAMask-HQ-mask-anno")
 
 
 def test_images_without_annotations_are_named(raw):

@@ -42,7 +42,9 @@ SPLIT = (
 )
 TRAINED = "{method}{variant}"
 CHECKPOINT = f"{RESULTS}/checkpoints/{BY_DATA}{TRAINED}/seed{{seed}}"
-WEIGHTS = ("config.json", "diffusion_pytorch_model.safetensors", "semflow.json")
+WEIGHTS = ["config.json", "diffusion_pytorch_model.safetensors", "semflow.json"]
+if FIRST.network.kind == "stable_diffusion":
+    WEIGHTS.append("prompt.safetensors")
 RECORD = f"{RESULTS}/records/{SPLIT}/{TRAINED}/{{task}}/{{sampler}}{{drawn}}/train{{seed}}-sample{{sample}}.json"
 MEASURED = (
     f"{SPLIT}/" if STUDY.parts else ""
