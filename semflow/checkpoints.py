@@ -1,6 +1,5 @@
 """Training state that survives SIGKILL, and finished weights in a folder that diffusers opens. Safetensors and JSON only."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +29,11 @@ CARD_KEYS = {"method", "seed", "key", "autoencoder", "weights_sha256", "commit",
 @contextmanager
 def only_trainer(folder: Path) -> Iterator[None]:
     """Hold the state folder for this process. SemFlowError if another one trains there."""
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SemFlowError(f"another process is training in {folder}; wait for it or stop it") from None
+
+    def refuse() -> None:
+        raise SemFlowError(f"another process is training in {folder}; wait for it or stop it")
+
+    with files.held(folder, refuse):
         yield
 
 

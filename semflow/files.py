@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and their SHA-256."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -73,6 +74,21 @@ def read_json(source: Path, what: str) -> Any:
         raise SemFlowError(f"there is no {what} at {source}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SemFlowError(f"{source} is not a readable {what} ({error}); delete it and make it again") from None
+
+
+@contextmanager
+def held(folder: Path, if_busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a folder, made if need be, for this process. If another has it, `if_busy` is called; if that returns, wait."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if_busy()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

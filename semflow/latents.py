@@ -5,10 +5,9 @@ A cache lies in a folder named by a hash of all that made it, so that other weig
 are `training.mask_modes` draws of its perturbation (Eq. 14), the same in every training.
 """
 
-import fcntl
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -184,7 +183,8 @@ class _Maker(NamedTuple):
 def _complete(made_of: dict[str, Any], maker: _Maker, encode: Callable[[list[range]], Iterator[Tensor]], what: str) -> Cache:
     """The cache, with the shards that it lacks made by all processes together, and everything held against the index."""
     cache, accelerator = Cache(FOLDER, maker.n, made_of), maker.accelerator
-    with _alone(cache.folder) if accelerator.is_main_process else nullcontext():
+    busy = f"waiting for another process that encodes into {cache.folder}"
+    with files.held(cache.folder, lambda: print(busy, file=sys.stderr)) if accelerator.is_main_process else nullcontext():
         accelerator.wait_for_everyone()
         lacking = cache.missing()
         mine = lacking[accelerator.process_index :: accelerator.num_processes]
@@ -200,21 +200,6 @@ def _complete(made_of: dict[str, Any], maker: _Maker, encode: Callable[[list[ran
             cache.check()
     accelerator.wait_for_everyone()
     return cache
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a cache for this training while it is looked at and completed; another that wants it waits."""
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"waiting for another process that encodes into {folder}", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _make(cache: Cache, number: int, n: int, encode: Callable[[list[range]], Iterator[Tensor]], progress: Progress) -> None:

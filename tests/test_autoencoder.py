@@ -195,7 +195,7 @@ def test_an_autoencoder_of_another_make_is_named_by_the_keys_that_differ(tmp_pat
     folder = shutil.copytree(kl_folder, tmp_path / "vae")
     config = json.loads((folder / "config.json").read_text()) | {key: value}
     (folder / "config.json").write_text(json.dumps(config))
-    assert complaint(kl_section, folder).endswith(f"{folder} is not what the suite says: {words}")
+    assert f"{folder} is not what the suite says: {words}; put that model there" in complaint(kl_section, folder)
 
 
 def test_every_key_that_differs_is_named(kl_folder, kl_section):

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import threading
+import time
 
 import pytest
 
@@ -153,3 +155,28 @@ def test_two_processes_may_write_a_shared_file_at_once(tmp_path, monkeypatch):
 
     files.write_atomically(target, ours, shared=True)
     assert contents(tmp_path) == {"features.npz": "the same"}
+
+
+def test_a_folder_is_held_by_one_process_and_the_next_is_told_and_waits(tmp_path):
+    told = []
+    with files.held(tmp_path / "new", lambda: told.append("first")):
+        other = threading.Thread(target=lambda: hold(tmp_path / "new", told))
+        other.start()
+        while not told:
+            time.sleep(0.01)
+        assert told == ["busy"]
+    other.join(timeout=10)
+    assert told == ["busy", "held"]
+
+
+def hold(folder, told):
+    with files.held(folder, lambda: told.append("busy")):
+        told.append("held")
+
+
+def test_a_folder_that_is_held_may_be_refused(tmp_path):
+    def refuse():
+        raise SemFlowError("somebody is there")
+
+    with files.held(tmp_path, refuse), pytest.raises(SemFlowError, match="somebody is there"), files.held(tmp_path, refuse):
+        pass

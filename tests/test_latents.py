@@ -2,13 +2,15 @@
 
 import json
 import pickle
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from semflow import config, latents
+from semflow import config, files, latents
 from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 from semflow.latents import Cache
@@ -176,20 +178,6 @@ def test_a_cache_is_opened_anew_in_a_process_that_reads_ahead(tmp_path):
     assert torch.equal(sent.read(3, True), values[3, 1])
 
 
-def test_two_trainings_of_one_cache_wait_for_each_other(tmp_path, capfd, monkeypatch):
-    with latents._alone(tmp_path / "cache"):
-        order = []
-        monkeypatch.setattr(latents.fcntl, "flock", lambda lock, how: order.append(how) or _refuse_first(order))
-        with latents._alone(tmp_path / "cache"):
-            assert len(order) == 2
-    assert "waiting for another process that encodes into" in capfd.readouterr().err
-
-
-def _refuse_first(order: list[int]) -> None:
-    if len(order) == 1:
-        raise BlockingIOError
-
-
 def test_a_shard_that_changed_before_the_index_was_written_is_named(suite):
     suite = changed(suite, run={"cache_latents": True})
     losses(suite)
@@ -200,3 +188,17 @@ def test_a_shard_that_changed_before_the_index_was_written_is_named(suite):
     first.write_bytes(content)
     with pytest.raises(SemFlowError, match="SHA-256 is not the index's"):
         losses(suite)
+
+
+def test_a_training_says_that_it_waits_for_another_that_encodes(suite, capfd):
+    suite = changed(suite, run={"cache_latents": True})
+    losses(suite)
+    second, said = threading.Thread(target=losses, args=(suite,)), ""
+    with files.held(shards("moments")[0].parent, lambda: None):
+        second.start()
+        while "waiting for another process that encodes into" not in said and second.is_alive():
+            said += capfd.readouterr().err
+            time.sleep(0.01)
+        assert second.is_alive()
+    second.join(timeout=60)
+    assert not second.is_alive()

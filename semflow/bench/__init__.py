@@ -92,8 +92,14 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
                     size //= 2
                     del script
                     torch.accelerator.empty_cache()
-                    continue
-                return lambda: [script.step() for _ in range(STEPS)].clear()
+                else:
+                    break
+
+            def loop() -> None:
+                for _ in range(STEPS):
+                    script.step()
+
+            return loop
 
         sides = {"loop": ours, "saving": lambda: seen["trainer"].save, "matmul": lambda: _matmul(device, bf16)}
         sides |= {"plain": plain} if method == "semflow" else {}

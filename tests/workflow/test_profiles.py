@@ -206,4 +206,4 @@ def test_on_kubernetes_a_training_goes_on_after_its_pod_died(tree, kubernetes, s
     asked = kubernetes.asked[0]
     assert asked["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"  # without a limit Kubernetes gives none
     volumes = {one["persistentVolumeClaim"]["claimName"] for one in asked["volumes"] if "persistentVolumeClaim" in one}
-    assert volumes == {"semflow-results", "semflow-data"}
+    assert volumes == {"semflow-results", "semflow-data", "semflow-weights"}
