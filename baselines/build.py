@@ -11,7 +11,8 @@ from semflow.model import Model
 from semflow.networks import UNet, make_network
 from semflow.pseudo_mask import PseudoMask
 from semflow.seeds import seed_of
-from semflow.suite import CLASSES, Suite
+from semflow.suite import Suite
+from semflow.suite.datasets import CLASSES
 
 
 def make_pseudo_mask(suite: Suite) -> PseudoMask:

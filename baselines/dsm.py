@@ -12,7 +12,7 @@ from semflow.errors import SemFlowError
 from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
 from semflow.seeds import Source, integers, normal
-from semflow.suite import SAMPLERS, TRAIN_TIMESTEPS
+from semflow.suite.models import SAMPLERS, TRAIN_TIMESTEPS
 
 # Stable Diffusion 1.5's schedule, without clipping, which Eq. 3 does not have.
 SCHEDULE = {

@@ -11,8 +11,8 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from semflow import pretrained
 from semflow.seeds import Source, normal, seed_of
-from semflow.suite import KL as KLSettings
-from semflow.suite import Autoencoder as Settings
+from semflow.suite.models import KL as KLSettings
+from semflow.suite.models import Autoencoder as Settings
 
 LEAST, MOST = -30.0, 20.0  # of a logarithm of a variance, as in diffusers
 

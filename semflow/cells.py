@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 from baselines import TASKS
 from semflow.errors import SemFlowError
-from semflow.suite import ADAPTIVE, Suite
+from semflow.suite import Suite
+from semflow.suite.models import ADAPTIVE
 
 Task = Literal["segmentation", "synthesis", "determinism"]
 

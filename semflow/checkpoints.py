@@ -16,7 +16,8 @@ from baselines.build import make_model
 from semflow import config, files, prompt, provenance
 from semflow.errors import SemFlowError
 from semflow.networks import UNet, open_network
-from semflow.suite import Autoencoder, Suite
+from semflow.suite import Suite
+from semflow.suite.models import Autoencoder
 
 STATE = "state.safetensors"
 CARD = "semflow.json"

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from semflow.cells import PRODUCTS
 from semflow.errors import SemFlowError
-from semflow.suite import Files, Suite
+from semflow.suite import Suite
+from semflow.suite.datasets import Files
 
 
 class Study(NamedTuple):

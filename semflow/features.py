@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from semflow import files, provenance, suite
+from semflow import files, provenance
 from semflow.errors import SemFlowError
+from semflow.suite import measurements
 
 
 class Weights(NamedTuple):
@@ -66,14 +67,14 @@ class Perceptual(Protocol):
         ...
 
 
-def make_extractor(settings: suite.InceptionV3 | suite.EfficientNetLite0, device: torch.device) -> Extractor:
+def make_extractor(settings: measurements.InceptionV3 | measurements.EfficientNetLite0, device: torch.device) -> Extractor:
     """The network that a suite compares sets of pictures through."""
     if settings.network == "inception-v3":
         return InceptionV3(settings.weights, device)
     return EfficientNetLite0(device)
 
 
-def make_perceptual(settings: suite.AlexNet | suite.EfficientNetLite0, device: torch.device) -> Perceptual:
+def make_perceptual(settings: measurements.AlexNet | measurements.EfficientNetLite0, device: torch.device) -> Perceptual:
     """The network that a suite compares pairs of pictures through."""
     return LPIPS(settings.weights, device) if settings.network == "alexnet" else EfficientNetLite0(device)
 

@@ -14,7 +14,7 @@ from semflow.errors import SemFlowError
 from semflow.networks import UNet
 from semflow.pseudo_mask import PseudoMask
 from semflow.seeds import Source, uniform
-from semflow.suite import SAMPLERS, TRAIN_TIMESTEPS
+from semflow.suite.models import SAMPLERS, TRAIN_TIMESTEPS
 
 
 class Model(Protocol):

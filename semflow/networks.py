@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from semflow import files, prompt
 from semflow.errors import SemFlowError
 from semflow.pretrained import Place, defaults
-from semflow.suite import Network as Settings
-from semflow.suite import StableDiffusion
+from semflow.suite.models import Network as Settings
+from semflow.suite.models import StableDiffusion
 
 KINDS = {kind.__name__: kind for kind in (UNet2DModel, UNet2DConditionModel)}
 SHAPE_OF_1_5 = {  # as its file says, but for what a suite says

@@ -17,7 +17,8 @@ from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.model import place
 from semflow.seeds import generator
-from semflow.suite import CLASSES, PALETTES, VOID, Suite
+from semflow.suite import Suite
+from semflow.suite.datasets import CLASSES, PALETTES, VOID
 
 NEAREST = Image.Resampling.NEAREST
 OVERLAY = 0.5  # share of the class colour in an overlay

@@ -16,7 +16,9 @@ from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 from semflow.files import file_hash
 from semflow.pretrained import Place
-from semflow.suite import CLASSES, TRAIN_TIMESTEPS, Autoencoder, Data, Network, Suite
+from semflow.suite import Suite
+from semflow.suite.datasets import CLASSES, Data
+from semflow.suite.models import TRAIN_TIMESTEPS, Autoencoder, Network
 
 PACKAGES = ("semflow", "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
@@ -33,6 +35,7 @@ PLUMBING = frozenset(
         *PACKAGES,
         *(f"semflow.{name}" for name in ("cells", "checkpoints", "config", "data", "devices", "errors")),
         *(f"semflow.{name}" for name in ("files", "hub", "pretrained", "progress", "provenance", "suite")),
+        *(f"semflow.suite.{name}" for name in ("section", "datasets", "models", "measurements")),
     }
 )
 # Training reads these too, through the model's module, but never runs them.

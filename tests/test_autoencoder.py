@@ -11,9 +11,9 @@ from diffusers import AutoencoderKL
 from semflow.autoencoder import KL, Autoencoder, Patchify, make_autoencoder
 from semflow.errors import SemFlowError
 from semflow.seeds import Stream
-from semflow.suite import KL as KLSettings
-from semflow.suite import Identity
-from semflow.suite import Patchify as PatchifySettings
+from semflow.suite.models import KL as KLSettings
+from semflow.suite.models import Identity
+from semflow.suite.models import Patchify as PatchifySettings
 
 SCALE = 0.3  # of the autoencoder in kl_folder
 

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from baselines.build import make_model
-from semflow import checkpoints, cli, records
+from semflow import arguments, checkpoints, cli, records
 from semflow.data.batches import Batch, Batches
 from semflow.data.scenes import NAMES, PALETTE, Scenes
 from semflow.files import write_json
@@ -71,11 +71,15 @@ def test_help_comes_within_a_second_and_without_torch():
     assert min(seconds) < 1
 
 
-@pytest.mark.parametrize("verb", cli.EXAMPLES)
+@pytest.mark.parametrize("verb", arguments.EXAMPLES)
 def test_every_verb_has_help_with_an_example(run, verb):
     status, out, _ = run(verb, "--help")
     assert status == 0
     assert "example: semflow " in " ".join(out.split())
+
+
+def test_every_verb_does_something():
+    assert {name.split()[0] for name in cli.VERBS} == set(arguments.EXAMPLES)
 
 
 def test_segment_writes_a_label_map_of_the_pictures_size_and_an_overlay(run, tiny_suite, checkpoint_of, tmp_path):

@@ -9,7 +9,7 @@ from transformers import CLIPTextModel
 from baselines.build import make_model
 from semflow import config
 from semflow.networks import UNet, make_unet, open_network
-from semflow.suite import StableDiffusion
+from semflow.suite.models import StableDiffusion
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from PIL import Image
 from sd_folder import sd_sections
 
 from semflow import config, provenance
-from semflow.suite import CamVidData, InceptionV3, Patchify
+from semflow.suite.datasets import CamVidData
+from semflow.suite.measurements import InceptionV3
+from semflow.suite.models import Patchify
 
 
 def forget() -> None:

@@ -22,7 +22,8 @@ from semflow.data import open_dataset
 from semflow.data.batches import in_memory
 from semflow.model import place
 from semflow.seeds import generator
-from semflow.suite import ScenesData, Suite
+from semflow.suite import Suite
+from semflow.suite.datasets import ScenesData
 from semflow.training import Trainer, make_accelerator, make_optimizer, prepare_network, training_batches
 
 STEPS = 10  # of training a repeat

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from semflow.data.sample import IGNORE_INDEX, Dataset, Sample
 
 if TYPE_CHECKING:
-    from semflow.suite import Data
+    from semflow.suite.datasets import Data
 
 __all__ = ["IGNORE_INDEX", "Dataset", "Sample", "open_dataset"]
 

@@ -28,7 +28,8 @@ from semflow.model import place
 from semflow.progress import Progress
 from semflow.provenance import commit, scores_key, versions
 from semflow.solvers import TOLERANCE
-from semflow.suite import ADAPTIVE, Suite
+from semflow.suite import Suite
+from semflow.suite.models import ADAPTIVE
 
 BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
 STATES = 11  # kept of a trajectory, its ends included

@@ -11,7 +11,8 @@ from semflow.plan import costs, workload
 from semflow.plan.rates import Rates, computes_in_bf16
 from semflow.plan.workload import Training
 from semflow.prompt import TOKENS
-from semflow.suite import CLASSES, Suite
+from semflow.suite import Suite
+from semflow.suite.datasets import CLASSES
 
 KEPT = 16  # bytes a weight in training: weight, gradient, two moments, all float32
 AVERAGE = 4  # and where an average of the weights is kept

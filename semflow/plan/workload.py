@@ -15,7 +15,8 @@ from semflow.errors import SemFlowError
 from semflow.evaluation.common import STATES
 from semflow.evaluation.synthesis import DISTANCE_DRAWS
 from semflow.plan.costs import FEATURES, Passes, costs
-from semflow.suite import Data, Suite
+from semflow.suite import Suite
+from semflow.suite.datasets import Data
 
 EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ddim": 1, "ddpm": 1}  # of the network, in a step
 RK45 = {"segmentation": 692, "synthesis": 761, "determinism": 692}  # evaluations that mini's model took; another takes others

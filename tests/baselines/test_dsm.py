@@ -16,7 +16,7 @@ from semflow.cells import Sampler
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
 from semflow.pseudo_mask import PseudoMask
-from semflow.suite import DSMMethod
+from semflow.suite.models import DSMMethod
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SPACINGS = get_args(DSMMethod.model_fields["timestep_spacing"].annotation)

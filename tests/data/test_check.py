@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semflow import cli
+from semflow import arguments, cli
 from semflow.data.check import check
 from semflow.data.official import OFFICIAL
 from semflow.errors import SemFlowError
@@ -41,7 +41,7 @@ def problems(name, root, **options):
 
 
 def test_the_command_line_names_every_data_set():
-    assert set(cli.DATA_SETS) == set(OFFICIAL)
+    assert set(arguments.DATA_SETS) == set(OFFICIAL)
 
 
 @pytest.mark.parametrize("name", OFFICIAL)

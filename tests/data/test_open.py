@@ -3,7 +3,7 @@
 import pytest
 
 from semflow.data import open_dataset
-from semflow.suite import CelebAMaskHQData, CityscapesData, CocoStuffData
+from semflow.suite.datasets import CelebAMaskHQData, CityscapesData, CocoStuffData
 
 KEYS = {"root": "nowhere", "size": (32, 64), "view": "squeeze", "masks": "labels"}
 SECTIONS = (

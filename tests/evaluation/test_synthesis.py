@@ -17,7 +17,7 @@ from semflow.metrics.distances import frechet_distance, kernel_distance
 from semflow.metrics.pictures import brightness
 from semflow.metrics.scores import mean_iou
 from semflow.metrics.segmentation import confusions
-from semflow.suite import AlexNet, InceptionV3
+from semflow.suite.measurements import AlexNet, InceptionV3
 
 CPU = torch.device("cpu")
 

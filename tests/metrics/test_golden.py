@@ -15,7 +15,7 @@ from semflow.metrics import distances, pictures, scores
 from semflow.metrics.fidelity import fid_and_kid
 from semflow.metrics.intervals import bootstrap, bootstrap_mean, interval
 from semflow.metrics.segmentation import confusions
-from semflow.suite import EfficientNetLite0
+from semflow.suite.measurements import EfficientNetLite0
 
 RANDOM = np.random.RandomState(20260101)  # its stream is frozen for good
 LABELS = torch.from_numpy(RANDOM.choice([0, 1, 2, 3, 255], (6, 8, 8), p=[0.4, 0.3, 0.15, 0.1, 0.05]).astype(np.uint8))

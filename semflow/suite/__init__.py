@@ -1,0 +1,119 @@
+"""The schema of a suite: every section of its configuration file, strict, without a default. Imports no torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from semflow.suite.datasets import CLASSES, SWAPS, Data
+from semflow.suite.measurements import Ablations, Evaluation, Synthesis
+from semflow.suite.models import Autoencoder, Methods, Network, PseudoMask
+from semflow.suite.section import Many, Name, Positive, Section, Share
+
+ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
+
+
+class Training(Section):
+    """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices.
+
+    mask_modes: 0: masks are perturbed and encoded anew at every step (Eq. 14); K: each has K perturbed latents, made once.
+    """
+
+    seeds: Many[Annotated[int, Field(ge=0)]]
+    steps: Positive
+    batch_size: Positive
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    betas: Annotated[tuple[Share, Share], Field(strict=False)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    grad_clip: Annotated[float, Field(gt=0)]
+    ema_decay: Share
+    flip: bool
+    precision: Literal["fp32", "bf16"]
+    mask_modes: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "Training":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} name a training twice")
+        return self
+
+
+class Run(Section):
+    """How to run, which is no part of any hash. Whether bf16 is used is the device's to say; it and the keys from micro_batch
+    to activation_checkpointing may change the last bits.
+
+    micro_batch: images that a device takes at once; null: as many as fit, found by trying.  cache_latents: encode every
+    training image once and keep its moments under results/latents.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    in_memory: bool
+    workers: Annotated[int, Field(ge=0)]
+    log_every: Positive
+    checkpoint_every: Positive
+    micro_batch: Positive | None
+    channels_last: bool
+    compile: bool
+    activation_checkpointing: bool
+    cache_latents: bool
+
+
+class Suite(Section):
+    """Everything a suite is."""
+
+    suite: Name
+    data: Data
+    pseudo_mask: PseudoMask
+    autoencoder: Autoencoder
+    network: Network
+    training: Training
+    run: Run
+    methods: Methods
+    evaluation: Evaluation
+    synthesis: Synthesis
+    ablations: Ablations
+
+    @model_validator(mode="after")
+    def _amplitudes_fit(self) -> "Suite":
+        b, s = self.pseudo_mask.amplitude, self.pseudo_mask.s
+        most = max(*self.ablations.training_amplitudes, *(b * factor for factor in self.ablations.sampling_amplitudes), b)
+        if b not in self.ablations.training_amplitudes:
+            raise ValueError(f"ablations.training_amplitudes must include pseudo_mask.amplitude, {b:g}")
+        if most >= s / 2:
+            raise ValueError(f"ablations: an amplitude of {most:g} is not below pseudo_mask.s/2 = {s / 2:g} (Eq. 14)")
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_fit_perceptual_network(self) -> "Suite":
+        if self.synthesis.perceptual.network == "alexnet" and min(self.data.size) < ALEXNET_SIDE:
+            raise ValueError(f"synthesis.perceptual: alexnet takes pictures of at least {ALEXNET_SIDE} x {ALEXNET_SIDE} pixels")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_fit_anchors(self) -> "Suite":
+        n_classes = len(CLASSES[self.data.name])
+        if n_classes > self.pseudo_mask.k**3:
+            raise ValueError(
+                f"pseudo_mask.k = {self.pseudo_mask.k} has {self.pseudo_mask.k**3} anchors, too few for {n_classes} classes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _crops_are_not_cached(self) -> "Suite":
+        cached = "run.cache_latents" if self.run.cache_latents else "training.mask_modes" if self.training.mask_modes else ""
+        if cached and getattr(self.data, "view", "") == "crop":
+            raise ValueError(f"{cached} needs data.view: squeeze, since a random crop is another picture every time")
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits_latents(self) -> "Suite":
+        pixels = self.network.reduction * getattr(self.autoencoder, "factor", 1)
+        if any(side % pixels for side in self.data.size):
+            raise ValueError(f"data.size {list(self.data.size)} must be multiples of {pixels}, the network's whole reduction")
+        return self
+
+
+def swaps_of(suite: Suite) -> tuple[tuple[int, int], ...]:
+    """Classes that a mirrored training picture exchanges."""
+    return SWAPS[suite.data.name] if getattr(suite.data, "swap_sides", True) else ()
