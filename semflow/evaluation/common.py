@@ -102,20 +102,12 @@ class Evaluation:
                 hook.remove()
         self.wall_s, self.evaluations = time.perf_counter() - started, weighted / len(positions)
 
-    def score(self, name: str, confusions: Tensor) -> tuple[sparse.csr_array, dict[str, float], dict[str, np.ndarray]]:
-        """Confusion matrices int64 (n_images, n, n), as kept; each score of them in percent, and its draws, by name.
-
-        name: of one score, or "" for all.
-        """
-        matrices = sparse.csr_array(confusions.flatten(1).numpy())
-        total = np.asarray(matrices.sum(0), dtype=np.int64)
+    def score(self, name: str, confusions: sparse.csr_array) -> tuple[float, np.ndarray]:
+        """A score of `SCORES`, in percent, and its draws. confusions: sparse int64 (n_images, n * n), one matrix an image."""
+        total, function = np.asarray(confusions.sum(0), dtype=np.int64), SCORES[name]
         n = round(total.size**0.5)
-        values, draws = {}, {}
-        for score, function in SCORES.items():
-            if name in ("", score):
-                values[score] = 100 * float(function(total.reshape(n, n)))
-                draws[score] = 100 * bootstrap(matrices, self.units, function, self.n_samples, BOOTSTRAP_SEED)
-        return matrices, values, draws
+        draws = bootstrap(confusions, self.units, function, self.n_samples, BOOTSTRAP_SEED)
+        return 100 * float(function(total.reshape(n, n))), 100 * draws
 
     def class_iou(self, confusions: sparse.csr_array) -> dict[str, float | None]:
         """IoU of every class in percent; None where a class is in neither ground truth nor prediction."""

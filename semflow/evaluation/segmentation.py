@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
+from scipy import sparse
 from torch import Tensor
 
 from baselines.build import make_pseudo_mask
@@ -11,26 +13,49 @@ from baselines.controls import Ceiling, Floor
 from semflow.autoencoder import make_autoencoder
 from semflow.cells import Cell
 from semflow.data.batches import to_unit_range
+from semflow.data.folders import Pictures
+from semflow.data.images import resize_labels
 from semflow.evaluation.common import Evaluation, Kept
-from semflow.metrics.segmentation import confusions
+from semflow.metrics.scores import SCORES
+from semflow.metrics.segmentation import confusion, confusions, sparse_rows
+from semflow.progress import Progress
 from semflow.records import Arrays, Record
 from semflow.seeds import generator
 from semflow.suite import Suite
 
 MEAN_OVER = {"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"}
+NATIVE = "as mIoU, predictions brought to each label map's own size by nearest neighbour"
 
 
 def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
     """Segment the suite's evaluation split and score it. `cache` is not used."""
     run = Evaluation(suite, cell, checkpoint)
     predictions, states = _control(run) if run.is_control else _predict(run)
-    matrices, values, draws = run.score("", confusions(predictions, run.labels, len(run.dataset.names)))
+    matrices = sparse_rows(confusions(predictions, run.labels, len(run.dataset.names)))
+    scored = {name: run.score(name, matrices) for name in SCORES}
+    mean_over = dict(MEAN_OVER)
+    if isinstance(run.dataset, Pictures):
+        scored["miou_native"] = run.score("miou", _native(run.dataset, predictions))
+        mean_over["miou_native"] = NATIVE
+    values, draws = {name: value for name, (value, _) in scored.items()}, {name: drawn for name, (_, drawn) in scored.items()}
     arrays = Arrays(
         run.units, draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), predictions[run.shown].numpy(),
         confusions=matrices, states=states,
     )  # fmt: skip
-    protocol = run.protocol(MEAN_OVER, {}, "95 % percentile bootstrap")
+    protocol = run.protocol(mean_over, {}, "95 % percentile bootstrap")
     return run.write(out, values, arrays, predictions, protocol, len(run.dataset))
+
+
+def _native(dataset: Pictures, predictions: Tensor) -> sparse.csr_array:
+    """Confusion matrices, sparse int64 (n_images, n * n), of labels uint8 (n, h, w) brought to the size on disk."""
+    rows = []
+    with Progress("score at the labels' own size", len(dataset)) as progress:
+        for index, predicted in enumerate(predictions.numpy()):
+            labels = np.array(dataset.label_map(index))
+            brought = resize_labels(Image.fromarray(predicted), labels.shape)
+            rows.append(sparse_rows(confusion(torch.from_numpy(brought), torch.from_numpy(labels), len(dataset.names))[None]))
+            progress.update(1)
+    return sparse.vstack(rows, format="csr")
 
 
 def _predict(run: Evaluation) -> tuple[Tensor, np.ndarray | None]:

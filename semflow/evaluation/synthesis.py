@@ -19,7 +19,7 @@ from semflow.metrics.catalogue import named
 from semflow.metrics.distances import frechet_draws, kernel_draws
 from semflow.metrics.fidelity import fid_and_kid
 from semflow.metrics.intervals import bootstrap_mean, resamples
-from semflow.metrics.segmentation import confusions
+from semflow.metrics.segmentation import confusions, sparse_rows
 from semflow.progress import Progress
 from semflow.records import Arrays, Protocol, Record
 from semflow.seeds import generator
@@ -54,8 +54,8 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache
         layouts = run.examples(suite.synthesis.diversity.layouts)
         scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, perceptual, layouts), layouts)
     if hasattr(run.model, "segment"):
-        matrices, values, draws = run.score("miou", confusions(_segment(run, drawn), run.labels, len(run.dataset.names)))
-        scores.values["consistency"], scores.draws["consistency"] = values["miou"], draws["miou"]
+        matrices = sparse_rows(confusions(_segment(run, drawn), run.labels, len(run.dataset.names)))
+        scores.values["consistency"], scores.draws["consistency"] = run.score("miou", matrices)
     run.evaluations, run.wall_s = evaluations, wall_s  # of drawing each picture once
     arrays = Arrays(
         run.units, scores.draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), drawn[run.shown].numpy(),

@@ -24,6 +24,7 @@ STAND_IN = "EfficientNet-Lite0"
 KINDS = {
     "miou": Kind("mIoU", "percent", "higher", 1),
     "miou_either": Kind("mIoU over classes in truth or prediction", "percent", "higher", 1),
+    "miou_native": Kind("mIoU at the labels' own size", "percent", "higher", 1),
     "pixel_accuracy": Kind("pixel accuracy", "percent", "higher", 1),
     "pixel_agreement": Kind("pixels alike under two seeds", "percent", "neither", 1),
     "fid": Kind("FID", "none", "lower", 1, resampled=False),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from semflow.data.sample import IGNORE_INDEX
@@ -37,6 +38,11 @@ def confusions(predicted: Tensor, labels: Tensor, n_classes: int, ignore_index: 
     cell = (image * n_classes + truth) * n_classes + guess
     counts = torch.bincount(cell[counted], minlength=n_images * n_classes**2)
     return counts.view(n_images, n_classes, n_classes)
+
+
+def sparse_rows(confusions: Tensor) -> sparse.csr_array:
+    """int64 (B, n, n) to sparse int64 (B, n * n), a row an image, as records keep them."""
+    return sparse.csr_array(confusions.flatten(1).numpy())
 
 
 def miou(confusion: Tensor | np.ndarray) -> float:

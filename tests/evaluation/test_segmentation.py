@@ -5,6 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from trees import coco_stuff_tree
 
 from baselines.build import make_model
 from semflow import checkpoints, config, records
@@ -27,6 +29,26 @@ def test_the_floor_is_the_agreement_of_pictures_half_the_set_apart(tiny_suite, t
     labels = [Scenes(4, (16, 16), 0, "test")[index].labels for index in range(4)]
     agreement = np.mean([labels[index] == labels[(index + 2) % 4] for index in range(4)])
     assert record.metrics["pixel_accuracy"].value == pytest.approx(100 * agreement)
+
+
+def test_labels_on_disk_are_scored_at_their_own_size_too(tiny, tmp_path):
+    data = {"name": "coco_stuff", "root": str(coco_stuff_tree(tmp_path / "coco", 4)), "size": [16, 16]}
+    tiny["data"] = data | {"view": "crop", "masks": "labels"}
+    tiny["evaluation"]["split"] = "val"
+    suite = config.check(tiny, "tiny")
+    record = evaluate(suite, Cell("ceiling", "segmentation", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    truth, guess = [], []
+    for path in sorted((tmp_path / "coco/annotations/val2017").iterdir()):
+        raw = np.asarray(Image.open(path))
+        small = raw[np.ix_(*(((np.arange(16) + 0.5) * side / 16).astype(int) for side in raw.shape))]
+        brought = small[np.ix_(*(((np.arange(side) + 0.5) * 16 / side).astype(int) for side in raw.shape))]
+        truth.append(raw[raw != 255])
+        guess.append(brought[raw != 255])
+    truth, guess = np.concatenate(truth), np.concatenate(guess)
+    shared = [((truth == c) & (guess == c)).sum() / ((truth == c) | (guess == c)).sum() for c in np.unique(truth)]
+    assert record.metrics["miou_native"].value == pytest.approx(100 * np.mean(shared))
+    assert record.metrics["miou_native"].value < record.metrics["miou"].value == 100
+    assert "own size" in record.protocol.mean_over["miou_native"]
 
 
 def test_a_record_counts_every_pixel_and_carries_where_it_came_from(tiny_suite, checkpoint, tmp_path):
