@@ -1,6 +1,7 @@
 """The benches run and say what they compare; how fast the machine is today is not a test's business."""
 
 import re
+import weakref
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.build import make_model
 from semflow import bench
+from semflow.bench.plain import PlainLoop
+from semflow.data import open_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +62,51 @@ def test_arithmetic_is_what_the_network_and_the_encoders_of_a_step_do(sd_suite):
     assert online == n * (network.get_total_flops() + 2 * encoder.get_total_flops())
     cached = suite.model_copy(update={"run": suite.run.model_copy(update={"cache_latents": True})})
     assert bench._flops_of_a_step(cached, "semflow") == online - n * encoder.get_total_flops()
+
+
+def test_the_plain_loop_takes_as_many_images_at_once_as_fit(tiny_suite, monkeypatch):
+    tried = []
+
+    def step(script: PlainLoop) -> float:
+        tried.append(script.micro_batch)
+        if script.micro_batch > 3:
+            raise torch.OutOfMemoryError
+        return 0.0
+
+    monkeypatch.setattr(PlainLoop, "step", step)
+    batch = tiny_suite.training.batch_size
+    assert batch == 16
+    found = bench._plain_loop(tiny_suite, open_dataset(tiny_suite.data, "train"), torch.device("cpu"), False, batch)
+    assert found.micro_batch == 2
+    assert tried == [16, 8, 4, 2]
+
+
+def test_a_plain_loop_of_one_image_that_does_not_fit_is_an_error(tiny_suite, monkeypatch):
+    def step(script: PlainLoop) -> float:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(PlainLoop, "step", step)
+    with pytest.raises(torch.OutOfMemoryError):
+        bench._plain_loop(tiny_suite, open_dataset(tiny_suite.data, "train"), torch.device("cpu"), False, 2)
+
+
+def test_on_an_accelerator_a_side_is_gone_before_the_next_is_made(monkeypatch):
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.accelerator, name, lambda: None)
+    happened, made = [], []
+
+    def maker(name):
+        def make():
+            happened.append(f"make {name}, {sum(one() is not None for one in made)} alive")
+
+            def side():
+                happened.append(name)
+
+            made.append(weakref.ref(side))
+            return side
+
+        return make
+
+    seconds = bench._measured({"a": maker("a"), "b": maker("b")}, 2, torch.device("mps"))
+    assert happened == ["make a, 0 alive", "a", "a", "a", "make b, 0 alive", "b", "b", "b"]
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}

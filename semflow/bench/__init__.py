@@ -84,17 +84,7 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
                 accelerator.free_memory()
             dataset: Any = open_dataset(suite.data, "train")
             held = in_memory(dataset, "load training images") if suite.run.in_memory else dataset
-            size = seen.get("micro_batch") or suite.training.batch_size
-            while True:
-                script = PlainLoop(suite, held, device, bf16, _dividing(suite.training.batch_size, size))
-                try:
-                    script.step()
-                except torch.OutOfMemoryError:  # it may need more than ours
-                    size //= 2
-                    del script
-                    torch.accelerator.empty_cache()
-                else:
-                    break
+            script = _plain_loop(suite, held, device, bf16, seen.get("micro_batch") or suite.training.batch_size)
 
             def loop() -> None:
                 for _ in range(STEPS):
@@ -202,6 +192,22 @@ def _report(suite: Suite, seconds: dict[str, list[float]], seen: dict[str, Any],
         gib = numbers["peak_gib"] = seen["peak_gib"]["loop"]
         lines.append(f"memory         {gib:8.1f} GiB at most in our loop, {micro_batch} images at once")
     return Bench("\n".join(lines), numbers)
+
+
+def _plain_loop(suite: Suite, dataset: Any, device: torch.device, bf16: bool, most: int) -> PlainLoop:
+    """A plain loop that made its first step, with as many images at once as fit: it may need more memory than ours."""
+    size = _dividing(suite.training.batch_size, most)
+    script = PlainLoop(suite, dataset, device, bf16, size)
+    try:
+        script.step()
+        return script
+    except torch.OutOfMemoryError:
+        if size == 1:
+            raise
+    del script  # the error is gone by now, and with it what its traceback kept in memory
+    if device.type != "cpu":
+        torch.accelerator.empty_cache()
+    return _plain_loop(suite, dataset, device, bf16, size // 2)
 
 
 def _bare_steps(suite: Suite, method: str, device: torch.device, bf16: bool, micro_batch: int | None) -> Side:
