@@ -14,7 +14,8 @@ EXAMPLES = {
     "train": "train --config config/mini.yaml --method semflow --state state --out checkpoint",
     "evaluate": "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
     "convert": "convert face.pt --config config/paper.yaml --part celebamask_hq --out checkpoint",
-    "data": "data check cityscapes data/cityscapes --out sheet.png",
+    "data check": "data check cityscapes data/cityscapes --out sheet.png",
+    "data prepare": "data prepare celebamask_hq data/celebamask_hq",
     "report": "report table2 --records r1.json r2.json --out table2.csv table2.md",
     "check_drift": "check_drift --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json",
     "accept_reference": "accept_reference --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'",
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = made.add_subparsers(required=True, metavar="VERB")
 
     def verb(name: str, words: str) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(name, help=words, description=words, epilog=f"example: semflow {EXAMPLES[name]}")
+        sub = verbs.add_parser(name, help=words, description=words, epilog=_example(name))
         sub.set_defaults(verb=name)
         return sub
 
@@ -63,6 +64,7 @@ def _harness_verbs(verb: Verb) -> None:
 
     p = verb("evaluate", "measure a method on a split and write a record")
     _common(p, (*METHODS, *CONTROLS))
+    p.set_defaults(gpus=1)
     p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling, floor and real")
     p.add_argument("--task", choices=TASKS, default="segmentation", help="default segmentation")
     p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200, or rk45")
@@ -83,6 +85,7 @@ def _harness_verbs(verb: Verb) -> None:
     p.add_argument("--synthetic", action="store_true", help="drawn scenes of the suite's size and random weights, no files")
     p.add_argument("--out", type=Path, help="JSON file for the numbers, which `plan` reads")
     _common(p, METHODS, default="semflow")
+    p.set_defaults(gpus=1)
     p.add_argument("--repeats", type=_positive, default=5, help="repeats of each side, taken in turn (default 5)")
 
     p = verb("plan", "say what a suite takes before anything starts: jobs, GPU-hours, disk, memory")
@@ -152,11 +155,16 @@ def _picture_verbs(verb: Verb) -> None:
 
 
 def _on_data(verbs: Any, name: str, words: str) -> argparse.ArgumentParser:
-    p: argparse.ArgumentParser = verbs.add_parser(name, help=words, description=words)
+    p: argparse.ArgumentParser = verbs.add_parser(name, help=words, description=words, epilog=_example(f"data {name}"))
     p.set_defaults(verb=f"data {name}")
     p.add_argument("name", choices=DATA_SETS)
     p.add_argument("root", type=Path, metavar="ROOT", help="folder that holds it, or its archives as they were downloaded")
     return p
+
+
+def _example(verb: str) -> str:
+    """Of a verb, or of each of the verbs below it."""
+    return "example: " + "; ".join(f"semflow {line}" for name, line in EXAMPLES.items() if f"{name} ".startswith(f"{verb} "))
 
 
 def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: str | None = None) -> None:
@@ -164,7 +172,6 @@ def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: st
     parser.add_argument("--part", help="which data set's part of it, where it has several")
     parser.add_argument("--method", required=default is None, default=default, choices=tuple(methods), help="which method")
     parser.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
-    parser.set_defaults(gpus=1)
 
 
 def _against(parser: argparse.ArgumentParser) -> None:

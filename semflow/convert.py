@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -32,10 +31,9 @@ def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
     stands for theirs. SemFlowError if the file is not of that network.
     """
     kind = class_of(method)
+    weights, digest = read_weights(source), files.file_hash(source)  # first: if it is wrong, nothing else matters
     autoencoder = make_autoencoder(suite.autoencoder)
     prompt, size = make_prompt(suite.network), latent_size(suite, autoencoder)
-    digest = files.file_hash(source) if source.is_file() else ""
-    weights = read_weights(source)
     with torch.device("meta"):  # the shape alone; random weights would be thrown away
         unet = make_unet(suite.network, kind.image_copies * autoencoder.channels, autoencoder.channels, size)
     _check(source, {name: tuple(value.shape) for name, value in unet.state_dict().items()}, weights)
@@ -52,8 +50,10 @@ def read_weights(source: Path) -> dict[str, Tensor]:
         raise SemFlowError(f"there is no file {source}") from None
     except pickle.UnpicklingError:
         raise SemFlowError(f"{source} is no file of tensors alone: it is damaged, or code would run to open it") from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except MemoryError:  # says nothing of the file
+        raise
+    except Exception as error:  # torch runs whatever bytes there are as a pickle: KeyError, IndexError, AssertionError, ...
+        reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
         raise SemFlowError(f"{source} is no state dict or cut off ({reason}); get it again") from None
     while isinstance(held, Mapping) and (inside := next((key for key in NESTS if isinstance(held.get(key), Mapping)), None)):
         held = held[inside]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from semflow.errors import SemFlowError
 
@@ -77,18 +77,30 @@ def read_json(source: Path, what: str) -> Any:
 
 
 @contextmanager
-def held(folder: Path, if_busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a folder, made if need be, for this process. If another has it, `if_busy` is called; if that returns, wait."""
+def held(folder: Path, if_busy: Callable[[], None], waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a folder, made if need be, for this process. If another has it, `if_busy` is called; if that returns, wait, and call
+    `waiting` now and then. SemFlowError if nothing can be locked there.
+    """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(folder, lock):
             if_busy()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _locked(folder, lock):
+                waiting()
+                time.sleep(0.1)
         yield
+
+
+def _locked(folder: Path, lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # some network file systems have no locks
+        raise SemFlowError(f"{folder} cannot be locked ({error.strerror}); put it on a file system that has locks") from None
+    return True
 
 
 @contextmanager

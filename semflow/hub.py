@@ -12,12 +12,22 @@ from semflow.errors import SemFlowError
 
 PUBLISHED = Path("results/hub")  # the hashes of a commit's files, kept so that they are asked for once
 PINNED = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+UNPINNED = re.compile(r"((\w[\w.-]*)/\w[\w.-]*)(@.*)?")
+FOLDERS = frozenset({"checkpoints", "data", "models", "pretrained", "results", "shared", "weights"})  # hardly owners on the hub
 
 
 def parse(name: str) -> tuple[str, str] | None:
     """(repository, commit) of OWNER/NAME@COMMIT; None of anything else."""
     found = PINNED.fullmatch(name)
     return (found[1], found[2]) if found else None
+
+
+def unpinned(name: str) -> str | None:
+    """OWNER/NAME of a model that is named without its commit; None of anything that may as well be a folder's path."""
+    found = UNPINNED.fullmatch(name)
+    if found is None or (not found[3] and (found[2] in FOLDERS or Path(found[2]).is_dir())):
+        return None
+    return found[1]
 
 
 def snapshot(key: str, repository: str, commit: str, choose: Callable[[Sequence[str]], list[str]]) -> Path:

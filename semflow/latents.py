@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -22,7 +23,7 @@ from semflow import files, provenance
 from semflow.config import content_hash
 from semflow.data.batches import Batch, Views, load, to_unit_range
 from semflow.data.steps import Look
-from semflow.errors import SemFlowError
+from semflow.errors import Interrupted, SemFlowError
 from semflow.model import Model
 from semflow.progress import Progress
 from semflow.seeds import generator
@@ -34,17 +35,21 @@ AT_ONCE = 16  # images encoded together
 INDEX = "index.json"
 FORMAT = 1
 
+Stop = Callable[[], bool]
+
 
 class Latents:
     """Batches of latents where they are cached, of pictures where they are not; indexed by a list of looks.
 
-    views: the same images as pictures.  n: how many.
+    views: the same images as pictures.  n: how many.  folder: of all caches.  stop: whether to end instead of going on.
     """
 
-    def __init__(self, views: Views, n: int, suite: Suite, model: Model, method: str, accelerator: Accelerator) -> None:
+    def __init__(
+        self, views: Views, n: int, suite: Suite, model: Model, method: str, accelerator: Accelerator, folder: Path, stop: Stop
+    ) -> None:
         self.views = views
         flips = (False, True) if suite.training.flip else (False,)
-        maker = _Maker(views, n, flips, model, suite.training.mask_modes, accelerator, suite.run.workers)
+        maker = _Maker(views, n, flips, model, suite.training.mask_modes, accelerator, suite.run.workers, folder, stop)
         self.moments = self.masks = None
         precision = accelerator.mixed_precision
         if suite.run.cache_latents:
@@ -159,6 +164,13 @@ class _Maker(NamedTuple):
     modes: int
     accelerator: Accelerator
     workers: int
+    folder: Path
+    stop: Stop
+
+    def check(self) -> None:
+        """Interrupted if it is to end."""
+        if self.stop():
+            raise Interrupted("stopped while latents were encoded; the same command goes on from the last whole file of them")
 
     def moments(self, parts: list[range]) -> Iterator[Tensor]:
         """(n, flips, 2, C, h, w) of so many images at a time, each decoded once."""
@@ -182,16 +194,18 @@ class _Maker(NamedTuple):
 
 def _complete(made_of: dict[str, Any], maker: _Maker, encode: Callable[[list[range]], Iterator[Tensor]], what: str) -> Cache:
     """The cache, with the shards that it lacks made by all processes together, and everything held against the index."""
-    cache, accelerator = Cache(FOLDER, maker.n, made_of), maker.accelerator
+    cache, accelerator = Cache(maker.folder, maker.n, made_of), maker.accelerator
     busy = f"waiting for another process that encodes into {cache.folder}"
-    with files.held(cache.folder, lambda: print(busy, file=sys.stderr)) if accelerator.is_main_process else nullcontext():
-        accelerator.wait_for_everyone()
-        lacking = cache.missing()
+    alone = files.held(cache.folder, lambda: print(busy, file=sys.stderr), maker.check)
+    with alone if accelerator.is_main_process else nullcontext():
+        # One process looks, for all: another, a little later, would not see as missing what the first had made meanwhile.
+        (lacking,) = broadcast_object_list([cache.missing() if accelerator.is_main_process else None])
         mine = lacking[accelerator.process_index :: accelerator.num_processes]
         if mine:
             total = sum(len(_images(number, maker.n)) for number in mine)
             with Progress(what, total, silent=not accelerator.is_main_process) as progress, torch.no_grad():
                 for number in mine:
+                    maker.check()
                     _make(cache, number, maker.n, encode, progress)
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
@@ -221,6 +235,7 @@ def _images(number: int, n: int) -> range:
 
 
 def _moments_of(suite: Suite, precision: str) -> dict[str, Any]:
+    code = ("semflow.autoencoder", "semflow.data.batches", provenance.data_module(suite))
     return {
         "what": "moments",
         "format": FORMAT,
@@ -229,7 +244,7 @@ def _moments_of(suite: Suite, precision: str) -> dict[str, Any]:
         "autoencoder": provenance.autoencoder_key(suite.autoencoder),
         "precision": precision,
         "flip": suite.training.flip,
-        "code": provenance.code_hash(("semflow.autoencoder", "semflow.data.views"))[:16],
+        "code": provenance.code_hash(code, provenance.other_data(suite))[:16],
     }
 
 

@@ -41,18 +41,10 @@ class Place:
     @cached_property
     def folder(self) -> Path:
         """The folder on this machine, fetched from the hub where it is not here yet. SemFlowError if there is none."""
-        place = Path(self.name)
-        if place.is_dir():
-            return place
-        if wanted := hub.parse(self.name):
-            return hub.snapshot(self.key, *wanted, self._wanted)
-        if re.fullmatch(r"[\w.-]+/[\w.-]+(@.*)?", self.name):
-            repository = self.name.partition("@")[0]
-            raise SemFlowError(
-                f"{self.key}: there is no folder {self.name}; if that is a model on the hub, pin it as {repository}@COMMIT, "
-                "with all 40 hexadecimal digits of the commit"
-            )
-        raise SemFlowError(f"{self.key}: there is no folder {self.name}; put the diffusers folder of the weights there")
+        if mend := absent(self.name):
+            raise SemFlowError(f"{self.key}: there is no folder {self.name}; {mend}")
+        place, wanted = Path(self.name), hub.parse(self.name)
+        return place if wanted is None or place.is_dir() else hub.snapshot(self.key, *wanted, self._wanted)
 
     def part(self, part: str) -> Path:
         """The folder of a part. SemFlowError if there is none."""
@@ -127,6 +119,15 @@ class Place:
         """Which of a repository's files are needed."""
         inside = [f"{part}/{name}" for part in self.parts for name in _of_part(part, _below(part, names))]
         return inside or (_of_part(self.parts[0], names) if len(self.parts) == 1 else [])
+
+
+def absent(name: str) -> str | None:
+    """What to do where a `pretrained` is neither a folder here nor pinned on the hub; None where it is. Fetches nothing."""
+    if Path(name).is_dir() or hub.parse(name):
+        return None
+    if repository := hub.unpinned(name):
+        return f"if that is a model on the hub, pin it as {repository}@COMMIT, with all 40 hexadecimal digits of the commit"
+    return "put the diffusers folder of Stable Diffusion 1.5 there, or name OWNER/NAME@COMMIT of a model on the hub"
 
 
 def defaults(kind: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
             "network": network_key(suite.network),
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
-            "code": code_hash(("semflow.training", module_of(method), _data_module(suite)), SAMPLING | _other_data(suite)),
+            "code": code_hash(("semflow.training", module_of(method), data_module(suite)), SAMPLING | other_data(suite)),
         }
     )[:16]
 
@@ -66,8 +66,8 @@ def scores_key(suite: Suite, method: str, task: Task) -> str:
         measured |= suite.ablations.determinism.model_dump()
     if task == "synthesis" or (task, method) == ("segmentation", "semflow"):  # keep states along it, or read pictures by it
         measured["main"] = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"
-    modules = (f"semflow.evaluation.{task}", module_of(method), _data_module(suite))
-    measured["code"] = code_hash(modules, _other_data(suite))
+    modules = (f"semflow.evaluation.{task}", module_of(method), data_module(suite))
+    measured["code"] = code_hash(modules, other_data(suite))
     return configuration.content_hash(_common(suite, method, suite.evaluation.split) | measured)[:16]
 
 
@@ -77,11 +77,12 @@ def _own_weights(network: Any) -> dict[str, str]:
     return {"weights": file_hash(path)} if path is not None and path.is_file() else {}
 
 
-def _data_module(suite: Suite) -> str:
+def data_module(suite: Suite) -> str:
+    """The module of the suite's data set."""
     return f"semflow.data.{suite.data.name}"
 
 
-def _other_data(suite: Suite) -> frozenset[str]:
+def other_data(suite: Suite) -> frozenset[str]:
     """Modules of the data sets that the suite does not use."""
     return frozenset(f"semflow.data.{name}" for name in CLASSES if name != suite.data.name)
 

@@ -29,7 +29,7 @@ from semflow.data import Dataset, open_dataset
 from semflow.data.batches import Batch, Source, Views, in_memory, load, to_unit_range
 from semflow.data.steps import Choices, Share, Steps, noise
 from semflow.errors import Interrupted, SemFlowError
-from semflow.latents import Latents
+from semflow.latents import FOLDER, Latents, Stop
 from semflow.model import Model
 from semflow.progress import Progress
 from semflow.seeds import Stream
@@ -48,7 +48,7 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
     alone = checkpoints.only_trainer(state) if accelerator.is_main_process else nullcontext()
     with alone, _stop_signals() as signalled:
         trainer = Trainer(accelerator, suite, method, seed, state)
-        batches = training_batches(open_dataset(suite.data, "train"), trainer)
+        batches = training_batches(open_dataset(suite.data, "train"), trainer, FOLDER, signalled)
         with trainer.progress(f"train {method} seed {seed}") as progress:
             for batch in batches:
                 loss, norm = trainer.advance(batch)
@@ -271,14 +271,14 @@ def schedule(settings: Training) -> Callable[[int], float]:
     return lambda step: settings.lr * factor(step + 1 if step < settings.warmup_steps else step)
 
 
-def training_batches(dataset: Dataset, trainer: Trainer) -> Iterator[Batch]:
-    """This process's share of every step that is left."""
+def training_batches(dataset: Dataset, trainer: Trainer, cache: Path = FOLDER, stop: Stop = lambda: False) -> Iterator[Batch]:
+    """This process's share of every step that is left. cache: folder for latents.  stop: whether to end as they are encoded."""
     suite, settings = trainer.suite, trainer.settings
     steps = Steps(len(dataset), settings.batch_size, trainer.seed, trainer.step, settings.steps, trainer.choices, trainer.share)
-    return load(_source(dataset, trainer), steps, suite.run.workers, trainer.accelerator.device.type == "cuda")
+    return load(_source(dataset, trainer, cache, stop), steps, suite.run.workers, trainer.accelerator.device.type == "cuda")
 
 
-def _source(dataset: Dataset, trainer: Trainer) -> Source:
+def _source(dataset: Dataset, trainer: Trainer, cache: Path, stop: Stop) -> Source:
     """Training images: held in memory, read anew at every step, or as latents that were encoded once."""
     suite, model = trainer.suite, trainer.model
     painted = getattr(suite.data, "masks", "labels") == "painted"
@@ -288,7 +288,7 @@ def _source(dataset: Dataset, trainer: Trainer) -> Source:
     views = Views(samples, swaps_of(suite), colours)
     if not (suite.run.cache_latents or suite.training.mask_modes):
         return views
-    return Latents(views, len(dataset), suite, model, trainer.method, trainer.accelerator)
+    return Latents(views, len(dataset), suite, model, trainer.method, trainer.accelerator, cache, stop)
 
 
 @contextmanager

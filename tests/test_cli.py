@@ -1,6 +1,8 @@
 """What a user sees: help at once, one sentence for a mistake, no traceback."""
 
+import argparse
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -52,6 +54,10 @@ def is_one_sentence(error: str, *names: object) -> bool:
     return last.startswith("semflow: ") and "Traceback" not in error and all(str(name) in last for name in names)
 
 
+def parsed(line: str) -> argparse.Namespace:
+    return arguments.parser().parse_args(shlex.split(line))
+
+
 def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12)) -> Path:
     shape = (size[1], size[0], len(mode)) if len(mode) > 1 else (size[1], size[0])
     pixels = np.random.RandomState(0).randint(0, len(NAMES), shape).astype(np.uint8)
@@ -71,15 +77,38 @@ def test_help_comes_within_a_second_and_without_torch():
     assert min(seconds) < 1
 
 
-@pytest.mark.parametrize("verb", arguments.EXAMPLES)
+def without_spaces(text: str) -> str:
+    return "".join(text.split())  # help is broken into lines, at hyphens too
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
 def test_every_verb_has_help_with_an_example(run, verb):
-    status, out, _ = run(verb, "--help")
+    status, out, _ = run(*verb.split(), "--help")
     assert status == 0
-    assert "example: semflow " in " ".join(out.split())
+    assert without_spaces(f"example: semflow {arguments.EXAMPLES[verb]}") in without_spaces(out)
+
+
+def test_help_on_data_has_an_example_of_each_of_its_verbs(run):
+    status, out, _ = run("data", "--help")
+    assert status == 0
+    for verb in ("data check", "data prepare"):
+        assert without_spaces(f"semflow {arguments.EXAMPLES[verb]}") in without_spaces(out)
+
+
+@pytest.mark.parametrize("verb", arguments.EXAMPLES)
+def test_every_example_is_parsed_as_its_verb(verb):
+    assert parsed(arguments.EXAMPLES[verb]).verb == verb
 
 
 def test_every_verb_does_something():
-    assert {name.split()[0] for name in cli.VERBS} == set(arguments.EXAMPLES)
+    assert set(cli.VERBS) == set(arguments.EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("verb", "claims"), [("train", True), ("evaluate", True), ("bench", True), ("segment", True), ("convert", False)]
+)
+def test_gpus_are_claimed_by_what_computes_on_one(verb, claims):
+    assert ("gpus" in parsed(arguments.EXAMPLES[verb])) == claims
 
 
 def test_segment_writes_a_label_map_of_the_pictures_size_and_an_overlay(run, tiny_suite, checkpoint_of, tmp_path):
@@ -93,12 +122,11 @@ def test_segment_writes_a_label_map_of_the_pictures_size_and_an_overlay(run, tin
         assert (overlay.mode, overlay.size) == ("RGB", (20, 12))
 
 
-@pytest.mark.parametrize("solver", [("--solver", "heun", "--steps", "2"), ("--solver", "rk45")], ids=str)
-def test_synthesize_writes_a_picture_a_seed_and_a_contact_sheet(run, tiny_suite, checkpoint_of, tmp_path, solver):
+def test_synthesize_writes_a_picture_a_seed_and_a_contact_sheet(run, tiny_suite, checkpoint_of, tmp_path):
     layout, folder = picture(tmp_path / "layout.png", "L", (16, 16)), checkpoint_of(tiny_suite)
     for name in ("a", "b"):
-        words = ("synthesize", layout, "--checkpoint", folder, "--seeds", 3, *solver, "--out", tmp_path / f"{name}.png")
-        assert run(*words)[0] == 0
+        solver = ("--solver", "heun", "--steps", 2, "--seeds", 3)
+        assert run("synthesize", layout, "--checkpoint", folder, *solver, "--out", tmp_path / f"{name}.png")[0] == 0
     drawn = {name: [(tmp_path / f"{name}.seed{seed}.png").read_bytes() for seed in range(3)] for name in "ab"}
     assert drawn["a"] == drawn["b"]
     assert len(set(drawn["a"])) == 3
@@ -107,9 +135,10 @@ def test_synthesize_writes_a_picture_a_seed_and_a_contact_sheet(run, tiny_suite,
         assert sheet.crop((264, 0, 392, 128)).resize((16, 16), Image.Resampling.NEAREST).tobytes() == second.tobytes()
 
 
-def test_one_seed_gives_one_picture_and_no_sheet(run, tiny_suite, checkpoint_of, tmp_path):
+@pytest.mark.parametrize("solver", [("--steps", 1), ("--solver", "rk45")], ids=str)
+def test_one_seed_gives_one_picture_and_no_sheet(run, tiny_suite, checkpoint_of, tmp_path, solver):
     layout = picture(tmp_path / "layout.png", "L", (16, 16))
-    words = ("synthesize", layout, "--checkpoint", checkpoint_of(tiny_suite), "--steps", 1, "--out", tmp_path / "new" / "p.png")
+    words = ("synthesize", layout, "--checkpoint", checkpoint_of(tiny_suite), *solver, "--out", tmp_path / "new" / "p.png")
     assert run(*words)[0] == 0
     with Image.open(tmp_path / "new/p.png") as drawn:
         assert (drawn.mode, drawn.size) == ("RGB", (16, 16))

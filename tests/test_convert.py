@@ -6,13 +6,14 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
+from sd_folder import sd_sections
 
 from baselines.build import make_model
-from semflow import checkpoints
+from semflow import checkpoints, config
 from semflow.cells import Cell, Sampler
 from semflow.checkpoints import CARD
 from semflow.cli import main
-from semflow.convert import convert
+from semflow.convert import convert, read_weights
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
 from semflow.pictures import describe
@@ -152,6 +153,36 @@ def test_a_file_that_is_cut_off_is_named(sd_suite, weights, tmp_path, name, shar
     complaint(sd_suite, source)
 
 
+@pytest.mark.parametrize(
+    "text", ["hello world", "https://drive.google.com/x", "error code: 1020", "<!DOCTYPE html>", "version https://git-lfs"]
+)
+def test_a_text_file_is_named(sd_suite, tmp_path, text):
+    (tmp_path / "face.pt").write_text(text)
+    complaint(sd_suite, tmp_path / "face.pt")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_legacy_file_with_any_byte_flipped_is_read_or_named(tmp_path):
+    source = tmp_path / "face.pt"
+    torch.save({"a": torch.zeros(2)}, source, _use_new_zipfile_serialization=False)
+    whole = source.read_bytes()
+    for place in range(len(whole)):
+        source.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        try:
+            read_weights(source)
+        except SemFlowError as error:
+            assert str(source) in str(error)
+
+
+def test_memory_that_does_not_suffice_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(MemoryError):
+        read_weights(tmp_path / "face.pt")
+
+
 @pytest.mark.parametrize("held", [torch.zeros(3), [], {}, {"a": 1}, {"state_dict": {}}, {"state_dict": [1]}, "words"])
 def test_a_file_of_something_else_is_named(sd_suite, tmp_path, held):
     torch.save(held, tmp_path / "face.pt")
@@ -160,6 +191,11 @@ def test_a_file_of_something_else_is_named(sd_suite, tmp_path, held):
 
 def test_a_missing_file_is_named(sd_suite, tmp_path):
     assert "there is no file" in complaint(sd_suite, tmp_path / "face.pt")
+
+
+def test_the_file_is_read_before_stable_diffusion_is_looked_for(tiny, tmp_path):
+    suite = config.check(tiny | sd_sections(tmp_path / "nowhere"), "tiny")
+    assert "there is no file" in complaint(suite, tmp_path / "face.pt")
 
 
 def test_the_command_converts_and_spares_other_folders(tiny, sd_suite, weights, tmp_path, capsys):

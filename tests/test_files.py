@@ -180,3 +180,27 @@ def test_a_folder_that_is_held_may_be_refused(tmp_path):
 
     with files.held(tmp_path, refuse), pytest.raises(SemFlowError, match="somebody is there"), files.held(tmp_path, refuse):
         pass
+
+
+def test_a_folder_that_cannot_be_locked_is_one_sentence(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    with (
+        pytest.raises(SemFlowError, match=r"cannot be locked \(No locks available\)"),
+        files.held(tmp_path, lambda: pytest.fail("it is not busy")),
+    ):
+        pass
+
+
+def test_what_waits_for_a_folder_can_give_up(tmp_path):
+    def give_up():
+        raise SemFlowError("no longer wanted")
+
+    with (
+        files.held(tmp_path, lambda: None),
+        pytest.raises(SemFlowError, match="no longer wanted"),
+        files.held(tmp_path, lambda: None, give_up),
+    ):
+        pass

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from semflow import config, files, latents
+from semflow import config, files, latents, provenance
 from semflow.data import open_dataset
-from semflow.errors import SemFlowError
+from semflow.errors import Interrupted, SemFlowError
 from semflow.latents import Cache
 from semflow.training import Trainer, make_accelerator, train, training_batches
 
@@ -202,3 +202,50 @@ def test_a_training_says_that_it_waits_for_another_that_encodes(suite, capfd):
         assert second.is_alive()
     second.join(timeout=60)
     assert not second.is_alive()
+
+
+def test_a_process_beside_others_makes_its_share_of_what_the_first_of_them_missed(tmp_path, monkeypatch):
+    """And looks for nothing itself: by then the first may have made some of it."""
+
+    class Second:
+        is_main_process, process_index, num_processes = False, 1, 2
+
+        def wait_for_everyone(self):
+            pass
+
+    def encode(parts):
+        made.append(parts[0].start)
+        yield torch.zeros(sum(map(len, parts)), 1, 2, 1, 1, 1)
+
+    made = []
+    monkeypatch.setattr(latents, "SHARD", 4)
+    monkeypatch.setattr(latents, "broadcast_object_list", lambda _: [[0, 1, 3]])
+    maker = latents._Maker(None, 16, (False,), None, 0, Second(), 0, tmp_path, lambda: False)
+    cache = Cache(tmp_path, 16, {"what": "moments"})
+    files.write_atomically(cache.shards[3], lambda path: save_file({"latents": torch.ones(1)}, path, {"key": cache.key}))
+    latents._complete({"what": "moments"}, maker, encode, "encode")
+    assert made == [4]
+    assert [path.exists() for path in cache.shards] == [False, True, False, True]
+
+
+def test_encoding_that_is_stopped_keeps_whole_shards_and_goes_on_from_them(suite, monkeypatch):
+    monkeypatch.setattr(latents, "SHARD", 4)
+    suite = changed(suite, run={"cache_latents": True})
+    asked = iter([False, True])
+    trainer = Trainer(make_accelerator(suite, Path("state")), suite, "semflow", 0, Path("state"))
+    with pytest.raises(Interrupted, match="the same command goes on"):
+        next(training_batches(open_dataset(suite.data, "train"), trainer, stop=lambda: next(asked)))
+    (first,) = shards("moments")
+    before = first.stat().st_mtime_ns
+    losses(suite)
+    assert len(shards("moments")) > 1
+    assert first.stat().st_mtime_ns == before
+
+
+def test_a_change_in_how_a_data_set_is_read_is_another_cache(suite, monkeypatch):
+    old = latents._masks_of(suite, "semflow", "no")
+    written = provenance._written
+    monkeypatch.setattr(provenance, "_written", lambda name: b"new" if name == "semflow.data.scenes" else written(name))
+    provenance.code_hash.cache_clear()
+    assert latents._masks_of(suite, "semflow", "no")["code"] != old["code"]
+    provenance.code_hash.cache_clear()

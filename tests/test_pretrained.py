@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from sd_folder import edit_json, make_unet, sd_sections
 
 from baselines.build import make_model
-from semflow import config, files, hub, prompt
+from semflow import config, files, hub, pretrained, prompt
 from semflow.errors import SemFlowError
 from semflow.networks import make_prompt
 
@@ -217,8 +217,19 @@ def test_a_hub_id_without_a_commit_is_told_to_pin_it(tmp_path, monkeypatch, comp
     assert "pin it as owner/model@COMMIT" in complaint(name)
 
 
-def test_a_missing_folder_is_named(tmp_path, complaint):
-    assert f"there is no folder {tmp_path / 'nowhere'}" in complaint(tmp_path / "nowhere")
+@pytest.mark.parametrize(
+    "name", ["weights/stable-diffusion-v1-5", "mine/sd15", "../weights/sd15", "./sd15", "sd15", "/nowhere/sd15"]
+)
+def test_a_missing_folder_is_never_taken_for_a_model_on_the_hub(tmp_path, monkeypatch, complaint, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    text = complaint(name)
+    assert f"there is no folder {name}; put the diffusers folder of Stable Diffusion 1.5 there" in text
+    assert text.endswith("or name OWNER/NAME@COMMIT of a model on the hub")
+
+
+def test_neither_a_folder_nor_a_pinned_model_is_absent(tmp_path):
+    assert pretrained.absent(str(tmp_path)) is pretrained.absent(f"owner/model@{COMMIT}") is None
 
 
 class Hub:

@@ -16,7 +16,7 @@ from semflow.published import claims as paper
 from semflow.published.claims import Document, Part, Points
 
 OF_TASK = {  # the metrics of the tasks that draw nothing; all others are of synthesis
-    "segmentation": {"miou", "miou_either", "pixel_accuracy", *DERIVED},
+    "segmentation": {"miou", "miou_either", "miou_native", "pixel_accuracy", *DERIVED},
     "determinism": {"pixel_agreement"},
 }
 METRICS = {*KINDS, *ROLES, *DERIVED, "distance"}

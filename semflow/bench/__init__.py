@@ -66,7 +66,7 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
 
         def ours() -> Side:
             trainer = seen["trainer"] = Trainer(accelerator, suite, method, 0, Path(state))
-            batches = training_batches(open_dataset(suite.data, "train"), trainer)
+            batches = training_batches(open_dataset(suite.data, "train"), trainer, Path(state))
             progress = trainer.progress("bench")
 
             def loop() -> None:
@@ -79,9 +79,6 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
             return loop
 
         def plain() -> Side:
-            if device.type != "cpu":  # two networks of full size may not fit side by side
-                seen.pop("trainer")
-                accelerator.free_memory()
             dataset: Any = open_dataset(suite.data, "train")
             held = in_memory(dataset, "load training images") if suite.run.in_memory else dataset
             script = _plain_loop(suite, held, device, bf16, seen.get("micro_batch") or suite.training.batch_size)
@@ -92,7 +89,13 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
 
             return loop
 
-        sides = {"loop": ours, "saving": lambda: seen["trainer"].save, "matmul": lambda: _matmul(device, bf16)}
+        def matmul() -> Side:
+            if device.type != "cpu":  # two networks of full size may not fit side by side
+                seen.pop("trainer")
+                accelerator.free_memory()
+            return _matmul(device, bf16)
+
+        sides = {"loop": ours, "saving": lambda: seen["trainer"].save, "matmul": matmul}
         sides |= {"plain": plain} if method == "semflow" else {}
         sides |= {"bare": lambda: _bare_steps(suite, method, device, bf16, seen.get("micro_batch"))}
         seconds = _measured(sides, repeats, device, seen.setdefault("peak_gib", {}))
@@ -104,7 +107,7 @@ def load(suite: Suite, method: str, repeats: int) -> Bench:
     suite = _with_steps(suite, 1000 * ENOUGH * (repeats + 2))
     with tempfile.TemporaryDirectory() as state:
         trainer = Trainer(make_accelerator(suite, Path(state)), suite, method, 0, Path(state))
-        batches = training_batches(open_dataset(suite.data, "train"), trainer)
+        batches = training_batches(open_dataset(suite.data, "train"), trainer, Path(state))
         batch = next(batches)
 
         def loading() -> None:

@@ -8,7 +8,7 @@ face's number in CelebA; the other common one takes the first 28,000 faces to tr
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,7 @@ def home(root: Path) -> Path:
 def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     """What lies of a split under `root`, of whose `part_names` are these.
 
-    A face without any part is wrong; one without some is not, since few wear a hat.
+    A face without any part is wrong; one without some is not, since few wear a hat. `without` names those without skin.
     """
     if split not in SPLITS:
         raise SemFlowError(f"CelebAMask-HQ has no {split} split; it has {', '.join(SPLITS)}")
@@ -97,17 +97,21 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
         problems.insert(0, f"there are images in {root / IMAGES} but no annotations in {root / PARTS}; {ask}")
     elif bare:
         problems.append(
-            f"{split}: {len(bare)} of {len(images)} faces have not one part in {root / PARTS}, the first is {bare[0]}; "
+            f"{split}: {count_of(bare, images)} not one part in {root / PARTS}, the first is {bare[0]}; "
             "fetch their parts or remove their images"
         )
     return Found(images, labels, tuple(problems))
 
 
-def without(root: Path, part: str) -> list[str]:
-    """Numbers of the faces that have parts, but not this one."""
-    names = part_names(root)
-    having = {name[:5] for name in names if name[6:-4] == part}
-    return [str(int(number)) for number in sorted({name[:5] for name in names} - having)]
+def without(part: str, images: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Those of the faces that have parts, but not this one. names: the `part_names`."""
+    lacking = {name[:5] for name in names} - {name[:5] for name in names if name[6:-4] == part}
+    return [face for face in images if face.zfill(5) in lacking]
+
+
+def count_of(some: Sized, everyone: Sized) -> str:
+    """The beginning of a sentence on what some faces have."""
+    return f"{len(some):,} of {len(everyone):,} faces {'has' if len(some) == 1 else 'have'}"
 
 
 def faces(root: Path) -> dict[str, str]:

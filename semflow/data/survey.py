@@ -17,13 +17,24 @@ READERS: dict[str, type[Pictures]] = {
 
 
 def survey(name: str, root: Path) -> dict[str, Found]:
-    """Each labelled split; of CelebAMask-HQ in the official partition."""
+    """Each labelled split; of CelebAMask-HQ in the official partition, with a sentence if faces have no skin."""
     if name == "celebamask_hq":
         home = celebamask_hq.home(root)
         names = celebamask_hq.part_names(home)
-        return {split: _found(celebamask_hq.find, home, split, "official", names) for split in OFFICIAL[name].counts}
+        splits = {split: _found(celebamask_hq.find, home, split, "official", names) for split in OFFICIAL[name].counts}
+        return {split: here._replace(problems=here.problems + _skinless(split, here, names)) for split, here in splits.items()}
     find = coco_stuff.find if name == "coco_stuff" else cityscapes.find
     return {split: _found(find, root, split) for split in OFFICIAL[name].counts}
+
+
+def _skinless(split: str, found: Found, names: list[str]) -> tuple[str, ...]:
+    bare = celebamask_hq.without("skin", found.images, names)
+    if not bare:
+        return ()
+    return (
+        f"{split}: {celebamask_hq.count_of(bare, found.images)} parts but no skin, the first is {bare[0]}, and would be "
+        "background; fetch their parts again or remove their images",
+    )
 
 
 def problems(found: dict[str, Found]) -> list[str]:

@@ -171,7 +171,7 @@ class Evaluation:
             evaluation_size=self.suite.data.size,
             resize="none"
             if self.dataset.name == "scenes"
-            else "images by area (bicubic where they grow), labels by nearest neighbour, scored at the network's size",
+            else "images by area (bicubic where they grow), labels by nearest neighbour",
             mean_over=mean_over,
             networks=networks,
             interval=f"{interval} over {unit}",

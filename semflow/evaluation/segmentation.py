@@ -24,7 +24,7 @@ from semflow.seeds import generator
 from semflow.suite import Suite
 
 MEAN_OVER = {"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"}
-NATIVE = "as mIoU, predictions brought to each label map's own size by nearest neighbour"
+NATIVE = f"{MEAN_OVER['miou']}; predictions brought by nearest neighbour to each label map's own size, and scored there"
 
 
 def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:

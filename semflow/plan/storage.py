@@ -19,7 +19,7 @@ AVERAGE = 4  # and where an average of the weights is kept
 HALVES = 2  # bytes a weight more, where it is computed with in bf16
 STATE, WEIGHT = 12, 4  # bytes a weight in a state (weight, two moments; and the average) and in finished weights
 VOCABULARY, LAYERS = 49_408, 12  # of CLIP's text encoder
-METRICS = {"segmentation": 3, "synthesis": 8, "determinism": 1}  # that have draws in a record
+METRICS = {"segmentation": 4, "synthesis": 8, "determinism": 1}  # that have draws in a record
 MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a record for two of them that are confused
 COUNTING = 53  # bytes a pixel that metrics/segmentation.py was seen to hold while it counts
 

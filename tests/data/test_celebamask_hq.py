@@ -154,6 +154,12 @@ def test_faces_without_any_part_are_counted_and_the_first_is_named(root):
     complaint(root, "2 of 3 faces", "the first is 1", root / "CelebAMask-HQ-mask-anno")
 
 
+def test_one_face_without_any_part_is_named(root):
+    for path in (root / "CelebAMask-HQ-mask-anno/0").glob("00001_*"):
+        path.unlink()
+    complaint(root, "1 of 3 faces has not one part", "the first is 1")
+
+
 def test_images_without_annotations_are_named(raw):
     (raw / "CelebAMask-HQ-mask-anno").rename(raw / "elsewhere")
     complaint(raw, raw / "CelebAMask-HQ-mask-anno", "no annotations", "semflow data check celebamask_hq")

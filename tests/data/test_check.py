@@ -78,6 +78,13 @@ def test_a_missing_folder_says_where_to_get_the_data(run, tmp_path, name):
     assert all(source in out for source in OFFICIAL[name].sources)
 
 
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_no_problem_sends_to_the_command_that_tells_it(tmp_path, name):
+    found = problems(name, tmp_path)
+    assert all("the lines above say where to get it" in sentence for sentence in found)
+    assert not any("semflow data check" in sentence for sentence in found)
+
+
 def test_sizes_and_classes_are_those_of_the_files(tree):
     lines = check("coco_stuff", tree("coco_stuff"), subset=True).lines
     assert "  sizes: 128 x 96 (2), 96 x 128 (1) in 3 pictures" in lines
@@ -119,6 +126,14 @@ def test_faces_that_are_not_merged_are_counted_with_the_command(trees, tmp_path)
     found = problems("celebamask_hq", root)
     assert len(found) == 3
     assert all("3 of 3 faces" in sentence and f"semflow data prepare celebamask_hq {root}" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(("bare", "counted"), [([1], "1 of 3 faces has"), ([0, 2], "2 of 3 faces have")])
+def test_faces_without_skin_are_counted_and_the_first_is_named(tree, bare, counted):
+    root = tree("celebamask_hq")
+    for face in bare:
+        (root / f"CelebAMask-HQ-mask-anno/0/0000{face}_skin.png").unlink()
+    assert f"train: {counted} parts but no skin, the first is {bare[0]}," in problems("celebamask_hq", root)[0]
 
 
 def test_a_label_map_that_is_not_what_its_parts_merge_to_is_named(tree):

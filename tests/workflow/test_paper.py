@@ -135,11 +135,29 @@ def test_the_whole_plan_is_made_within_ten_seconds(data, tmp_path, name):
     assert min(after.children_user - before.children_user, time.monotonic() - started) < 10
 
 
-def test_nothing_is_started_where_files_are_not_in_place(tmp_path):
-    done = snakemake(tmp_path, "reproduce_table2", "--configfile", str(ROOT / "config/paper.yaml"), SEMFLOW_DATA=str(tmp_path))
+def refusal(tree: Path, data: Path, pretrained: str) -> str:
+    """What is said in place of starting the paper's suite with such weights."""
+    raw = papers()
+    for section in ("autoencoder", "network"):
+        raw[section]["pretrained"] = pretrained
+    (tree / "paper.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    done = snakemake(tree, "reproduce_table2", "--configfile", str(tree / "paper.yaml"), SEMFLOW_DATA=str(data))
     assert done.returncode != 0
-    assert "the files of coco_stuff, celebamask_hq, cityscapes are not in place" in done.stdout + done.stderr
-    assert "prepare_data" in done.stdout + done.stderr
+    assert not (tree / "results/paper/config.json").exists()
+    return done.stdout + done.stderr
+
+
+def test_nothing_is_started_where_files_are_not_in_place(tmp_path):
+    """Weights on the hub are fetched when they are needed; they are no reason to refuse."""
+    said = refusal(tmp_path, tmp_path, f"owner/model@{'0' * 40}")
+    assert "the files of coco_stuff, celebamask_hq, cityscapes are not in place" in said
+    assert "prepare_data" in said
+
+
+def test_nothing_is_started_where_weights_are_not_in_place(data, tmp_path):
+    said = refusal(tmp_path, data, "weights/stable-diffusion-v1-5")
+    assert "the files of pretrained: weights/stable-diffusion-v1-5 (put the diffusers folder of Stable Diffusion" in said
+    assert said.count("weights/stable-diffusion-v1-5") == 1  # though two sections name them
 
 
 def test_the_public_codes_reading_differs_where_its_file_says_so():

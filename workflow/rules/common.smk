@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 from baselines import TASKS
 from semflow import analysis, cells
 from semflow import config as configuration
-from semflow import files, provenance, published
+from semflow import files, pretrained, provenance, published
 from semflow.analysis import WITH_INTERVALS
 from semflow.errors import SemFlowError
 
@@ -56,6 +56,16 @@ ABSENT = [
     for name, suite in STUDY.suites.items()
     if name in PREPARED and "missing" in provenance.data_stamps(suite)
 ]
+# Weights as well, or the first training would miss them after hours of unpacking.
+ABSENT += sorted(
+    {
+        f"pretrained: {name} ({mend})"
+        for suite in STUDY.suites.values()
+        for section in (suite.autoencoder, suite.network)
+        if (name := getattr(section, "pretrained", None))
+        and (mend := pretrained.absent(name))
+    }
+)
 FEATURES = "results/features"  # of real images, kept by content
 METHODS = sorted(
     {
