@@ -26,8 +26,8 @@ TARGETS = ["reproduce_table2", "--configfile", "config/slurm.yaml"]
 # What profiles/slurm says of its cluster does not hold here; jobs of seconds share one, as starting one takes longer.
 HERE = [
     *("--default-resources", "slurm_partition=main"),
-    *("--set-resources", "train:gpu=0", "evaluate:gpu=0"),
-    *("--set-threads", "train=1", "evaluate=1"),
+    *("--set-resources", "train:gpu=0", "evaluate:gpu=0", "evaluate_control:gpu=0"),
+    *("--set-threads", "train=1", "evaluate=1", "evaluate_control=1"),
     *("--groups", "evaluate=cells", "evaluate_control=cells"),
     *(f"{name}=report" for name in ("table2", "figure", "figure_table2", "page")),
     *("--group-components", "cells=9"),
