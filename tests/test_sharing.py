@@ -64,10 +64,10 @@ def test_two_processes_give_the_losses_of_one_and_each_goes_on_where_the_other_s
     )
     path = tmp_path / "suite.json"
     write_json(path, suite.model_dump(mode="json"))
-    for name, n in (("one", 1), ("two", 2)):
-        done = start(processes(n, path, tmp_path / name), stderr=subprocess.PIPE, text=True)
-        _, said = done.communicate(timeout=300)
-        assert done.returncode == 0, said
+    train(suite, "semflow", 0, tmp_path / "one/state", tmp_path / "one/out")
+    done = start(processes(2, path, tmp_path / "two"), stderr=subprocess.PIPE, text=True)
+    _, said = done.communicate(timeout=300)
+    assert done.returncode == 0, said
     one, two = losses_of(tmp_path / "one/state"), losses_of(tmp_path / "two/state")
     assert list(one) == list(two) == list(range(1, 61))
     assert [two[step] for step in two] == pytest.approx([one[step] for step in one], rel=1e-3)

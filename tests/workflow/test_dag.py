@@ -403,7 +403,7 @@ def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):
 def test_a_stopped_run_goes_on_from_its_state(tmp_path, start, number):
     tree = copy_of_the_tree(tmp_path)
     smoke = tree / "config/smoke.yaml"
-    smoke.write_text(smoke.read_text().replace("steps: 40\n", "steps: 600\n"))
+    smoke.write_text(smoke.read_text().replace("steps: 40\n", "steps: 250\n"))
     target = "results/smoke/checkpoints/semflow/seed0/semflow.json"
     command = ["snakemake", "--cores", "1", target, "--configfile", "config/smoke.yaml"]
     environment = os.environ | {"PYTHONPATH": str(tree)}
@@ -417,11 +417,11 @@ def test_a_stopped_run_goes_on_from_its_state(tmp_path, start, number):
     first.communicate(timeout=60)
     assert first.returncode != 0
     assert not (tree / target).exists()
-    assert 0 < step_of(states[0]) < 600
+    assert 0 < step_of(states[0]) < 250
     if number == signal.SIGKILL:
         unlocked = snakemake(tree, "--unlock", "--configfile", "config/smoke.yaml")
         assert unlocked.returncode == 0, unlocked.stderr
     again = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert again.returncode == 0, again.stdout + again.stderr
     assert re.search(r"goes on from step [1-9]\d*", again.stdout + again.stderr)
-    assert step_of(states[0]) == 600
+    assert step_of(states[0]) == 250
