@@ -225,7 +225,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Turns what a damaged archive raises into one sentence."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise SemFlowError(f"{path} is damaged or only half downloaded ({error}); fetch it again") from None
 
 
