@@ -10,70 +10,16 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from preparing import N, complaint, content
 
-from semflow import cli, files
+from semflow import files
 from semflow.data import prepare as module
 from semflow.data.celebamask_hq import CelebAMaskHQ, merge
 from semflow.data.coco_stuff import CocoStuff
 from semflow.data.official import OFFICIAL
 from semflow.data.prepare import MANIFEST, prepare
-from semflow.errors import SemFlowError
 
-N = 3
 SIZE = (32, 32)
-
-
-def zipped(target, folder, top=""):
-    """A zip of what lies in a folder, as `zip -r` makes it, folders among its members."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(folder.rglob("*")):
-            file.write(path, top + str(path.relative_to(folder)))
-
-
-@pytest.fixture
-def archives(trees, tmp_path):
-    """Makes the official archives of a data set, and nothing else, in a folder."""
-
-    def make(name):
-        root, source = tmp_path / name, tmp_path / f"{name}-source"
-        root.mkdir()
-        if name == "celebamask_hq":
-            zipped(root / "CelebAMask-HQ.zip", trees.celebamask_hq_tree(source, N), "CelebAMask-HQ/")
-        elif name == "cityscapes":
-            trees.cityscapes_tree(source, N)
-            (source / "README").write_text("in both archives")
-            for kind in ("leftImg8bit", "gtFine"):
-                shutil.copytree(source / kind, source / "one" / kind)
-                shutil.copy(source / "README", source / "one")
-                zipped(root / f"{kind}_trainvaltest.zip", source / "one")
-                shutil.rmtree(source / "one")
-        else:
-            trees.coco_stuff_tree(source, N)
-            zipped(root / "stuffthingmaps_trainval2017.zip", source / "annotations")
-            for split in ("train2017", "val2017"):
-                (source / "one").mkdir()
-                (source / split).rename(source / "one" / split)
-                zipped(root / f"{split}.zip", source / "one")
-                (source / "one" / split).rename(source / split)
-                (source / "one").rmdir()
-        return root
-
-    return make
-
-
-def content(root):
-    """Every file with its time and bytes, but for the lock."""
-    paths = [path for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
-    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
-
-
-def complaint(name, root, *named) -> str:
-    with pytest.raises(SemFlowError) as error:
-        prepare(name, root)
-    text = str(error.value)
-    assert "\n" not in text
-    assert [str(word) for word in named if str(word) not in text] == []
-    return text
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -265,11 +211,6 @@ def test_a_face_without_skin_is_named_before_anything_is_merged(trees, tmp_path)
     assert not (root / "CelebAMask-HQ-labels").exists()
 
 
-@pytest.fixture
-def faces(trees, tmp_path):
-    return trees.celebamask_hq_tree(tmp_path / "faces", N, merged=True)
-
-
 def test_a_face_is_merged_again_when_its_parts_change_and_no_other_is(faces):
     part, labels = faces / "CelebAMask-HQ-mask-anno/0/00001_nose.png", faces / "CelebAMask-HQ-labels"
     before, whole = content(labels), part.read_bytes()
@@ -323,147 +264,6 @@ def test_stamp_and_fingerprint_do_not_see_what_merging_leaves(faces):
         (faces / left).unlink()
     shutil.rmtree(faces / "CelebAMask-HQ-labels")
     assert [(data.stamp(), data.fingerprint()) for data in [CelebAMaskHQ(faces, SIZE, "train", "official")]] == told
-
-
-@pytest.fixture
-def streets(trees, tmp_path):
-    """A tree that was prepared."""
-    root = trees.cityscapes_tree(tmp_path / "streets", N)
-    prepare("cityscapes", root)
-    return root
-
-
-def a_street(root):
-    """Picture and annotation of one still to train with."""
-    return [sorted((root / kind / "train").rglob(f"*{end}"))[0] for kind, end in (("leftImg8bit", ".png"), ("gtFine", "Ids.png"))]
-
-
-def test_fewer_pairs_than_the_manifest_says_are_refused_until_it_is_deleted(streets):
-    for path in a_street(streets):
-        path.unlink()
-    told = streets / MANIFEST
-    before = told.read_bytes()
-    complaint("cityscapes", streets, "train: 3 pairs then and 2 now", "fetch again", f"delete {told}")
-    assert told.read_bytes() == before
-    told.unlink()
-    assert prepare("cityscapes", streets)["splits"]["train"]["pairs"] == N - 1
-
-
-@pytest.mark.parametrize(("which", "what"), [(0, "images"), (1, "annotations")])
-def test_a_file_of_another_size_than_when_the_manifest_was_written_is_refused(streets, which, what):
-    with a_street(streets)[which].open("ab") as file:
-        file.write(b"more")
-    complaint("cityscapes", streets, streets / MANIFEST, f"train: {what} of other names or sizes")
-
-
-def test_all_that_changed_is_counted(streets):
-    for path in a_street(streets):
-        with path.open("ab") as file:
-            file.write(b"more")
-    complaint("cityscapes", streets, "train: images", "and 1 more")
-
-
-def test_a_changed_part_is_refused_before_its_face_is_merged_again(faces):
-    part, labels = faces / "CelebAMask-HQ-mask-anno/0/00001_nose.png", faces / "CelebAMask-HQ-labels"
-    before = content(labels)
-    part.unlink()
-    complaint("celebamask_hq", faces, "train: annotations of other names or sizes")
-    assert content(labels) == before
-
-
-def test_a_label_map_that_changed_since_is_refused_and_deleting_the_folder_mends_it(faces):
-    labels = faces / "CelebAMask-HQ-labels"
-    data = bytearray((labels / "1.png").read_bytes())
-    data[-30] ^= 0xFF
-    (labels / "1.png").write_bytes(data)
-    complaint("celebamask_hq", faces, labels, "if that folder is deleted")
-    shutil.rmtree(labels)
-    prepare("celebamask_hq", faces)
-
-
-def test_label_maps_merged_again_may_have_other_bytes(faces):  # as of another version of Pillow
-    told = json.loads((faces / MANIFEST).read_text())
-    (faces / MANIFEST).write_text(json.dumps(told | {"merged_labels": "0"}))
-    shutil.rmtree(faces / "CelebAMask-HQ-labels")
-    assert prepare("celebamask_hq", faces) == told
-
-
-def test_the_manifest_in_the_folder_counts_when_another_is_asked_for(streets, tmp_path):
-    out = tmp_path / "new.json"
-    prepare("cityscapes", streets, out)
-    a_street(streets)[0].write_bytes(b"")
-    out.unlink()  # as Snakemake does
-    with pytest.raises(SemFlowError, match=f"when {streets / MANIFEST} was written"):
-        prepare("cityscapes", streets, out)
-    assert not out.exists()
-
-
-def test_an_asked_for_manifest_is_compared_with(trees, tmp_path):
-    root, out = trees.cityscapes_tree(tmp_path / "tree", N), tmp_path / "manifest.json"
-    prepare("cityscapes", root, out)
-    a_street(root)[0].write_bytes(b"")
-    with pytest.raises(SemFlowError, match=f"when {out} was written"):
-        prepare("cityscapes", root, out)
-
-
-def test_a_change_ends_the_command_with_an_error(streets, capsys):
-    a_street(streets)[0].write_bytes(b"")
-    with pytest.raises(SystemExit) as end:
-        cli.main(["data", "prepare", "cityscapes", str(streets)])
-    assert end.value.code
-    assert str(streets / MANIFEST) in capsys.readouterr().err
-
-
-def test_an_archive_of_another_size_than_in_the_manifest_is_refused(archives):
-    root = archives("coco_stuff")
-    prepare("coco_stuff", root)
-    with zipfile.ZipFile(root / "train2017.zip", "a") as file:
-        file.writestr("train2017/new.jpg", "x")
-    complaint("coco_stuff", root, root / "train2017.zip", "SHA-256", root / MANIFEST)
-    assert not (root / "train2017/new.jpg").exists()
-
-
-def test_an_archive_of_another_checksum_is_refused_before_it_is_unpacked(archives):
-    root = archives("coco_stuff")
-    prepare("coco_stuff", root)
-    path, gone = root / "train2017.zip", next((root / "train2017").iterdir())
-    with zipfile.ZipFile(path) as file:
-        at = next(info for info in file.infolist() if info.filename.endswith(gone.name)).header_offset
-    data = bytearray(path.read_bytes())
-    data[at + 12] ^= 1  # a time that nothing reads
-    path.write_bytes(data)
-    gone.unlink()
-    complaint("coco_stuff", root, path, "SHA-256", root / MANIFEST)
-    assert not gone.exists()
-
-
-def test_an_archive_may_be_deleted_once_it_is_unpacked(archives):
-    root = archives("coco_stuff")
-    prepare("coco_stuff", root)
-    (root / "train2017.zip").unlink()
-    assert len(prepare("coco_stuff", root)["archives"]) == 2
-
-
-def test_of_a_manifest_of_an_older_form_the_counts_are_compared(streets):
-    told = json.loads((streets / MANIFEST).read_text())
-    old = {split: {"pairs": facts["pairs"], "names_and_sizes": "0"} for split, facts in told["splits"].items()}
-    (streets / MANIFEST).write_text(json.dumps(told | {"splits": old}))
-    assert prepare("cityscapes", streets) == told
-    old["val"]["pairs"] = 500
-    (streets / MANIFEST).write_text(json.dumps(told | {"splits": old}))
-    complaint("cityscapes", streets, "val: 500 pairs then and 3 now")
-
-
-def test_the_manifest_of_another_data_set_is_not_compared_with(streets):
-    told = json.loads((streets / MANIFEST).read_text())
-    (streets / MANIFEST).write_text(json.dumps({**told, "name": "coco_stuff", "splits": {}}))
-    assert prepare("cityscapes", streets) == told
-
-
-@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"name": "cityscapes", "splits": 3, "archives": []}', "half"])
-def test_what_is_no_manifest_is_named(streets, text):
-    (streets / MANIFEST).write_text(text)
-    complaint("cityscapes", streets, streets / MANIFEST, "delete it")
 
 
 @pytest.mark.parametrize("unpacked", [False, True])
