@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import Any
 
 METHODS = {
-    "semflow": "semflow.model:SemFlow",
-    "dsm": "baselines.dsm:DSM",
+    "semflow": "semflow.method.semflow:SemFlow",
+    "dsm": "baselines.dsm.model:DSM",
 }
 CONTROLS = {
-    "ceiling": "baselines.controls:Ceiling",
-    "floor": "baselines.controls:Floor",
-    "real": "baselines.controls:Real",
+    "ceiling": "semflow.evaluation.controls:Ceiling",
+    "floor": "semflow.evaluation.controls:Floor",
+    "real": "semflow.evaluation.controls:Real",
 }
 TASKS = {"segmentation": ("ceiling", "floor"), "synthesis": ("real",), "determinism": ()}  # and the controls of each
 

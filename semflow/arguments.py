@@ -7,7 +7,7 @@ from typing import Any
 
 from baselines import CONTROLS, METHODS, TASKS
 from semflow import __version__
-from semflow.analysis import PRODUCTS
+from semflow.report import PRODUCTS
 
 Verb = Callable[[str, str], argparse.ArgumentParser]  # its name and what it is for
 EXAMPLES = {

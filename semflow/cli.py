@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from baselines import CONTROLS
-from semflow import arguments, launch
+from semflow import arguments
 from semflow.errors import Interrupted, SemFlowError
+from semflow.training import launch
 
 if TYPE_CHECKING:
     from semflow.suite import Suite
@@ -46,7 +47,7 @@ def _devices_of(a: argparse.Namespace) -> tuple[int, str]:
     """How many GPUs the verb works on, and the suite's run.device."""
     if "config" not in a:
         return a.gpus, "auto"
-    from semflow import config
+    from semflow.suite import reading as config
 
     suite = config.load(a.config, getattr(a, "part", None))
     if getattr(a, "method", None) in CONTROLS and suite.autoencoder.kind != "kl":  # nothing to compute
@@ -56,16 +57,15 @@ def _devices_of(a: argparse.Namespace) -> tuple[int, str]:
 
 def _suite_of(a: argparse.Namespace) -> "Suite":
     """The suite, with masks perturbed as asked for."""
-    from semflow import config
+    from semflow.suite import reading as config
 
     suite = config.load(a.config, a.part)
     return suite if a.amplitude is None else config.with_amplitude(suite, a.amplitude)
 
 
 def _train(a: argparse.Namespace) -> None:
-    from semflow import checkpoints
     from semflow.data import open_dataset
-    from semflow.training import train
+    from semflow.training.loop import checkpoints, train
 
     suite = _suite_of(a)
     checkpoints.check_target(a.out, a.state)
@@ -74,10 +74,10 @@ def _train(a: argparse.Namespace) -> None:
 
 
 def _evaluate(a: argparse.Namespace) -> None:
-    from semflow.analysis.collect import with_interval
-    from semflow.cells import NO_SAMPLER, Cell, Sampler, amplitude_of
+    from semflow.claims.collect import with_interval
     from semflow.evaluation import evaluate
-    from semflow.metrics.catalogue import KINDS
+    from semflow.evaluation.metrics.catalogue import KINDS
+    from semflow.suite.runs import NO_SAMPLER, Cell, Sampler, amplitude_of
 
     if a.method not in CONTROLS and not (a.checkpoint and a.sampler):
         raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
@@ -96,8 +96,9 @@ def _evaluate(a: argparse.Namespace) -> None:
 
 
 def _convert(a: argparse.Namespace) -> None:
-    from semflow import checkpoints, config
-    from semflow.convert import convert
+    from semflow.suite import reading as config
+    from semflow.tools.convert import convert
+    from semflow.training import checkpoints
 
     suite = config.load(a.config, a.part)
     checkpoints.check_target(a.out)
@@ -106,7 +107,7 @@ def _convert(a: argparse.Namespace) -> None:
 
 
 def _data_check(a: argparse.Namespace) -> None:
-    from semflow.data.check import check
+    from semflow.tools.check import check
 
     report = check(a.name, a.root, _size_of(a), a.all, a.subset, a.out)
     print("\n".join(report.lines))
@@ -116,7 +117,7 @@ def _data_check(a: argparse.Namespace) -> None:
 
 
 def _data_prepare(a: argparse.Namespace) -> None:
-    from semflow.data.prepare import prepare
+    from semflow.tools.prepare import prepare
 
     manifest = prepare(a.name, a.root, a.out)
     counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
@@ -125,14 +126,14 @@ def _data_prepare(a: argparse.Namespace) -> None:
 
 
 def _report(a: argparse.Namespace) -> None:
-    from semflow.analysis import report
+    from semflow.report import write as report
 
     report.write(a.what, a.records, a.out, table=a.table, claims=a.claims, captions=a.captions)
 
 
 def _check_drift(a: argparse.Namespace) -> None:
-    from semflow.analysis import drift
-    from semflow.analysis.collect import read_runs
+    from semflow.claims import drift
+    from semflow.claims.collect import read_runs
 
     reference = drift.read(a.reference)
     check = drift.check(drift.reference_of(read_runs(a.records)), reference)
@@ -141,32 +142,32 @@ def _check_drift(a: argparse.Namespace) -> None:
 
 
 def _accept_reference(a: argparse.Namespace) -> None:
-    from semflow.analysis import drift
-    from semflow.analysis.collect import read_runs
+    from semflow.claims import drift
+    from semflow.claims.collect import read_runs
 
     print(drift.accept(read_runs(a.records), a.reference, a.reason))
 
 
 def _segment(a: argparse.Namespace) -> None:
-    from semflow.pictures import segment
+    from semflow.tools.pictures import segment
 
     segment(a.image, a.checkpoint, a.sampler, a.seed, _size_of(a), a.out)
 
 
 def _synthesize(a: argparse.Namespace) -> None:
-    from semflow.pictures import synthesize
+    from semflow.tools.pictures import synthesize
 
     synthesize(a.labels, a.checkpoint, _solver_of(a), a.seeds, _size_of(a), a.out)
 
 
 def _trajectory(a: argparse.Namespace) -> None:
-    from semflow.pictures import trajectory
+    from semflow.tools.pictures import trajectory
 
     trajectory(a.image, a.checkpoint, _solver_of(a), _size_of(a), a.out)
 
 
 def _roundtrip(a: argparse.Namespace) -> None:
-    from semflow.pictures import roundtrip
+    from semflow.tools.pictures import roundtrip
 
     roundtrip(a.image, a.checkpoint, _solver_of(a), a.seed, _size_of(a), a.out)
 
@@ -184,13 +185,15 @@ def _size_of(a: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def _info(a: argparse.Namespace) -> None:
-    from semflow.pictures import describe
+    from semflow.tools.pictures import describe
 
     print(describe(a.checkpoint))
 
 
 def _bench(a: argparse.Namespace) -> None:
-    from semflow import bench, config, files
+    from semflow import files
+    from semflow.suite import reading as config
+    from semflow.tools import bench
 
     suite = config.load(a.config, a.part)
     suite = bench.synthetic(suite) if a.synthetic else suite
@@ -201,7 +204,8 @@ def _bench(a: argparse.Namespace) -> None:
 
 
 def _plan(a: argparse.Namespace) -> None:
-    from semflow import config, plan
+    from semflow.suite import reading as config
+    from semflow.tools import plan
 
     study = config.load_study(a.config)
     made = plan.make_plan(study, a.devices, plan.rates_of(study, a.tflops, a.measured, a.fp32_tflops), a.efficiency)

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from baselines import module_of
-from semflow import config as configuration
-from semflow.cells import Task
 from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 from semflow.files import file_hash
-from semflow.pretrained import Place
+from semflow.method.pretrained import Place
 from semflow.suite import Suite
+from semflow.suite import reading as configuration
 from semflow.suite.datasets import CLASSES, Data
 from semflow.suite.models import TRAIN_TIMESTEPS, Autoencoder, Network
+from semflow.suite.runs import Task
 
 PACKAGES = ("semflow", "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
@@ -33,13 +33,16 @@ VERSIONED = (
 PLUMBING = frozenset(
     {
         *PACKAGES,
-        *(f"semflow.{name}" for name in ("cells", "checkpoints", "config", "data", "devices", "errors")),
-        *(f"semflow.{name}" for name in ("files", "hub", "pretrained", "progress", "provenance", "suite")),
+        *(
+            f"semflow.{name}"
+            for name in ("data", "errors", "files", "progress", "provenance", "suite", "suite.reading", "suite.runs")
+        ),
         *(f"semflow.suite.{name}" for name in ("section", "datasets", "models", "measurements")),
+        *(f"semflow.{name}" for name in ("method.hub", "method.pretrained", "training.checkpoints", "training.devices")),
     }
 )
 # Training reads these too, through the model's module, but never runs them.
-SAMPLING = frozenset({"semflow.solvers"})
+SAMPLING = frozenset({"semflow.method.solvers"})
 
 
 def weights_key(suite: Suite, method: str, seed: int) -> str:
@@ -50,7 +53,7 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
             "network": network_key(suite.network),
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
-            "code": code_hash(("semflow.training", module_of(method), data_module(suite)), SAMPLING | other_data(suite)),
+            "code": code_hash(("semflow.training.loop", module_of(method), data_module(suite)), SAMPLING | other_data(suite)),
         }
     )[:16]
 

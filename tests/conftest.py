@@ -20,10 +20,12 @@ from diffusers import AutoencoderKL
 from hypothesis import HealthCheck, settings
 from sd_folder import make_sd_folder, sd_sections
 
-from semflow import config, files
+from semflow import files
 from semflow.data.scenes import NAMES
 from semflow.suite import Suite
+from semflow.suite import reading as config
 
+pytest_plugins = ["record_fixtures"]
 torch.set_num_threads(1)
 
 settings.register_profile("any machine", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,12 +13,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from baselines.build import make_model
-from semflow import arguments, checkpoints, cli, records
-from semflow.data.batches import Batch, Batches
+from semflow import arguments, cli
 from semflow.data.scenes import NAMES, PALETTE, Scenes
+from semflow.evaluation import records
 from semflow.files import write_json
-from semflow.training import Trainer, make_accelerator
+from semflow.loading.batches import Batch, Batches
+from semflow.training.build import make_model
+from semflow.training.loop import Trainer, checkpoints, make_accelerator
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +206,7 @@ def test_memory_that_does_not_suffice_is_one_sentence(run, tiny_suite, checkpoin
     def fails(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes.")
 
-    monkeypatch.setattr("semflow.pictures.segment", fails)
+    monkeypatch.setattr("semflow.tools.pictures.segment", fails)
     words = ("segment", picture(tmp_path / "p.png"), "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "l.png")
     status, _, error = run(*words)
     assert status == 2

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from sd_folder import sd_sections
 
-from semflow import config, provenance
+from semflow import provenance
+from semflow.suite import reading as config
 from semflow.suite.datasets import CamVidData
 from semflow.suite.measurements import InceptionV3
 from semflow.suite.models import Patchify
@@ -90,7 +91,7 @@ def test_random_weights_are_no_pretrained_ones(tiny, sd_folder):
 
 
 def test_planning_with_a_hub_id_asks_nobody_and_goes_by_its_commit(tiny, monkeypatch):
-    monkeypatch.setattr("semflow.hub.snapshot", lambda *_: pytest.fail("a plan fetched files"))
+    monkeypatch.setattr("semflow.method.hub.snapshot", lambda *_: pytest.fail("a plan fetched files"))
     one, same, other = (f"{name}@{digit * 40}" for name, digit in (("a/b", "0"), ("mirror/b", "0"), ("a/b", "1")))
     assert key_of(tiny, sd_sections(one)) == key_of(tiny, sd_sections(same)) != key_of(tiny, sd_sections(other))
 
@@ -100,7 +101,7 @@ def test_a_plan_can_be_shown_without_the_pretrained_files(tiny, sd_folder, tmp_p
 
 
 def test_an_opened_autoencoder_of_the_hub_is_the_one_in_a_folder(tiny, sd_folder, monkeypatch):
-    monkeypatch.setattr("semflow.hub.snapshot", lambda *_: sd_folder)
+    monkeypatch.setattr("semflow.method.hub.snapshot", lambda *_: sd_folder)
     tiny["data"]["size"] = [32, 32]
     hub, here = (config.check(tiny | sd_sections(name), "tiny").autoencoder for name in (f"a/b@{'0' * 40}", sd_folder / "vae"))
     assert provenance.autoencoder_key(hub, opened=True) == provenance.autoencoder_key(here, opened=True)
@@ -120,7 +121,7 @@ def test_the_module_of_the_suites_own_data_counts_and_no_other(tiny_suite, monke
         return provenance.weights_key(tiny_suite, "semflow", 0), task
 
     before = keys("none")
-    for altered in ("semflow.data", "semflow.data.camvid", "semflow.data.coco_stuff", "semflow.pretrained"):
+    for altered in ("semflow.data", "semflow.data.camvid", "semflow.data.coco_stuff", "semflow.method.pretrained"):
         assert keys(altered) == before
     assert all(ours != theirs for ours, theirs in zip(keys("semflow.data.scenes"), before, strict=True))
     provenance._written.cache_clear()
@@ -163,7 +164,7 @@ def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, mon
     whole = provenance._tree
 
     def with_a_change(name):
-        return provenance.ast.parse("CHANGED = 1") if name == "semflow.solvers" else whole(name)
+        return provenance.ast.parse("CHANGED = 1") if name == "semflow.method.solvers" else whole(name)
 
     monkeypatch.setattr(provenance, "_tree", with_a_change)
     provenance._written.cache_clear()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from semflow.analysis import drift
-from semflow.analysis.claims_file import load
+from semflow.claims import drift
+from semflow.claims.claims_file import load
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

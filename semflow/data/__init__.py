@@ -12,12 +12,12 @@ __all__ = ["IGNORE_INDEX", "Dataset", "Sample", "open_dataset"]
 
 def open_dataset(data: "Data", split: str) -> Dataset:
     """The data set that a suite's `data:` section names. SemFlowError if a file of it is missing."""
-    from semflow.config import data_root
     from semflow.data.camvid import CamVid
     from semflow.data.celebamask_hq import CelebAMaskHQ
     from semflow.data.cityscapes import Cityscapes
     from semflow.data.coco_stuff import CocoStuff
     from semflow.data.scenes import Scenes
+    from semflow.suite.reading import data_root
 
     if data.name == "scenes":
         return Scenes(data.n_train if split == "train" else data.n_test, data.size, data.seed, split)

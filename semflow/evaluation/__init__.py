@@ -3,9 +3,9 @@
 from importlib import import_module
 from pathlib import Path
 
-from semflow.cells import Cell
-from semflow.records import Record
+from semflow.evaluation.records import Record
 from semflow.suite import Suite
+from semflow.suite.runs import Cell
 
 
 def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:

@@ -14,22 +14,23 @@ from scipy import sparse
 from torch import Tensor
 
 from baselines import CONTROLS, TASKS
-from baselines.build import settings_of
-from semflow import devices, records
-from semflow.cells import Cell, main_sampler
-from semflow.checkpoints import load_model
-from semflow.config import result_hash, without_places
 from semflow.data import Dataset, open_dataset
-from semflow.data.batches import Batches, in_memory
 from semflow.errors import SemFlowError
-from semflow.metrics.intervals import blocks, bootstrap
-from semflow.metrics.scores import SCORES, class_iou
-from semflow.model import place
+from semflow.evaluation import records
+from semflow.evaluation.metrics.intervals import blocks, bootstrap
+from semflow.evaluation.metrics.scores import SCORES, class_iou
+from semflow.loading.batches import Batches, in_memory
+from semflow.method.semflow import place
+from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
 from semflow.provenance import commit, scores_key, versions
-from semflow.solvers import TOLERANCE
 from semflow.suite import Suite
 from semflow.suite.models import ADAPTIVE
+from semflow.suite.reading import result_hash, without_places
+from semflow.suite.runs import Cell, main_sampler
+from semflow.training import devices
+from semflow.training.build import settings_of
+from semflow.training.checkpoints import load_model
 
 BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
 STATES = 11  # kept of a trajectory, its ends included

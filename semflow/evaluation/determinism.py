@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from semflow.cells import Cell
-from semflow.data.batches import to_unit_range
 from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation
-from semflow.metrics.intervals import bootstrap_mean
-from semflow.records import Arrays, Record
+from semflow.evaluation.metrics.intervals import bootstrap_mean
+from semflow.evaluation.records import Arrays, Record
+from semflow.loading.batches import to_unit_range
 from semflow.seeds import generator
 from semflow.suite import Suite
+from semflow.suite.runs import Cell
 
 
 def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:

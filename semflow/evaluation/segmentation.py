@@ -8,20 +8,20 @@ from PIL import Image
 from scipy import sparse
 from torch import Tensor
 
-from baselines.build import make_pseudo_mask
-from baselines.controls import Ceiling, Floor
-from semflow.autoencoder import make_autoencoder
-from semflow.cells import Cell
-from semflow.data.batches import to_unit_range
 from semflow.data.folders import Pictures
 from semflow.data.images import resize_labels
 from semflow.evaluation.common import Evaluation, Kept
-from semflow.metrics.scores import SCORES
-from semflow.metrics.segmentation import confusion, confusions, sparse_rows
+from semflow.evaluation.controls import Ceiling, Floor
+from semflow.evaluation.metrics.scores import SCORES
+from semflow.evaluation.metrics.segmentation import confusion, confusions, sparse_rows
+from semflow.evaluation.records import Arrays, Record
+from semflow.loading.batches import to_unit_range
+from semflow.method.autoencoder import make_autoencoder
 from semflow.progress import Progress
-from semflow.records import Arrays, Record
 from semflow.seeds import generator
 from semflow.suite import Suite
+from semflow.suite.runs import Cell
+from semflow.training.build import make_pseudo_mask
 
 MEAN_OVER = {"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"}
 NATIVE = f"{MEAN_OVER['miou']}; predictions brought by nearest neighbour to each label map's own size, and scored there"

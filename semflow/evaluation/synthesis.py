@@ -8,23 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.controls import Real
-from semflow.cells import Cell, main_sampler
 from semflow.data import open_dataset
-from semflow.data.batches import to_unit_range
 from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation, Kept, to_bytes
-from semflow.features import BATCH, Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
-from semflow.metrics import pictures
-from semflow.metrics.catalogue import named
-from semflow.metrics.distances import frechet_draws, kernel_draws
-from semflow.metrics.fidelity import fid_and_kid
-from semflow.metrics.intervals import bootstrap_mean, resamples
-from semflow.metrics.segmentation import confusions, sparse_rows
+from semflow.evaluation.controls import Real
+from semflow.evaluation.features import BATCH, Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
+from semflow.evaluation.metrics import pictures
+from semflow.evaluation.metrics.catalogue import named
+from semflow.evaluation.metrics.distances import frechet_draws, kernel_draws
+from semflow.evaluation.metrics.fidelity import fid_and_kid
+from semflow.evaluation.metrics.intervals import bootstrap_mean, resamples
+from semflow.evaluation.metrics.segmentation import confusions, sparse_rows
+from semflow.evaluation.records import Arrays, Protocol, Record
+from semflow.loading.batches import to_unit_range
+from semflow.method.solvers import time_grid
 from semflow.progress import Progress
-from semflow.records import Arrays, Protocol, Record
 from semflow.seeds import generator
-from semflow.solvers import time_grid
 from semflow.suite import Suite
+from semflow.suite.runs import Cell, main_sampler
 
 SUBSET_SIZE = 1000  # of KID, or as many images as there are
 DISTANCE_DRAWS = 100  # enough to know a standard deviation to 7 %; each costs a decomposition

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.build import make_model
-from baselines.dsm import DSM
-from semflow import config
-from semflow.autoencoder import Autoencoder
-from semflow.cells import Sampler
+from baselines.dsm.model import DSM
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
-from semflow.pseudo_mask import PseudoMask
+from semflow.method.autoencoder import Autoencoder
+from semflow.method.pseudo_mask import PseudoMask
+from semflow.suite import reading as config
 from semflow.suite.models import DSMMethod
+from semflow.suite.runs import Sampler
+from semflow.training.build import make_model
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SPACINGS = get_args(DSMMethod.model_fields["timestep_spacing"].annotation)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from preparing import N, archives_of
 
-from semflow.data.prepare import prepare
+from semflow.tools.prepare import prepare
 
 
 @pytest.fixture

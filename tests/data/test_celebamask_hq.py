@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from semflow.data.celebamask_hq import NAMES, SWAPS, CelebAMaskHQ, merge
-from semflow.data.prepare import prepare
 from semflow.errors import SemFlowError
+from semflow.tools.prepare import prepare
 
 SIZE = (32, 32)
 ORDER = (  # in which the authors' script merges

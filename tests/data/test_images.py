@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from semflow.data.batches import Batches, in_memory, to_unit_range
 from semflow.data.images import read_layout, resize_image, resize_labels
 from semflow.data.sample import Sample
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
+from semflow.loading.batches import Batches, in_memory, to_unit_range
 
 
 def test_halving_a_picture_averages_two_by_two():

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from baselines.build import make_model
-from semflow import checkpoints, config
+from semflow.suite import reading as config
+from semflow.training import checkpoints
+from semflow.training.build import make_model
 
 
 @pytest.fixture

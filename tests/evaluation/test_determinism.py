@@ -5,10 +5,10 @@ from itertools import count
 import pytest
 import torch
 
-from baselines.dsm import DSM
-from semflow.cells import Cell, Sampler
+from baselines.dsm.model import DSM
 from semflow.evaluation import evaluate
-from semflow.records import Arrays
+from semflow.evaluation.records import Arrays
+from semflow.suite.runs import Cell, Sampler
 
 
 def test_semflow_agrees_with_itself_and_an_untrained_dsm_does_not(tiny_suite, weights_of, tmp_path):

@@ -8,14 +8,15 @@ import torch
 from PIL import Image
 from trees import coco_stuff_tree
 
-from baselines.build import make_model
-from semflow import checkpoints, config, records
-from semflow.cells import NO_SAMPLER, Cell, Sampler
-from semflow.data.batches import to_unit_range
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
-from semflow.evaluation import evaluate
+from semflow.evaluation import evaluate, records
 from semflow.evaluation.common import Kept
+from semflow.loading.batches import to_unit_range
+from semflow.suite import reading as config
+from semflow.suite.runs import NO_SAMPLER, Cell, Sampler
+from semflow.training import checkpoints
+from semflow.training.build import make_model
 
 
 def test_the_ceiling_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_path):

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from semflow import records
-from semflow.cells import NO_SAMPLER, Cell, Sampler
-from semflow.checkpoints import load_model
-from semflow.data.batches import to_unit_range
 from semflow.data.scenes import Scenes
-from semflow.evaluation import common, evaluate
-from semflow.features import EfficientNetLite0, extract
-from semflow.metrics.distances import frechet_distance, kernel_distance
-from semflow.metrics.pictures import brightness
-from semflow.metrics.scores import mean_iou
-from semflow.metrics.segmentation import confusions
+from semflow.evaluation import common, evaluate, records
+from semflow.evaluation.features import EfficientNetLite0, extract
+from semflow.evaluation.metrics.distances import frechet_distance, kernel_distance
+from semflow.evaluation.metrics.pictures import brightness
+from semflow.evaluation.metrics.scores import mean_iou
+from semflow.evaluation.metrics.segmentation import confusions
+from semflow.loading.batches import to_unit_range
 from semflow.suite.measurements import AlexNet, InceptionV3
+from semflow.suite.runs import NO_SAMPLER, Cell, Sampler
+from semflow.training.checkpoints import load_model
 
 CPU = torch.device("cpu")
 
@@ -76,8 +75,8 @@ def test_a_stand_in_never_wears_the_name_of_what_it_stands_for(measure):
 
 
 def test_with_the_networks_of_the_field_the_metrics_have_the_names_of_the_field(tiny_suite, weights_of, tmp_path, monkeypatch):
-    monkeypatch.setattr("semflow.features.InceptionV3", lambda weights, device: EfficientNetLite0(device))
-    monkeypatch.setattr("semflow.features.LPIPS", lambda weights, device: EfficientNetLite0(device))
+    monkeypatch.setattr("semflow.evaluation.features.InceptionV3", lambda weights, device: EfficientNetLite0(device))
+    monkeypatch.setattr("semflow.evaluation.features.LPIPS", lambda weights, device: EfficientNetLite0(device))
     networks = {
         "features": InceptionV3(network="inception-v3", weights=None),
         "perceptual": AlexNet(network="alexnet", weights=None),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trees
 
-from semflow.data.prepare import prepare
 from semflow.errors import SemFlowError
+from semflow.tools.prepare import prepare
 
 N = 3  # samples in every split
 

@@ -57,7 +57,7 @@ def celebamask_hq_tree(root: Path, n: int = 8, merged: bool = False) -> Path:
         _save_parts(root / f"CelebAMask-HQ-mask-anno/{face // 2000}", face, rng)
     (root / "CelebA-HQ-to-CelebA-mapping.txt").write_text("\n".join(lines) + "\n")
     if merged:
-        from semflow.data.prepare import prepare
+        from semflow.tools.prepare import prepare
 
         prepare("celebamask_hq", root)
     return root

@@ -18,12 +18,13 @@ import torch
 import yaml
 from safetensors import safe_open
 
-from semflow import analysis, published
-from semflow.analysis.judging import VERDICTS
-from semflow.cells import Sampler
-from semflow.checkpoints import load_model
-from semflow.data.batches import Batches, to_unit_range
+from semflow import published
+from semflow import report as analysis
+from semflow.claims.judging import VERDICTS
 from semflow.data.scenes import Scenes
+from semflow.loading.batches import Batches, to_unit_range
+from semflow.suite.runs import Sampler
+from semflow.training.checkpoints import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "config", "profiles", "semflow", "baselines", "environment.yml")

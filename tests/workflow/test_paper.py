@@ -13,8 +13,8 @@ import pytest
 import yaml
 from sd_folder import make_sd_folder, sd_sections
 
-from semflow import config
-from semflow.checkpoints import load_model
+from semflow.suite import reading as config
+from semflow.training.checkpoints import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"coco_stuff": [64, 64], "celebamask_hq": [64, 64], "cityscapes": [64, 128]}

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+import semflow
 from baselines import TASKS
-from semflow import analysis, cells
-from semflow import config as configuration
-from semflow import files, pretrained, provenance, published
-from semflow.analysis import WITH_INTERVALS
+from semflow import files, provenance, published
 from semflow.errors import SemFlowError
+from semflow.method import pretrained
+from semflow.report import WITH_INTERVALS
+from semflow.suite import reading as configuration
+from semflow.suite import runs as cells
 
 try:
     STUDY = configuration.check_study(config, "the configuration")
@@ -214,14 +216,15 @@ def threads_for_training():
     )
 
 
-PACKAGE = Path(analysis.__file__).parent
-WRITER = "semflow.analysis.report"
+PACKAGE = Path(semflow.__file__).parent
+WRITER = "semflow.report.write"
 OTHERS = frozenset(
-    ".".join(path.relative_to(PACKAGE.parents[1]).with_suffix("").parts).removesuffix(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
         ".__init__"
     )
-    for path in PACKAGE.rglob("*.py")
-) - {"semflow.analysis", WRITER}
+    for room in ("claims", "report")
+    for path in (PACKAGE / room).rglob("*.py")
+) - {"semflow.report", WRITER}
 
 
 def code_of(*modules):
@@ -262,7 +265,7 @@ PUBLISHED = {
 PAGE_FILES = files_key(
     *sorted(
         path
-        for path in (PACKAGE / "page").iterdir()
+        for path in (PACKAGE / "report/page").iterdir()
         if path.suffix in {".css", ".html", ".js"}
     )
 )

@@ -27,7 +27,7 @@ rule site:
         mem_mb=4000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.page')}-{PAGE_FILES}-{PUBLISHED[1]}-{PUBLISHED[2]}",
+        key=f"{code_of('semflow.report.page')}-{PAGE_FILES}-{PUBLISHED[1]}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report index --claims {input.claims} --captions {input.captions} --records {input.records}"
         " --out {output.html} 2>&1 | tee -i {log}  # {params.key}"

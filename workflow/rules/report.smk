@@ -26,7 +26,7 @@ rule table1:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.table1')}-{PUBLISHED[1]}",
+        key=f"{code_of('semflow.report.table1')}-{PUBLISHED[1]}",
     shell:
         "python -m semflow report table1 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -53,7 +53,7 @@ rule table2:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.tables')}-{PUBLISHED[2]}",
+        key=f"{code_of('semflow.report.tables')}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -78,7 +78,7 @@ rule ablations:
         mem_mb=2000,
         runtime=30,
     params:
-        key=code_of("semflow.analysis.ablations"),
+        key=code_of("semflow.report.ablations"),
     shell:
         "python -m semflow report ablations --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -106,7 +106,7 @@ rule figure_table2:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.analysis.figures')}-{PUBLISHED[2]}",
+        key=f"{code_of('semflow.report.figures')}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report figure_table2 --table {input.table} --records {input.records} --out {output}"
         " 2>&1 | tee -i {log}  # {params.key}"
@@ -134,7 +134,7 @@ rule figure:
         mem_mb=2000,
         runtime=30,
     params:
-        key=code_of("semflow.analysis.figures"),
+        key=code_of("semflow.report.figures"),
     shell:
         "python -m semflow report {wildcards.figure} --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -163,7 +163,7 @@ rule page:
         mem_mb=2000,
         runtime=30,
     params:
-        key=lambda w: f"{code_of('semflow.analysis.page')}-{PAGE_FILES}-{PUBLISHED[int(w.table[-1])]}",
+        key=lambda w: f"{code_of('semflow.report.page')}-{PAGE_FILES}-{PUBLISHED[int(w.table[-1])]}",
         captions=lambda w, input: (
             f"--captions {' '.join(input.captions)}" if input.captions else ""
         ),

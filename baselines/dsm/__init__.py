@@ -1,0 +1,1 @@
+"""DSM: segmentation by diffusion, conditioned on the image."""

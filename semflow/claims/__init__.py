@@ -1,0 +1,1 @@
+"""Records -> statistics, verdicts, drift. Reads records, never models; imports no torch."""

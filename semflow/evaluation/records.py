@@ -1,0 +1,183 @@
+"""The result record: what was measured, on what, by what. Checked at writing and at reading. Imports no torch."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy import sparse
+
+from semflow import files
+from semflow.errors import SemFlowError
+from semflow.evaluation.metrics.catalogue import KINDS, Direction, Unit
+from semflow.evaluation.metrics.intervals import interval
+from semflow.suite.runs import Task
+
+
+class Part(BaseModel):
+    """Strict and closed, like the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Metric(Part):
+    """A value with its 95 % interval over test images; in the unit named."""
+
+    value: float
+    low: float
+    high: float
+    unit: Unit
+    direction: Direction
+
+    @classmethod
+    def of(cls, name: str, value: float, draws: np.ndarray) -> "Metric":
+        """The metric `name` of the catalogue, its interval made from its bootstrap draws."""
+        kind = KINDS[name]
+        low, high = interval(value, draws, kind.resampled)
+        return cls(value=value, low=low, high=high, unit=kind.unit, direction=kind.direction)
+
+
+class Protocol(Part):
+    """How it was measured; numbers under different protocols are different metrics.
+
+    networks: what pictures are compared through, by role, with the SHA-256 of its weights.
+    """
+
+    evaluation_size: tuple[int, int]
+    resize: str
+    mean_over: dict[str, str]
+    networks: dict[str, str]
+    interval: str
+    bootstrap_samples: int
+    bootstrap_seed: int
+
+
+class Provenance(Part):
+    """Where it came from."""
+
+    command: str
+    commit: str
+    dirty: bool
+    config_sha256: str
+    data_sha256: str
+    checkpoint_sha256: str | None
+    code_sha256: str
+    versions: dict[str, str]
+    device: str
+    threads: int
+    wall_s: float
+    images_per_s: float
+
+
+class Record(Part):
+    """One evaluation.
+
+    amplitude, sampling_amplitude: of the perturbation in training and in sampling (Eq. 14), in 0..255 units.
+    n_parameters: of the network; None for a control.  evaluations: of the network, for one image.
+    class_iou: of segmentation, and of a synthesised image's own segmentation.  outputs_sha256: of all that was predicted.
+    """
+
+    format: Literal[2] = 2
+    suite: str
+    dataset: str
+    split: str
+    method: str
+    task: Task
+    sampler: str
+    steps: Annotated[int, Field(ge=0)]
+    amplitude: Annotated[float, Field(ge=0)]
+    sampling_amplitude: Annotated[float, Field(ge=0)]
+    settings: dict[str, str | float | bool]
+    training_seed: int
+    sampling_seed: int
+    n_images: Annotated[int, Field(ge=1)]
+    n_parameters: int | None
+    evaluations: Annotated[float, Field(ge=0)]
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    metrics: dict[str, Metric]
+    class_iou: dict[str, float | None]
+    outputs_sha256: str
+    arrays_sha256: str
+    protocol: Protocol
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What lies beside a record as npz.
+
+    units: int (n_images,), resampling units.  draws: by metric, float (n_samples,), its bootstrap draws, paired between
+    records of one data set.  values: by metric, float (n_images or n_layouts,).
+    confusions: sparse int64 (n_images, n * n), rows ground truth, or None.  features: float32 (n_images, d) of synthesised
+    images, or None.
+    images: uint8 (k, 3, H, W), labels: uint8 (k, H, W) of a few examples; outputs: what was predicted for them, label maps
+    (k, H, W) or images (k, 3, H, W).  states: uint8 (k, n_states, 3, H, W), decoded, along the way, or None.
+    """
+
+    units: np.ndarray
+    draws: dict[str, np.ndarray]
+    images: np.ndarray
+    labels: np.ndarray
+    outputs: np.ndarray
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    confusions: sparse.csr_array | None = None
+    features: np.ndarray | None = None
+    states: np.ndarray | None = None
+
+    def save(self, path: Path) -> str:
+        """Write atomically; returns the file's SHA-256."""
+        arrays: dict[str, Any] = {"units": self.units, "images": self.images, "labels": self.labels, "outputs": self.outputs}
+        arrays |= {f"draws.{name}": draws for name, draws in self.draws.items()}
+        arrays |= {f"values.{name}": values for name, values in self.values.items()}
+        arrays |= {name: array for name in ("features", "states") if (array := getattr(self, name)) is not None}
+        if self.confusions is not None:
+            matrix = self.confusions.tocoo()
+            arrays |= {"image": matrix.row.astype(np.int32), "cell": matrix.col.astype(np.int32)}
+            arrays |= {"count": matrix.data.astype(np.int64), "shape": np.array(matrix.shape)}
+        files.write_atomically(path, lambda part: np.savez_compressed(part, **arrays))
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path) -> "Arrays":
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            plain = {name: arrays[name] for name in ("units", "images", "labels", "outputs")}
+            plain |= {name: arrays.get(name) for name in ("features", "states")}
+            plain |= {group: _group(arrays, group) for group in ("draws", "values")}
+            if "shape" in arrays:
+                entries = arrays["count"], (arrays["image"], arrays["cell"])
+                plain["confusions"] = sparse.csr_array(entries, shape=tuple(arrays["shape"]))
+            return cls(**plain)
+        except FileNotFoundError:
+            raise SemFlowError(f"there are no arrays at {path}; run the evaluation again") from None
+        except Exception as error:  # zip, zlib and NumPy each raise their own for a damaged file
+            raise SemFlowError(f"{path} is damaged ({error}); delete it and run the evaluation again") from None
+
+
+def _group(arrays: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
+    return {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{group}.")}
+
+
+def arrays_path(record: Path) -> Path:
+    """The npz beside a record."""
+    return Path(record).with_suffix(".npz")
+
+
+def write(path: Path, record: Record) -> None:
+    """Write a record as JSON, atomically."""
+    files.write_json(path, record.model_dump(mode="json"))
+
+
+def read(path: Path) -> Record:
+    """Read and check a record; SemFlowError names the file and what is wrong in it."""
+    raw = files.read_json(path, "record")
+    try:
+        return Record.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise SemFlowError(f"{path} is not a record of format 2: {where}: {first['msg']}; run the evaluation again") from None

@@ -1,0 +1,1 @@
+"""Views, order, batches and cached latents of training images."""

@@ -1,0 +1,123 @@
+"""Samples gathered into tensors."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from semflow.data.sample import Dataset, Sample
+from semflow.errors import SemFlowError
+from semflow.loading.steps import Look
+from semflow.loading.views import training_labels, training_sample
+from semflow.progress import Progress
+
+
+class Batch(NamedTuple):
+    """What a training step is made of: pictures, or what they were encoded to before.
+
+    image: uint8 (B, 3, H, W), or float32 (B, 2, C, h, w), the moments of their latents.
+    mask: uint8 (B, H, W) labels, uint8 (B, 3, H, W) painted labels, or float32 (B, C, h, w) latents.
+    """
+
+    image: Tensor
+    mask: Tensor
+
+    def on(self, device: torch.device) -> "Batch":
+        """On `device`, without waiting for pinned memory."""
+        return Batch(*(part.to(device, non_blocking=True) for part in self))
+
+    def rows(self, first: int, last: int) -> "Batch":
+        """Rows `first` to before `last`."""
+        return Batch(*(part[first:last] for part in self))
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+class Batches:
+    """Indexed by a list of positions: uint8 images (B, 3, H, W) and labels (B, H, W)."""
+
+    def __init__(self, samples: Sequence[Sample] | Dataset) -> None:
+        self.samples = samples
+
+    def __getitem__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        return _stacked([self.samples[int(index)] for index in indices])
+
+
+class Views:
+    """Training images looked at: indexed by a list of looks, a Batch of uint8 pictures.
+
+    swaps: classes that a mirror exchanges.  colours: uint8 (256, 3) where labels are painted before they are brought to
+    size, else None.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample] | Dataset, swaps: tuple[tuple[int, int], ...] = (), colours: np.ndarray | None = None
+    ) -> None:
+        self.samples, self.swaps, self.colours = samples, swaps, colours
+
+    def __getitem__(self, looks: Sequence[Look]) -> Batch:
+        options: dict[str, Any] = {"swaps": self.swaps, "colours": self.colours}
+        samples = [
+            training_sample(self.samples, look.image, mirrored=look.mirrored, place=look.place, **options) for look in looks
+        ]
+        return Batch(*_stacked(samples))
+
+    def labels(self, looks: Sequence[Look]) -> Tensor:
+        """The mask of a batch alone, of which nothing is cropped; pictures on disk are not read for it."""
+        options: dict[str, Any] = {"swaps": self.swaps, "colours": self.colours}
+        masks = [training_labels(self.samples, look.image, mirrored=look.mirrored, **options) for look in looks]
+        return torch.from_numpy(np.stack(masks))
+
+
+class Source(Protocol):
+    """Batches by their looks."""
+
+    def __getitem__(self, looks: Sequence[Look]) -> Batch: ...
+
+
+class _Told(torch.utils.data.Dataset):
+    """Hands a mistake in a file on as a value: DataLoader would add a worker's traceback to its sentence."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __getitem__(self, looks: Sequence[Look]) -> Batch | SemFlowError:
+        try:
+            return self.source[looks]
+        except SemFlowError as error:
+            return error
+
+
+def load(source: Source, order: Iterable[list[Look]], workers: int, pinned: bool = False) -> Iterator[Batch]:
+    """Batches in the order of their looks, read ahead by so many processes. SemFlowError for a mistake in a file.
+
+    pinned: into memory that an accelerator copies from while it computes.
+    """
+    for batch in DataLoader(_Told(source), batch_size=None, sampler=order, num_workers=workers, pin_memory=pinned):
+        if isinstance(batch, SemFlowError):
+            raise batch
+        yield batch
+
+
+def in_memory(dataset: Dataset, what: str) -> list[Sample]:
+    """Every sample, drawn or decoded once."""
+    with Progress(what, len(dataset)) as progress:
+        samples = []
+        for index in range(len(dataset)):
+            samples.append(dataset[index])
+            progress.update(1)
+    return samples
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 0..255 to float32 [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def _stacked(samples: list[Sample]) -> tuple[Tensor, Tensor]:
+    images, labels = zip(*samples, strict=True)
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))

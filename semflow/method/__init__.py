@@ -1,0 +1,1 @@
+"""The paper, equation by equation: pseudo mask, flow, solvers, autoencoder, network."""

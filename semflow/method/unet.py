@@ -1,0 +1,153 @@
+"""Velocity and noise networks: diffusers UNets behind one call. Owns the time scale, the prompt, and the wider first layer."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel, UNet2DModel
+from torch import Tensor, nn
+
+from semflow import files
+from semflow.errors import SemFlowError
+from semflow.method import prompt
+from semflow.method.pretrained import Place, defaults
+from semflow.suite.models import Network as Settings
+from semflow.suite.models import StableDiffusion
+
+KINDS = {kind.__name__: kind for kind in (UNet2DModel, UNet2DConditionModel)}
+SHAPE_OF_1_5 = {  # as its file says, but for what a suite says
+    "act_fn": "silu",
+    "norm_eps": 1e-5,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "center_input_sample": False,
+    "downsample_padding": 1,
+    "mid_block_scale_factor": 1,
+    "use_linear_projection": False,
+}
+Diffusers = Any  # one of them, whose types are not followed
+
+
+class UNet(nn.Module):
+    """network(z, t): z (B, in_channels, h, w) and t, a scalar or (B,), to (B, out_channels, h, w).
+
+    time_scale: what t is multiplied by on its way into the time embedding; 1000 where t lies in [0, 1], 1 where t
+    counts timesteps already.  prompt: what a UNet2DConditionModel attends to, the same for every z; (1, tokens, width).
+    """
+
+    unet: Diffusers
+    prompt: Tensor | None
+
+    def __init__(self, unet: Diffusers, time_scale: float, prompt: Tensor | None = None) -> None:
+        super().__init__()
+        self.unet, self.time_scale = unet, time_scale
+        self.register_buffer("prompt", prompt, persistent=False)
+
+    def forward(self, z: Tensor, t: Tensor) -> Tensor:
+        t = (t * self.time_scale).to(z.dtype).to(z.device)  # in this order: MPS has no float64
+        if self.prompt is None:
+            return self.unet(z, t.expand(len(z))).sample
+        return self.unet(z, t.expand(len(z)), self.prompt.expand(len(z), -1, -1)).sample
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that `from_pretrained` of the UNet's own class opens, with the prompt beside it."""
+        self.unet.save_pretrained(folder, safe_serialization=True, max_shard_size="1TB")  # one file, which the card vouches for
+        if self.prompt is not None:
+            prompt.write(Path(folder) / prompt.FILE, self.prompt)
+
+
+def make_network(settings: Settings, time_scale: float, copies: int, channels: int, sample_size: tuple[int, int]) -> UNet:
+    """The network at the start of a training: Stable Diffusion's where the settings say so, else fresh.
+
+    It takes `copies` latents of `channels` channels and size `sample_size`, side by side, and gives one. Fresh weights come
+    from torch's global generator.
+    """
+    if settings.kind == "unet2d" or settings.pretrained is None:
+        unet = make_unet(settings, copies * channels, channels, sample_size)
+        return UNet(unet, time_scale, make_prompt(settings))
+    shape = _stable_diffusion(settings, channels, channels)
+    anything = {"sample_size"}  # the weights are the same at every size
+    expected = {key: value for key, value in (defaults(UNet2DConditionModel) | shape).items() if key not in anything}
+    place = _place(settings)
+    unet = place.open("unet", UNet2DConditionModel, expected)
+    if (place.folder / "scheduler").is_dir():
+        target = {"prediction_type": "epsilon"}
+        place.check("scheduler", target, target | place.config("scheduler", "scheduler_config.json"))
+    widen(unet, copies)
+    unet.register_to_config(sample_size=sample_size)
+    return UNet(unet, time_scale, make_prompt(settings))
+
+
+def make_prompt(settings: Settings) -> Tensor | None:
+    """What the network attends to: the empty prompt's embedding, zeros for random weights; None where it attends to nothing."""
+    if settings.kind == "unet2d":
+        return None
+    if settings.pretrained is None:
+        return torch.zeros(1, prompt.TOKENS, settings.cross_attention_dim)
+    return prompt.empty(_place(settings), settings.cross_attention_dim)
+
+
+def make_unet(settings: Settings, in_channels: int, out_channels: int, sample_size: tuple[int, int]) -> Diffusers:
+    """A fresh UNet2DModel or UNet2DConditionModel; weights come from torch's global generator."""
+    if settings.kind == "stable_diffusion":
+        return UNet2DConditionModel(sample_size=sample_size, **_stable_diffusion(settings, in_channels, out_channels))
+    return UNet2DModel(
+        sample_size=sample_size,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        **_blocks(settings, "Attn"),
+    )
+
+
+def open_network(folder: Path, time_scale: float) -> UNet:
+    """What `UNet.save` wrote, in float32 and ready to sample. SemFlowError if the prompt is not there; OSError and
+    others where diffusers cannot open the rest.
+    """
+    match files.read_json(folder / "config.json", "network configuration"):
+        case {"_class_name": str(name)} if name in KINDS:
+            pass
+        case _:
+            raise SemFlowError(f"{folder / 'config.json'} is of no {' or '.join(KINDS)}; copy the whole folder again")
+    unet = KINDS[name].from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False).eval()
+    if name == UNet2DModel.__name__:
+        return UNet(unet, time_scale)
+    return UNet(unet, time_scale, prompt.read(folder / prompt.FILE, unet.config.cross_attention_dim))
+
+
+def widen(unet: UNet2DConditionModel, copies: int) -> None:
+    """Let the first layer take `copies` latents side by side: the first as it took its one, the others at weight zero.
+
+    So a network that is widened for the image beside the mask begins as if there were no image.
+    """
+    first = unet.conv_in
+    old = first.weight.detach()
+    first.weight = nn.Parameter(torch.cat([old, *[torch.zeros_like(old)] * (copies - 1)], 1))
+    first.in_channels = copies * old.shape[1]
+    unet.register_to_config(in_channels=first.in_channels)
+
+
+def _place(settings: StableDiffusion) -> Place:
+    return Place("network.pretrained", str(settings.pretrained), ("unet", *prompt.PARTS, "scheduler"))
+
+
+def _stable_diffusion(settings: StableDiffusion, in_channels: int, out_channels: int) -> dict[str, Any]:
+    """The keys of a UNet2DConditionModel of Stable Diffusion 1.5's make, and of the settings' size."""
+    return {
+        "in_channels": in_channels,
+        "out_channels": out_channels,
+        **_blocks(settings, "CrossAttn"),
+        "cross_attention_dim": settings.cross_attention_dim,
+        **SHAPE_OF_1_5,
+    }
+
+
+def _blocks(settings: Settings, attends: str) -> dict[str, Any]:
+    prefixes = [attends if attention else "" for attention in settings.attention]
+    return {
+        "block_out_channels": settings.block_out_channels,
+        "layers_per_block": settings.layers_per_block,
+        "down_block_types": tuple(f"{prefix}DownBlock2D" for prefix in prefixes),
+        "up_block_types": tuple(f"{prefix}UpBlock2D" for prefix in reversed(prefixes)),
+        "norm_num_groups": settings.norm_num_groups,
+        "attention_head_dim": settings.attention_head_dim,
+    }

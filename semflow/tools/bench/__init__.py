@@ -1,0 +1,315 @@
+"""Speed of our loops: against a plain loop, against the least work that they could do, against what feeds them.
+
+Sides are measured in turn on the same machine, so that a noisy one is noisy to all; on an accelerator, whose memory may hold
+one network alone, one after the other.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from semflow.data import open_dataset
+from semflow.loading.batches import in_memory
+from semflow.method.semflow import place
+from semflow.seeds import generator
+from semflow.suite import Suite
+from semflow.suite.datasets import ScenesData
+from semflow.suite.runs import Sampler
+from semflow.tools.bench.plain import PlainLoop
+from semflow.training.build import make_model
+from semflow.training.loop import Trainer, devices, make_accelerator, make_optimizer, prepare_network, training_batches
+
+STEPS = 10  # of training a repeat
+SAMPLER_STEPS = 25  # the paper's number
+MATMUL = {"cpu": 2048, "cuda": 16384, "mps": 4096}  # side of a matrix product that shows what a device can do
+ENOUGH = 64  # batches that are loaded a repeat
+
+Side = Callable[[], None]
+
+
+class Bench(NamedTuple):
+    """What was measured: lines for people, numbers for `semflow plan`."""
+
+    text: str
+    numbers: dict[str, Any]
+
+
+def synthetic(suite: Suite) -> Suite:
+    """The suite with drawn scenes of its size in place of files and with random weights, to measure speed alone."""
+    n_train = max(2 * suite.training.batch_size, 64)
+    scenes = ScenesData(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
+    return _random(suite).model_copy(update={"data": scenes, "run": suite.run.model_copy(update={"in_memory": True})})
+
+
+def _random(suite: Suite) -> Suite:
+    """The suite with random weights where it has pretrained ones."""
+    own = {name: getattr(suite, name) for name in ("autoencoder", "network")}
+    return suite.model_copy(
+        update={name: part.model_copy(update={"pretrained": None}) for name, part in own.items() if hasattr(part, "pretrained")}
+    )
+
+
+def train(suite: Suite, method: str, repeats: int) -> Bench:
+    """The training loop against a plain one (of SemFlow), and against the bare steps of the same network."""
+    suite = _with_steps(suite, STEPS * (repeats + 2))
+    with tempfile.TemporaryDirectory() as state:
+        accelerator = make_accelerator(suite, Path(state))
+        device, bf16 = accelerator.device, accelerator.mixed_precision == "bf16"
+        seen: dict[str, Any] = {}
+
+        def ours() -> Side:
+            trainer = seen["trainer"] = Trainer(accelerator, suite, method, 0, Path(state))
+            batches = training_batches(open_dataset(suite.data, "train"), trainer, Path(state))
+            progress = trainer.progress("bench")
+
+            def loop() -> None:
+                for _ in range(STEPS):
+                    loss, norm = trainer.advance(next(batches))
+                    progress.update(suite.training.batch_size)
+                trainer.log(loss, norm, progress)
+                seen["micro_batch"] = trainer.micro_batch
+
+            return loop
+
+        def plain() -> Side:
+            dataset: Any = open_dataset(suite.data, "train")
+            held = in_memory(dataset, "load training images") if suite.run.in_memory else dataset
+            script = _plain_loop(suite, held, device, bf16, seen.get("micro_batch") or suite.training.batch_size)
+
+            def loop() -> None:
+                for _ in range(STEPS):
+                    script.step()
+
+            return loop
+
+        def matmul() -> Side:
+            if device.type != "cpu":  # two networks of full size may not fit side by side
+                seen.pop("trainer")
+                accelerator.free_memory()
+            return _matmul(device, bf16)
+
+        sides = {"loop": ours, "saving": lambda: seen["trainer"].save, "matmul": matmul}
+        sides |= {"plain": plain} if method == "semflow" else {}
+        sides |= {"bare": lambda: _bare_steps(suite, method, device, bf16, seen.get("micro_batch"))}
+        seconds = _measured(sides, repeats, device, seen.setdefault("peak_gib", {}))
+    return _report(suite, seconds, seen, device, _flops_of_a_step(suite, method))
+
+
+def load(suite: Suite, method: str, repeats: int) -> Bench:
+    """What the loaders give against what the training step eats."""
+    suite = _with_steps(suite, 1000 * ENOUGH * (repeats + 2))
+    with tempfile.TemporaryDirectory() as state:
+        trainer = Trainer(make_accelerator(suite, Path(state)), suite, method, 0, Path(state))
+        batches = training_batches(open_dataset(suite.data, "train"), trainer, Path(state))
+        batch = next(batches)
+
+        def loading() -> None:
+            for _ in range(ENOUGH):
+                next(batches)
+
+        def eating() -> None:
+            for _ in range(STEPS):
+                trainer.advance(batch)
+
+        seconds = _measured({"load": lambda: loading, "eat": lambda: eating}, repeats, trainer.accelerator.device)
+    size = suite.training.batch_size
+    given, eaten = (n * size / statistics.median(seconds[name]) for n, name in ((ENOUGH, "load"), (STEPS, "eat")))
+    lines = [
+        f"loaders        {given:8.1f} images/s with {suite.run.workers} workers (median of {repeats})",
+        f"training step  {eaten:8.1f} images/s on a batch at hand: the loaders give {given / eaten:.2f} of it",
+    ]
+    return Bench("\n".join(lines), {"loaded_per_s": given, "eaten_per_s": eaten})
+
+
+def sample(suite: Suite, method: str, repeats: int) -> Bench:
+    """N sampler steps against N bare forwards of the same network."""
+    model = make_model(suite, method)
+    device = devices.pick(suite.run.device)
+    place(model, device)
+    size = suite.evaluation.batch_size
+    images = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1
+    z = model.autoencoder.encode(images)
+    z = torch.cat([z] * model.image_copies, 1)
+    sampler = Sampler(model.samplers[0], SAMPLER_STEPS)
+
+    def sampling() -> None:
+        with torch.inference_mode():
+            model.segment(images, sampler, generator(device, "bench"))
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for step in range(SAMPLER_STEPS):
+                model.network(z, torch.tensor(step / SAMPLER_STEPS))
+
+    seconds = _measured({"sampler": lambda: sampling, "bare": lambda: bare}, repeats, device)
+    sampling_s, bare_s = (statistics.median(times) for times in seconds.values())
+    lines = [
+        f"sampler        {size / sampling_s:8.2f} images/s with {sampler} (median of {repeats})",
+        f"bare forwards  {size / bare_s:8.2f} images/s: the sampler reaches {_faster(seconds, 'sampler', 'bare'):.2f} of it",
+    ]
+    return Bench("\n".join(lines), {"images_per_s": size / sampling_s})
+
+
+def _with_steps(suite: Suite, steps: int) -> Suite:
+    return suite.model_copy(update={"training": suite.training.model_copy(update={"steps": steps})})
+
+
+def _report(suite: Suite, seconds: dict[str, list[float]], seen: dict[str, Any], device: torch.device, flops: int) -> Bench:
+    """Lines and numbers of what was measured. seen: how many images were taken at once, and what memory that held.
+    flops: of a step of our loop.
+    """
+    micro_batch = seen["micro_batch"]
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    n_images = STEPS * suite.training.batch_size
+    side = MATMUL[device.type]
+    achieved, best = STEPS * flops / median["loop"], 2 * side**3 / median["matmul"]
+    saving = median["saving"] / (suite.run.checkpoint_every / STEPS * median["loop"])
+    repeats, rate, bare = len(seconds["loop"]), n_images / median["loop"], _faster(seconds, "loop", "bare")
+    lines = [
+        f"training loop  {rate:8.1f} images/s (median of {repeats}), and {saving:.1%} more for saving the state",
+        f"bare step      {n_images / median['bare']:8.1f} images/s: the loop reaches {bare:.2f} of it",
+        f"arithmetic     {achieved / 1e9:8.1f} GFLOP/s, {achieved / best:.2f} of the {best / 1e9:.1f} of a product of "
+        f"{side} x {side} matrices",
+    ]
+    numbers = {
+        "suite": suite.suite,
+        "size": list(suite.data.size),
+        "device": devices.name_of(device),
+        "images_per_s": rate,
+        "flops_per_s": achieved,
+        "peak_flops_per_s": best,
+        "micro_batch": micro_batch,
+        "of_bare": bare,
+    }
+    if "plain" in seconds:
+        gain = numbers["times_plain"] = _faster(seconds, "loop", "plain")
+        lines.insert(1, f"plain loop     {n_images / median['plain']:8.1f} images/s: ours is {gain:.2f} times as fast")
+    if "loop" in seen["peak_gib"]:
+        gib = numbers["peak_gib"] = seen["peak_gib"]["loop"]
+        lines.append(f"memory         {gib:8.1f} GiB at most in our loop, {micro_batch} images at once")
+    return Bench("\n".join(lines), numbers)
+
+
+def _plain_loop(suite: Suite, dataset: Any, device: torch.device, bf16: bool, most: int) -> PlainLoop:
+    """A plain loop that made its first step, with as many images at once as fit: it may need more memory than ours."""
+    size = _dividing(suite.training.batch_size, most)
+    script = PlainLoop(suite, dataset, device, bf16, size)
+    try:
+        script.step()
+        return script
+    except torch.OutOfMemoryError:
+        if size == 1:
+            raise
+    del script  # the error is gone by now, and with it what its traceback kept in memory
+    if device.type != "cpu":
+        torch.accelerator.empty_cache()
+    return _plain_loop(suite, dataset, device, bf16, size // 2)
+
+
+def _bare_steps(suite: Suite, method: str, device: torch.device, bf16: bool, micro_batch: int | None) -> Side:
+    """Forward, backward and optimizer step on constant tensors: no data, no noise, no encoder, no clipping, no average."""
+    size = suite.training.batch_size
+    model = make_model(suite, method)
+    prepare_network(model, suite.run, device, "bf16" if bf16 else "no")
+    network = model.network.train()
+    optimizer = make_optimizer(model, suite.training)
+    z, t = _latents(suite, model, device, _dividing(size, micro_batch or size))
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            for _ in range(size // len(z)):
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                    loss = network(z, t).square().mean()
+                loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    return steps
+
+
+def _dividing(batch: int, most: int) -> int:
+    """The largest number of images at once, of at most so many, that a batch is a multiple of."""
+    return next(size for size in range(min(most, batch), 0, -1) if batch % size == 0)
+
+
+def _latents(suite: Suite, model: Any, device: torch.device, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a network takes in, for n images."""
+    h, w = (side // model.autoencoder.factor for side in suite.data.size)
+    z = torch.rand(n, model.image_copies * model.autoencoder.channels, h, w, device=device)
+    return z, torch.rand(n, device=device)
+
+
+def _matmul(device: torch.device, bf16: bool) -> Side:
+    side = MATMUL[device.type]
+    a, b = torch.rand(2, side, side, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
+    product = torch.empty_like(a)
+
+    def multiply() -> None:
+        torch.mm(a, b, out=product)
+
+    return multiply
+
+
+def _flops_of_a_step(suite: Suite, method: str) -> int:
+    """Of one step of our loop: the network forth and back, and the encoders that run in it. Counted without computing."""
+    with torch.device("meta"):
+        model = make_model(_random(suite), method)
+        z, t = _latents(suite, model, torch.device("meta"), 1)
+        with FlopCounterMode(display=False) as step:
+            model.network(z, t).sum().backward()
+        pixels = torch.empty(len(z), 3, *suite.data.size)
+        with FlopCounterMode(display=False) as encoding:
+            model.autoencoder.encode(pixels)
+    encodings = (not suite.run.cache_latents) + (not suite.training.mask_modes)
+    whole = step.get_total_flops() + encodings * encoding.get_total_flops()
+    return whole * suite.training.batch_size
+
+
+def _measured(
+    sides: dict[str, Callable[[], Side]], repeats: int, device: torch.device, peak_gib: dict[str, float] | None = None
+) -> dict[str, list[float]]:
+    """Seconds of each side in every repeat. On a CPU all sides are made, then run in turn; elsewhere one after the other, and
+    the memory that each held at most goes into `peak_gib`.
+    """
+    peak_gib = {} if peak_gib is None else peak_gib
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    if device.type == "cpu":
+        made = {name: make() for name, make in sides.items()}
+        for side in made.values():
+            side()
+        for _ in range(repeats):
+            for name, side in made.items():
+                seconds[name].append(_timed(side, device))
+        return seconds
+    for name, make in sides.items():
+        side = make()
+        side()  # which finds a micro-batch and compiles
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        seconds[name] = [_timed(side, device) for _ in range(repeats)]
+        if device.type == "cuda":
+            peak_gib[name] = torch.cuda.max_memory_allocated() / 2**30
+        del side
+        torch.accelerator.empty_cache()
+    return seconds
+
+
+def _timed(side: Side, device: torch.device) -> float:
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    started = time.perf_counter()
+    side()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter() - started
+
+
+def _faster(seconds: dict[str, list[float]], ours: str, other: str) -> float:
+    """How many times as fast one side is as another: the median of the repeats' ratios."""
+    return statistics.median(theirs / own for own, theirs in zip(seconds[ours], seconds[other], strict=True))

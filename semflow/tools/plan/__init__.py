@@ -1,0 +1,246 @@
+"""What a study takes, said before anything starts: jobs, hours, wall time, disk, memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from semflow import files
+from semflow import report as analysis
+from semflow.data.official import OFFICIAL
+from semflow.suite.reading import Study
+from semflow.suite.runs import Cell
+from semflow.tools.plan import storage, workload
+from semflow.tools.plan.rates import Rates, rates_of
+from semflow.tools.plan.workload import Job
+
+__all__ = ["Plan", "Row", "make_plan", "makespan", "rates_of", "wall_hours"]
+
+NOTEBOOKS = 4
+HOUR, DAY = 3600, 24
+
+
+@dataclass(frozen=True)
+class Row:
+    """Jobs of one kind. device_hours: of a device.  core_hours: of jobs that take a CPU core instead of a GPU."""
+
+    data: str
+    stage: str
+    jobs: int
+    images: int = 0
+    passes: int = 0
+    flops: int = 0
+    device_hours: float = 0.0
+    core_hours: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """unit: what a device is.  images: (part, split, number, source).  wall_hours: least and most.
+
+    disk_bytes, memory_bytes: by what takes them.  notes: what was measured, stated or assumed.
+    """
+
+    suite: str
+    devices: int
+    unit: str
+    images: tuple[tuple[str, str, int, str], ...]
+    flops_per_s: dict[str, float]
+    rows: tuple[Row, ...]
+    wall_hours: tuple[float, float]
+    disk_bytes: dict[str, int]
+    memory_bytes: dict[str, int]
+    notes: tuple[str, ...]
+
+    @property
+    def total(self) -> Row:
+        sums = ("jobs", "images", "passes", "flops", "device_hours", "core_hours")
+        return Row("total", "", **{name: sum(getattr(row, name) for row in self.rows) for name in sums})
+
+    def write(self, out: Path) -> None:
+        """As JSON."""
+        files.write_json(out, asdict(self) | {"total": asdict(self.total)})
+
+    def text(self) -> str:
+        """For people, in Markdown."""
+        both = any(row.core_hours for row in self.rows)
+        head = ["data set", "what", "jobs", "images", "UNet passes", "PFLOP", f"{self.unit}-hours", *["core-hours"] * both]
+        rows = [_cells(row)[: len(head)] for row in (*self.rows, self.total)]
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        lines = [" | ".join(_aligned(row, widths)) for row in (head, *rows)]
+        rule = "|".join("-" * (width + 1) + ("-" if number < 2 else ":") for number, width in enumerate(widths))
+        return "\n".join(
+            [
+                f"{self.suite}, from nothing to the report, on {self.devices} {self.unit}{'s' * (self.devices > 1)}\n",
+                *(f"| {line} |" for line in lines[:1]),
+                f"|{rule}|",
+                *(f"| {line} |" for line in lines[1:]),
+                f"\nwall time: {_hours(self.wall_hours)}",
+                f"disk: {_bytes(sum(self.disk_bytes.values()))}, besides the data sets: {_listed(self.disk_bytes)}",
+                f"memory of a job, besides its program and what its layers hold in between: {_listed(self.memory_bytes)}\n",
+                *(f"- {note}" for note in self.notes),
+            ]
+        )
+
+
+def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Plan:
+    """The whole of a study from its start, on so many devices. SemFlowError if its images cannot be counted.
+
+    efficiency: of several devices that share a training, in (0, 1].
+    """
+    wanted = {part: chosen for part, chosen in workload.wanted(study).items() if chosen}
+    images = [
+        (part, split, *workload.count(suite.data, split))
+        for part, suite in study.suites.items()
+        for split in ("train", suite.evaluation.split)
+        if part in wanted
+    ]
+    timed = [
+        (job, rates.seconds(job, suite))
+        for part, suite in study.suites.items()
+        for job in (workload.jobs(suite, wanted[part]) if part in wanted else [])
+    ]
+    prepared = [Row(part, "prepare data", 1) for part in wanted if part in OFFICIAL]
+    reports = Row("all", "tables, figures, pages", len(analysis.PRODUCTS) + NOTEBOOKS)
+    return Plan(
+        study.name,
+        devices,
+        rates.unit,
+        tuple(images),
+        {"bf16": rates.bf16, "fp32": rates.fp32, "core": rates.core},
+        (*prepared, *_rows(timed, rates), reports),
+        wall_hours(timed, devices, rates, efficiency),
+        storage.disk(study, wanted),
+        storage.memory(study, wanted, rates),
+        (
+            *rates.notes,
+            *_notes(study, wanted, devices, rates, efficiency),
+            *_image_notes(images),
+            *_longest(timed, devices, rates, efficiency),
+        ),
+    )
+
+
+def wall_hours(timed: Sequence[tuple[Job, float]], devices: int, rates: Rates, efficiency: float) -> tuple[float, float]:
+    """Least and most hours of jobs and their seconds on one device.
+
+    Least: the work is shared evenly, and no job that one device does takes longer.  Most: trainings first, each on as many
+    devices as divide its batch, at `efficiency` where these are several; then evaluations, the longest first.
+    """
+    trained = [(shared_by(job.batch, devices), time) for job, time in timed if job.where == "training"]
+    alone = [time for job, time in timed if rates.alone(job)]
+    sampled = [(1, time) for job, time in timed if job.where != "training" and not rates.alone(job)]
+    least = sum(time for _, time in (*trained, *sampled)) / devices
+    slowed = [(width, time / width / (efficiency if width > 1 else 1)) for width, time in trained]
+    most = makespan(slowed, devices) + makespan(sampled, devices)
+    return max([least, *alone, *(time for _, time in sampled)]) / HOUR, max([most, *alone]) / HOUR
+
+
+def makespan(jobs: Iterable[tuple[int, float]], devices: int) -> float:
+    """Seconds until the last of (devices, seconds) is done: the longest first, each as soon as so many devices are free."""
+    free = [0.0] * devices
+    for width, time in sorted(jobs, key=lambda job: -job[1]):
+        free.sort()
+        free[:width] = [free[width - 1] + time] * width
+    return max(free)
+
+
+def shared_by(batch: int, devices: int) -> int:
+    """How many of the devices can share a batch evenly."""
+    return max(width for width in range(1, min(batch, devices) + 1) if batch % width == 0)
+
+
+def _rows(timed: Sequence[tuple[Job, float]], rates: Rates) -> list[Row]:
+    """One for each data set and stage."""
+    kinds: dict[tuple[str, str], list[tuple[Job, float]]] = {}
+    for job, time in timed:
+        kinds.setdefault((job.data, job.stage), []).append((job, time))
+    return [
+        Row(
+            data,
+            stage,
+            sum(job.jobs for job, _ in those),
+            sum(job.images for job, _ in those),
+            sum(job.passes for job, _ in those),
+            sum(job.flops for job, _ in those),
+            sum(time for job, time in those if not rates.alone(job)) / HOUR,
+            sum(time for job, time in those if rates.alone(job)) / HOUR,
+        )
+        for (data, stage), those in kinds.items()
+    ]
+
+
+def _notes(study: Study, wanted: dict[str, list[Cell]], devices: int, rates: Rates, efficiency: float) -> list[str]:
+    """How the work is shared, and what was taken for granted of it."""
+    notes = []
+    if devices > 1:
+        shared = {part: shared_by(study.suites[part].training.batch_size, devices) for part in wanted}
+        told = ", ".join(f"{n} ({part})" for part, n in shared.items()) if set(shared.values()) != {devices} else f"all {devices}"
+        notes.append(f"assumed: a training is shared by {told} {rates.unit}s at {efficiency:.0%} of their speed")
+        notes.append(
+            f"wall time: from all work shared evenly, to all trainings before the evaluations, which take a {rates.unit} each"
+        )
+    if any(cell.sampler.name == "rk45" for chosen in wanted.values() for cell in chosen):
+        masks, pictures = workload.RK45["segmentation"], workload.RK45["synthesis"]
+        notes.append(f"assumed: rk45 evaluates the network {masks} times for a mask and {pictures} for a picture, as on mini")
+    if rates.unit == "GPU" and any(study.suites[part].run.micro_batch is None for part in wanted):
+        notes.append("how many images a GPU takes at once in training is found by trying when it starts")
+    return [*notes, "not counted: reading pictures, starting programs, writing states; records are counted before compression"]
+
+
+def _image_notes(images: Iterable[tuple[str, str, int, str]]) -> list[str]:
+    words = {"files": "images that are here", "official": "images as officially counted, since their files are not here"}
+    told = {source: ", ".join(f"{part} {split} {n:,}" for part, split, n, known in images if known == source) for source in words}
+    return [f"{words[source]}: {those}" for source, those in told.items() if those]
+
+
+def _longest(timed: Sequence[tuple[Job, float]], devices: int, rates: Rates, efficiency: float) -> list[str]:
+    """A job that more devices do not help, if that is what the wall time is."""
+    job, time = max(((job, time) for job, time in timed if job.where != "training"), key=lambda one: one[1])
+    if time < sum(other for one, other in timed if not rates.alone(one)) / devices:
+        return []
+    where = "core" if rates.alone(job) else rates.unit
+    others = wall_hours([one for one in timed if one[0] is not job], devices, rates, efficiency)
+    return [
+        f"the longest job decides the wall time: {job.stage} of {job.data} takes one {where} {_number(time / HOUR)} hours; "
+        f"all others take {_hours(others)}"
+    ]
+
+
+def _cells(row: Row) -> list[str]:
+    counts = [f"{n:,}" if n else "" for n in (row.jobs, row.images, row.passes)]
+    return [
+        row.data,
+        row.stage,
+        *counts,
+        *(_number(x) if x else "" for x in (row.flops / 1e15, row.device_hours, row.core_hours)),
+    ]
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The first two to the left, numbers to the right."""
+    pairs = enumerate(zip(cells, widths, strict=True))
+    return [text.ljust(width) if number < 2 else text.rjust(width) for number, (text, width) in pairs]
+
+
+def _number(x: float) -> str:
+    """Three digits at least where it is large, two where it is small."""
+    return f"{x:,.0f}" if x >= 10 else f"{x:.1f}" if x >= 1 else f"{x:.2f}" if x >= 0.005 else "< 0.01"
+
+
+def _hours(span: tuple[float, float]) -> str:
+    """From the least to the most."""
+    least, most = map(_number, span)
+    days = [f"{hours / DAY:,.1f}" for hours in span]
+    in_days = f" ({' to '.join(dict.fromkeys(days))} days)" if span[1] > 2 * DAY else ""
+    return f"about {most} hours{in_days}" if least == most else f"{least} to {most} hours{in_days}"
+
+
+def _bytes(n: int) -> str:
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if n >= size:
+            return f"{_number(n / size)} {unit}"
+    return f"{_number(n / 1e3)} kB"
+
+
+def _listed(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{what} {_bytes(n)}" for what, n in sizes.items() if n)

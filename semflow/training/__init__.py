@@ -1,0 +1,1 @@
+"""One loop for every method, optimizers, checkpoints, devices. Knows no loss."""

@@ -1,0 +1,100 @@
+"""Bugs planted on purpose: each must show as drift."""
+
+from pathlib import Path
+
+import pytest
+
+from semflow.claims import drift
+from semflow.claims.collect import read_runs
+from semflow.evaluation import evaluate
+from semflow.method import solvers
+from semflow.method.pseudo_mask import PseudoMask
+from semflow.suite import reading as config
+from semflow.suite.runs import NO_SAMPLER, Cell, Sampler
+from semflow.training.loop import train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Smoke:
+    """The smoke suite, trained; `measure` evaluates its model and the ceiling."""
+
+    def __init__(self, suite, folder: Path) -> None:
+        self.suite, self.folder = suite, folder
+        train(suite, "semflow", 0, folder / "state", folder / "checkpoint")
+
+    def measure(self, name: str) -> dict:
+        cells = [
+            Cell("semflow", "segmentation", Sampler("euler", 25), self.suite.pseudo_mask.amplitude),
+            Cell("ceiling", "segmentation", NO_SAMPLER),
+        ]
+        paths = [self.folder / name / f"{cell.method}.json" for cell in cells]
+        for cell, path in zip(cells, paths, strict=True):
+            evaluate(self.suite, cell, self.folder / "checkpoint", path, self.folder / "features")
+        return drift.reference_of(read_runs(paths))
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory) -> Smoke:
+    return Smoke(config.load(ROOT / "config/smoke.yaml"), tmp_path_factory.mktemp("smoke"))
+
+
+@pytest.fixture(scope="module")
+def reference(smoke) -> dict:
+    return smoke.measure("reference")
+
+
+@pytest.mark.slow
+def test_nothing_planted_is_the_same_to_the_bit(smoke, reference):
+    found = drift.check(smoke.measure("again"), reference)
+    assert found.status == 0
+    assert found.same == (2, 2)
+
+
+@pytest.mark.slow
+def test_two_class_ids_swapped(smoke, reference, monkeypatch):
+    read = PseudoMask.read
+
+    def swapped(self, pseudo_mask):
+        labels = read(self, pseudo_mask)
+        return labels.where(~((labels == 0) | (labels == 2)), 2 - labels)
+
+    monkeypatch.setattr(PseudoMask, "read", swapped)
+    found = drift.check(smoke.measure("swapped"), reference)
+    assert found.status == 1
+    assert any(line.startswith("ceiling segmentation: mIoU was 100.0") for line in found.drifted)
+
+
+@pytest.mark.slow
+def test_one_step_fewer(smoke, reference, monkeypatch):
+    """A grid of 24 steps where 25 were asked for: too little to see in the mIoU, and not in what the record counts."""
+    grid = solvers.time_grid
+    monkeypatch.setattr(solvers, "time_grid", lambda n, reverse=False: grid(n - 1, reverse))
+    found = drift.check(smoke.measure("fewer"), reference)
+    assert found.status == 1
+    (line,) = found.drifted
+    assert line == "SemFlow Euler-25 segmentation, b = 6: evaluations of the network were 25, are 24, and must be the same"
+
+
+def test_perturbation_left_out_at_training():
+    """On mini, whose model can draw enough to tell; the records were made with the bug in place, see the file's history."""
+    reference = drift.read(ROOT / "results/reference/mini.json")
+    planted = drift.read(Path(__file__).with_name("perturbation_left_out.json"))
+    (cell,) = planted["cells"]
+    now = reference | {field: reference[field] | planted[field] for field in ("protocols", "cells")}
+    assert drift.check(reference, reference).status == 0
+    found = drift.check(now, reference)
+    assert found.status == 1
+    assert not found.unlike
+    assert all(line.startswith(cell) for line in found.drifted)
+    assert any("KD (EfficientNet-Lite0)" in line for line in found.drifted)
+
+
+def test_another_training_seed_is_not_taken_for_that_bug():
+    """The same model trained as it should be, under another seed: the control."""
+    reference = drift.read(ROOT / "results/reference/mini.json")
+    control = drift.read(Path(__file__).with_name("trained_again.json"))
+    now = reference | {field: reference[field] | control[field] for field in ("protocols", "cells")}
+    found = drift.check(now, reference)
+    assert found.retrained == 1
+    assert found.status == 0

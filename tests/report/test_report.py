@@ -1,0 +1,115 @@
+"""Every product, from stored records to its file."""
+
+import json
+
+import pytest
+
+from semflow import cli
+from semflow.errors import SemFlowError
+from semflow.evaluation.records import arrays_path
+from semflow.evaluation.records import read as read_record
+from semflow.evaluation.records import write as write_record
+from semflow.report.write import write
+
+
+def test_every_product_is_written_from_stored_records_alone(stored, tmp_path):
+    table, curves = tmp_path / "table2.csv", tmp_path / "figures/table2.svg"
+    write("table2", stored, [table, tmp_path / "table2.md", tmp_path / "table2.tex"])
+    write("figure_table2", stored, [curves, curves.with_suffix(".txt")], table=table)
+    write("figure02", stored, [tmp_path / "figures/figure02.png"])
+    write("table2_page", stored, [tmp_path / "page.html"], table=table, captions=[curves.with_suffix(".txt")])
+    write("table1", stored, [tmp_path / "table1.csv"])
+    write("table1_page", stored, [tmp_path / "table1.html"], table=tmp_path / "table1.csv")
+    assert "<td>MaskFormer</td>" in (tmp_path / "table1.html").read_text()
+    write("claims", stored, [tmp_path / f"claims.{suffix}" for suffix in ("json", "md", "svg")])
+    captions = [curves.with_suffix(".txt")]
+    write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json", captions=captions)
+    assert 'src="figures/table2.svg"' in (tmp_path / "index.html").read_text()
+    assert 'src="figures/table2.svg"' in (tmp_path / "page.html").read_text()
+
+
+def test_records_of_different_data_are_not_mixed(stored, tmp_path):
+    record = read_record(stored[0])
+    elsewhere = record.provenance.model_copy(update={"data_sha256": "other"})
+    write_record(stored[0], record.model_copy(update={"provenance": elsewhere}))
+    with pytest.raises(SemFlowError, match="other data"):
+        write("table2", stored, [tmp_path / "table2.csv"])
+
+
+def test_records_of_different_suites_are_not_mixed(stored, make_synthesis, tmp_path):
+    """Not even where they are of different tasks."""
+    path, run = tmp_path / "synthesis.json", make_synthesis()
+    digest = run.arrays.save(arrays_path(path))
+    write_record(path, run.record.model_copy(update={"arrays_sha256": digest, "suite": "another"}))
+    with pytest.raises(SemFlowError, match="another suite"):
+        write("figure03", [*stored, path], [tmp_path / "figure03.png"])
+
+
+def test_a_figure_of_the_paper_says_its_number_and_ours_have_none(stored, tmp_path):
+    write("figure02", stored, [tmp_path / "figure02.txt"])
+    assert (tmp_path / "figure02.txt").read_text().startswith("Figure 2. Segmentation.")
+
+
+def test_an_unknown_suffix_is_refused(stored, tmp_path):
+    with pytest.raises(SemFlowError, match=r"table2\.xls: the suffix must be one of \.csv, \.md, \.tex"):
+        write("table2", stored, [tmp_path / "table2.xls"])
+
+
+def test_the_index_needs_claims_in_their_form(stored, tmp_path):
+    with pytest.raises(SemFlowError, match="report index needs --claims"):
+        write("index", stored, [tmp_path / "index.html"])
+    (tmp_path / "claims.json").write_text("{}")
+    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 1: format: .* make it again"):
+        write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json")
+    write("claims", stored, [tmp_path / "claims.json"])
+    judged = json.loads((tmp_path / "claims.json").read_text())
+    damaged = judged | {"claims": [judged["claims"][0] | {"verdict": "perhaps"}]}
+    for content, message in (
+        (judged | {"suite": "other"}, "is of suite other, the records are of hand"),
+        (damaged, "claims.0.verdict"),
+    ):
+        (tmp_path / "claims.json").write_text(json.dumps(content))
+        with pytest.raises(SemFlowError, match=message):
+            write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json")
+    assert not (tmp_path / "index.html").exists()
+
+
+def run(*words) -> int:
+    """Exit status of the command line."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(word) for word in words])
+    return int(end.value.code or 0)
+
+
+def test_check_drift_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_tell(stored, tmp_path, capsys):
+    reference = tmp_path / "reference.json"
+    against = ["--reference", reference, "--records"]
+    cli.main(["accept_reference", "--reason", "first", *map(str, [*against, *stored])])
+    assert capsys.readouterr().out == "5 cells, the first reference\n"
+    assert run("check_drift", *against, *stored) == 0
+    assert "no drift" in capsys.readouterr().out
+    assert run("check_drift", *against, *stored[:-1]) == 3
+    record = read_record(stored[2])
+    write_record(stored[2], record.model_copy(update={"evaluations": 7.0}))
+    assert run("check_drift", *against, *stored) == 1
+    assert "DRIFT SemFlow Euler-1 segmentation, b = 6: evaluations of the network were 1, are 7" in capsys.readouterr().out
+
+
+def test_a_reference_is_not_written_without_a_reason(stored, tmp_path, capsys):
+    assert run("accept_reference", "--reason", " ", "--reference", tmp_path / "r.json", "--records", *stored) == 2
+    assert "needs its reason" in capsys.readouterr().err
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_a_damaged_reference_or_another_suite_s_ends_with_2_and_one_sentence(stored, tmp_path, capsys):
+    reference = tmp_path / "reference.json"
+    against = ["--reference", reference, "--records", *stored]
+    cli.main(["accept_reference", "--reason", "first", *map(str, against)])
+    whole = reference.read_text()
+    for damage, said in (('"suites"', "suite: Field required"), ('"suite"', "the reference is of suite another")):
+        reference.write_text(whole.replace('"suite": "hand"', f'{damage}: "another"'))
+        assert run("check_drift", *against) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+        assert run("accept_reference", "--reason", "second", *against) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1

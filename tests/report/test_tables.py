@@ -1,0 +1,197 @@
+"""Table 2 from records made by hand, whose scores are known."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from semflow import published
+from semflow.claims.collect import read_runs
+from semflow.errors import SemFlowError
+from semflow.evaluation import records
+from semflow.report import page, tables
+
+PERFECT = [[[4, 0], [0, 4]]] * 3
+HALF = [[[4, 0], [4, 4]]] * 3
+
+
+@pytest.fixture
+def frame(runs):
+    return tables.table2(runs)
+
+
+def row(frame, method, steps, metric="miou"):
+    (found,) = frame[(frame.method == method) & (frame.steps == steps) & (frame.metric == metric)].itertuples()
+    return found
+
+
+def test_a_value_is_the_mean_over_seeds(frame):
+    assert row(frame, "dsm", 25).value == pytest.approx(75)
+    assert row(frame, "dsm", 25).n_seeds == 2
+    assert row(frame, "semflow", 25).value == pytest.approx(100)
+
+
+def test_the_interval_of_equal_images_has_no_width(frame):
+    assert (row(frame, "dsm", 25).low, row(frame, "dsm", 25).high) == pytest.approx((75, 75))
+
+
+def test_the_interval_covers_what_images_differ_by(make_run):
+    mixed = [[[4, 0], [0, 4]], [[0, 4], [4, 0]]] * 10
+    found = row(tables.table2([make_run("semflow", "euler", 25, mixed)]), "semflow", 25)
+    assert found.value == pytest.approx(100 / 3)
+    assert found.low < 20
+    assert found.high > 50
+
+
+def test_the_spread_between_seeds_stands_in_a_row_of_its_own(frame):
+    assert row(frame, "dsm", 25, "miou_seed_sd").value == pytest.approx(50 / math.sqrt(2))
+    assert row(frame, "semflow", 25, "miou_seed_sd").value == 0
+    assert len(frame[(frame.metric == "miou_seed_sd") & (frame.steps == 1)]) == 0
+
+
+def test_published_numbers_stand_beside_measured_ones_and_only_for_miou(frame):
+    assert row(frame, "semflow", 25).published == 38.6
+    assert row(frame, "dsm", 25).published == 17.5
+    assert math.isnan(row(frame, "semflow", 25, "pixel_accuracy").published)
+    assert math.isnan(row(frame, "ceiling", 0).published)
+
+
+def test_published_table_is_the_papers():
+    cells = published.table2()
+    assert len(cells) == 22
+    assert [cells["semflow", "euler", n] for n in (1, 2, 5, 10, 25, 50, 100, 200)] == [
+        28.3,
+        31.0,
+        36.9,
+        38.4,
+        38.6,
+        38.4,
+        38.3,
+        38.3,
+    ]
+    assert [cells["dsm", "ddim", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 4.0, 9.5, 13.6, 14.9, 15.7, 16.1]
+    assert [cells["dsm", "ddpm", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 5.3, 12.3, 17.5, 18.9, 19.6, 20.2]
+
+
+def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_was_run(frame):
+    header, rows = tables.wide(frame, tables.plain)
+    assert header == ["mIoU at N steps", "", "1", "25"]
+    assert rows == [
+        ["DSM DDPM", "measured", "-", "75.0"],
+        ["", "published", "-", "17.5"],
+        ["SemFlow Euler", "measured", "50.0", "100.0"],
+        ["", "published", "28.3", "38.6"],
+        ["ceiling (ground truth, encoded and decoded)", "measured", "100.0", "100.0"],
+        ["floor (another image's ground truth)", "measured", "50.0", "50.0"],
+    ]
+
+
+def test_at_the_papers_scale_values_are_not_called_incomparable(make_run):
+    run = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3, dataset="COCO-Stuff-164k")
+    protocol = run.record.protocol.model_copy(update={"evaluation_size": (512, 512)})
+    large = run._replace(record=run.record.model_copy(update={"protocol": protocol, "n_parameters": 859_520_964}))
+    assert "not comparable" in tables.stand_in([run])
+    assert "not comparable" not in tables.stand_in([large])
+    assert "512 x 512, 2 classes) with a network of 859,520,964 parameters" in tables.stand_in([large])
+
+
+def test_text_says_that_it_is_a_stand_in_and_what_seeds_and_resamples_did(frame, runs):
+    text = tables.markdown(frame, runs)
+    assert "not comparable" in text
+    assert "SemFlow Euler-25 under 2 seeds: identical to the bit" in text
+    assert "DSM DDPM-25 under 2 seeds: mIoU standard deviation 35.36" in text
+    assert "With intervals (over frames):" in text
+
+
+def test_two_trainings_with_different_weights_are_no_sign_of_a_random_sampler(make_run):
+    group = [
+        make_run(
+            "semflow",
+            "euler",
+            25,
+            HALF if training else PERFECT,
+            sampling_seed=seed,
+            digest=f"weights {training}",
+            training_seed=training,
+        )
+        for training in (0, 1)
+        for seed in (0, 1)
+    ]
+    assert tables.determinism(group) == {("semflow", "euler", 25): True}
+    assert row(tables.table2(group), "semflow", 25, "miou_seed_sd").value == 0
+
+
+def test_latex_escapes_the_percent_sign(frame, runs):
+    assert "%" not in tables.latex(frame, runs).replace(r"\%", "")
+
+
+def test_the_page_escapes_what_comes_from_data(frame, runs):
+    text = page.page("T", [tables.wide(frame, tables.plain)], [tables.stand_in(runs)], [("a.svg", 'a "caption" <i>')], runs)
+    assert "scenes <b>" not in text
+    assert "scenes &lt;b&gt;" in text
+    assert "<i>" not in text
+    assert "cccccccccc" in text
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path):
+    (tmp_path / "table2.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(SemFlowError, match=r"table2\.csv has other columns"):
+        tables.read_csv(tmp_path / "table2.csv")
+
+
+def test_a_table_survives_writing_and_reading(frame, tmp_path):
+    frame.to_csv(tmp_path / "table2.csv", index=False)
+    assert tables.read_csv(tmp_path / "table2.csv").equals(frame)
+
+
+def test_analysis_needs_no_torch():
+    code = "import sys, semflow.report.write; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_the_table_says_that_dsm_is_helped_where_it_is(runs):
+    assert "helped" not in tables.stand_in(runs)
+    settings = {"timestep_spacing": "leading", "mask_scale": 0.15, "preconditioning": True}
+    helped = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
+    assert "DSM is helped here, as the paper's is not: masks scaled by 0.15, network preconditioned." in tables.stand_in(helped)
+
+
+def test_arrays_of_another_record_are_refused(runs, tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    for path, run in ((first, runs[0]), (second, runs[2])):
+        digest = run.arrays.save(records.arrays_path(path))
+        records.write(path, run.record.model_copy(update={"arrays_sha256": digest}))
+    assert len(read_runs([first, second])) == 2
+    records.arrays_path(first).write_bytes(records.arrays_path(second).read_bytes())
+    with pytest.raises(SemFlowError, match=r"first\.npz is not what .*first\.json was written with"):
+        read_runs([first, second])
+
+
+def test_help_by_preconditioning_alone_is_said_too(runs):
+    settings = {"timestep_spacing": "leading", "mask_scale": 1.0, "preconditioning": True}
+    helped = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
+    assert "masks scaled by 1, network preconditioned" in tables.stand_in(helped)
+    plain = [
+        run._replace(record=run.record.model_copy(update={"settings": settings | {"preconditioning": False}})) for run in runs
+    ]
+    assert "helped" not in tables.stand_in(plain)
+
+
+def test_a_solver_that_chooses_its_own_steps_is_no_control(runs, make_run):
+    _, rows = tables.wide(tables.table2([*runs, make_run("semflow", "rk45", 0, PERFECT)]), tables.plain)
+    assert [row[0] for row in rows if row[0].startswith(("SemFlow", "ceiling", "floor"))] == [
+        "SemFlow Euler", "SemFlow RK45", "ceiling (ground truth, encoded and decoded)", "floor (another image's ground truth)",
+    ]  # fmt: skip
+
+
+def test_models_with_other_perturbations_are_never_one_row(runs):
+    other = runs[0]._replace(record=runs[0].record.model_copy(update={"amplitude": 0.0}))
+    with pytest.raises(SemFlowError, match="SemFlow Euler-25 have several perturbations .*b = 6"):
+        tables.table2([*runs, other])
+
+
+def test_records_of_another_task_are_left_out_of_table_2(runs, make_synthesis):
+    assert tables.table2([*runs, make_synthesis()]).equals(tables.table2(runs))
+    with pytest.raises(SemFlowError, match="needs records of segmentation"):
+        tables.table2([make_synthesis()])

@@ -1,0 +1,112 @@
+"""The benches run and say what they compare; how fast the machine is today is not a test's business."""
+
+import re
+import weakref
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from semflow.data import open_dataset
+from semflow.tools import bench
+from semflow.tools.bench.plain import PlainLoop
+from semflow.training.build import make_model
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr(bench, "STEPS", 2)
+    monkeypatch.setattr(bench, "ENOUGH", 2)
+    monkeypatch.setattr(bench, "MATMUL", {"cpu": 128})
+
+
+def ratio(text: str, words: str) -> float:
+    return float(re.search(words.replace("#", r"(\d+\.\d+)"), text)[1])
+
+
+@pytest.mark.slow
+def test_every_bench_prints_its_ratios(tiny_suite):
+    trained = bench.train(tiny_suite, "semflow", 1)
+    assert ratio(trained.text, "the loop reaches # of it") > 0
+    assert ratio(trained.text, "ours is # times as fast") == pytest.approx(trained.numbers["times_plain"], abs=0.01)
+    assert "GFLOP/s" in trained.text
+    assert trained.numbers["images_per_s"] > 0
+    assert "plain loop" not in bench.train(tiny_suite, "dsm", 1).text
+    assert ratio(bench.sample(tiny_suite, "semflow", 1).text, "the sampler reaches # of it") > 0
+    loaded = bench.load(tiny_suite, "semflow", 1)
+    assert ratio(loaded.text, "the loaders give # of it") == pytest.approx(
+        loaded.numbers["loaded_per_s"] / loaded.numbers["eaten_per_s"], abs=0.01
+    )
+
+
+@pytest.mark.slow
+def test_the_size_of_the_paper_is_measured_without_its_files(sd_suite, tmp_path):
+    """On a tiny network of its make."""
+    suite = bench.synthetic(sd_suite)
+    assert (suite.data.name, suite.network.pretrained, suite.autoencoder.pretrained) == ("scenes", None, None)
+    assert bench.train(suite, "semflow", 1).numbers["times_plain"] > 0
+
+
+def test_arithmetic_is_what_the_network_and_the_encoders_of_a_step_do(sd_suite):
+    suite = bench.synthetic(sd_suite)
+    model = make_model(suite, "semflow")
+    h, w = (side // model.autoencoder.factor for side in suite.data.size)
+    with sdpa_kernel(SDPBackend.MATH):  # of the CPU's own attention nothing is counted
+        with FlopCounterMode(display=False) as network:
+            model.network(torch.zeros(1, 4, h, w), torch.zeros(1)).sum().backward()
+        with FlopCounterMode(display=False) as encoder:
+            model.autoencoder.encode(torch.zeros(1, 3, *suite.data.size))
+    n = suite.training.batch_size
+    online = bench._flops_of_a_step(suite, "semflow")
+    assert online == n * (network.get_total_flops() + 2 * encoder.get_total_flops())
+    cached = suite.model_copy(update={"run": suite.run.model_copy(update={"cache_latents": True})})
+    assert bench._flops_of_a_step(cached, "semflow") == online - n * encoder.get_total_flops()
+
+
+def test_the_plain_loop_takes_as_many_images_at_once_as_fit(tiny_suite, monkeypatch):
+    tried = []
+
+    def step(script: PlainLoop) -> float:
+        tried.append(script.micro_batch)
+        if script.micro_batch > 3:
+            raise torch.OutOfMemoryError
+        return 0.0
+
+    monkeypatch.setattr(PlainLoop, "step", step)
+    batch = tiny_suite.training.batch_size
+    assert batch == 16
+    found = bench._plain_loop(tiny_suite, open_dataset(tiny_suite.data, "train"), torch.device("cpu"), False, batch)
+    assert found.micro_batch == 2
+    assert tried == [16, 8, 4, 2]
+
+
+def test_a_plain_loop_of_one_image_that_does_not_fit_is_an_error(tiny_suite, monkeypatch):
+    def step(script: PlainLoop) -> float:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(PlainLoop, "step", step)
+    with pytest.raises(torch.OutOfMemoryError):
+        bench._plain_loop(tiny_suite, open_dataset(tiny_suite.data, "train"), torch.device("cpu"), False, 2)
+
+
+def test_on_an_accelerator_a_side_is_gone_before_the_next_is_made(monkeypatch):
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.accelerator, name, lambda: None)
+    happened, made = [], []
+
+    def maker(name):
+        def make():
+            happened.append(f"make {name}, {sum(one() is not None for one in made)} alive")
+
+            def side():
+                happened.append(name)
+
+            made.append(weakref.ref(side))
+            return side
+
+        return make
+
+    seconds = bench._measured({"a": maker("a"), "b": maker("b")}, 2, torch.device("mps"))
+    assert happened == ["make a, 0 alive", "a", "a", "a", "make b, 0 alive", "b", "b", "b"]
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}

@@ -1,0 +1,178 @@
+"""What `semflow data check` says of whole, small, partial and damaged trees."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semflow import arguments, cli
+from semflow.data.official import OFFICIAL
+from semflow.errors import SemFlowError
+from semflow.tools.check import check
+
+N = 3
+
+
+@pytest.fixture
+def tree(trees, tmp_path):
+    """Makes a tree of a data set, faces merged."""
+
+    def make(name):
+        options = {"merged": True} if name == "celebamask_hq" else {}
+        return getattr(trees, f"{name}_tree")(tmp_path / name, N, **options)
+
+    return make
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(word) for word in ("data", *words)])
+        said = capsys.readouterr()
+        return end.value.code, said.out, [line for line in said.err.splitlines() if line.startswith("semflow: ")]
+
+    return call
+
+
+def problems(name, root, **options):
+    found = check(name, root, subset=True, **options).problems
+    assert not any("\n" in sentence for sentence in found)
+    return found
+
+
+def test_the_command_line_names_every_data_set():
+    assert set(arguments.DATA_SETS) == set(OFFICIAL)
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_a_small_tree_is_right_if_it_is_meant(tree, run, name):
+    root = tree(name)
+    status, out, wrong = run("check", name, root, "--subset")
+    assert (status, wrong) == (0, [])
+    for split, official in OFFICIAL[name].counts.items():
+        assert f"{split}: 3 images, 3 annotations, 3 pairs; officially {official:,}" in out
+    assert all(source in out for source in OFFICIAL[name].sources)
+    assert OFFICIAL[name].licence in out
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_other_than_the_official_numbers_are_a_problem_for_each_split(tree, run, name):
+    status, _, wrong = run("check", name, tree(name))
+    assert status == 1
+    assert len(wrong) == len(OFFICIAL[name].counts)
+    assert all("there are 3 images, officially" in sentence and "--subset" in sentence for sentence in wrong)
+
+
+def test_the_official_numbers_are_said_to_be_so(tree, monkeypatch):
+    monkeypatch.setitem(OFFICIAL, "cityscapes", OFFICIAL["cityscapes"]._replace(counts={"train": N, "val": N}))
+    report = check("cityscapes", tree("cityscapes"))
+    assert report.problems == []
+    assert "train: 3 images, 3 annotations, 3 pairs; as officially" in report.lines
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_a_missing_folder_says_where_to_get_the_data(run, tmp_path, name):
+    status, out, wrong = run("check", name, tmp_path / "nowhere")
+    assert status == 1
+    assert all("no images" in sentence for sentence in wrong)
+    assert all(source in out for source in OFFICIAL[name].sources)
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_no_problem_sends_to_the_command_that_tells_it(tmp_path, name):
+    found = problems(name, tmp_path)
+    assert all("the lines above say where to get it" in sentence for sentence in found)
+    assert not any("semflow data check" in sentence for sentence in found)
+
+
+def test_sizes_and_classes_are_those_of_the_files(tree):
+    lines = check("coco_stuff", tree("coco_stuff"), subset=True).lines
+    assert "  sizes: 128 x 96 (2), 96 x 128 (1) in 3 pictures" in lines
+    assert any(line.startswith("  classes: 10 of 171 in 3 label maps; not in these: car, motorcycle,") for line in lines)
+
+
+def test_everything_that_is_wrong_is_listed(tree):
+    root = tree("coco_stuff")
+    labels = sorted((root / "annotations/train2017").iterdir())
+    Image.new("L", (1, 1)).save(labels[0])
+    Image.new("L", Image.open(labels[1]).size, 200).save(labels[1])
+    labels[2].write_bytes(b"half")
+    (root / "val2017/000000000139.jpg").unlink()
+    found = problems("coco_stuff", root)
+    assert [
+        word in sentence for word, sentence in zip(("1 of 3 annotations", "agree", "200", "damaged"), found, strict=True)
+    ] == [True] * 4
+
+
+def test_problems_of_one_kind_are_not_listed_without_end(trees, tmp_path):
+    root = trees.coco_stuff_tree(tmp_path / "coco", 15)
+    for path in (root / "train2017").iterdir():
+        path.write_bytes(b"")
+    found = problems("coco_stuff", root)
+    assert len(found) == 13
+    assert found[-1] == "train: 3 more pairs like these are wrong"
+
+
+def test_only_some_pairs_are_read_unless_all_are_asked_for(trees, tmp_path, monkeypatch):
+    monkeypatch.setattr("semflow.tools.check.LOOKED_INTO", 2)
+    root = trees.cityscapes_tree(tmp_path / "city", N)
+    sorted((root / "leftImg8bit/val").rglob("*.png"))[1].write_bytes(b"")
+    assert problems("cityscapes", root) == []
+    assert len(problems("cityscapes", root, everything=True)) == 1
+
+
+def test_faces_that_are_not_merged_are_counted_with_the_command(trees, tmp_path):
+    root = trees.celebamask_hq_tree(tmp_path / "celeba", N)
+    found = problems("celebamask_hq", root)
+    assert len(found) == 3
+    assert all("3 of 3 faces" in sentence and f"semflow data prepare celebamask_hq {root}" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(("bare", "counted"), [([1], "1 of 3 faces has"), ([0, 2], "2 of 3 faces have")])
+def test_faces_without_skin_are_counted_and_the_first_is_named(tree, bare, counted):
+    root = tree("celebamask_hq")
+    for face in bare:
+        (root / f"CelebAMask-HQ-mask-anno/0/0000{face}_skin.png").unlink()
+    assert f"train: {counted} parts but no skin, the first is {bare[0]}," in problems("celebamask_hq", root)[0]
+
+
+def test_a_label_map_that_is_not_what_its_parts_merge_to_is_named(tree):
+    root = tree("celebamask_hq")
+    (root / "CelebAMask-HQ-mask-anno/0/00001_nose.png").unlink()
+    (sentence,) = problems("celebamask_hq", root)
+    assert "CelebAMask-HQ-labels/1.png" in sentence
+
+
+def test_a_half_downloaded_archive_is_named_and_a_whole_one_mentioned(tree):
+    root = tree("cityscapes")
+    (root / "gtFine_trainvaltest.zip").write_bytes(b"PK\x03\x04 half")
+    (root / "leftImg8bit_trainvaltest.zip").write_bytes(b"PK\x05\x06" + bytes(18))  # an empty zip
+    report = check("cityscapes", root, subset=True)
+    assert [("gtFine_trainvaltest.zip" in sentence, "half downloaded" in sentence) for sentence in report.problems] == [
+        (True, True)
+    ]
+    assert any("leftImg8bit_trainvaltest.zip lies there" in line for line in report.lines)
+
+
+def test_the_contact_sheet_has_a_row_a_split_of_pictures_beside_overlays(tree, run, tmp_path):
+    root, out = tree("cityscapes"), tmp_path / "new/sheet.png"
+    assert run("check", "cityscapes", root, "--subset", "--size", 20, 30, "--out", out)[0] == 0
+    with Image.open(out) as sheet:
+        pixels = np.asarray(sheet)
+    assert pixels.shape[1] == 6 * (30 + 4) - 4
+    assert pixels.shape[0] > 2 * (20 + 4)
+    first = sorted((root / "leftImg8bit/train").rglob("*.png"))[0]
+    squeezed = np.asarray(Image.open(first).resize((30, 20), Image.Resampling.BOX))
+    assert np.array_equal(pixels[:20, :30], squeezed)
+    assert not np.array_equal(pixels[:20, 34:64], squeezed)
+
+
+def test_without_a_readable_pair_there_is_no_sheet(trees, tmp_path):
+    found = problems("celebamask_hq", trees.celebamask_hq_tree(tmp_path / "celeba", N), out=tmp_path / "sheet.png")
+    assert "no contact sheet" in found[-1]
+    assert not (tmp_path / "sheet.png").exists()
+
+
+def test_a_sheet_that_is_no_png_is_refused(tree, tmp_path):
+    with pytest.raises(SemFlowError, match=r"sheet\.jpg must end in \.png"):
+        check("cityscapes", tree("cityscapes"), subset=True, out=tmp_path / "sheet.jpg")

