@@ -65,7 +65,9 @@ def _harness_verbs(verb: Verb) -> None:
     p = verb("evaluate", "measure a method on a split and write a record")
     _common(p, (*METHODS, *CONTROLS))
     p.set_defaults(gpus=1)
-    p.add_argument("--checkpoint", type=Path, help="folder that `train` wrote; not for the controls ceiling, floor and real")
+    p.add_argument(
+        "--checkpoint", type=Path, help="folder that `train` wrote; not for the controls oracle, shuffled_labels and real_images"
+    )
     p.add_argument("--task", choices=TASKS, default="segmentation", help="default segmentation")
     p.add_argument("--sampler", help="NAME-STEPS, such as euler-25 or ddim-200, or rk45")
     p.add_argument("--amplitude", type=_amplitude, help="perturbation that it was trained with, if not the suite's")

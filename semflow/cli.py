@@ -77,12 +77,12 @@ def _evaluate(a: argparse.Namespace) -> None:
     from semflow.claims.collect import with_interval
     from semflow.evaluation import evaluate
     from semflow.evaluation.metrics.catalogue import KINDS
-    from semflow.suite.runs import NO_SAMPLER, Cell, Sampler, amplitude_of
+    from semflow.suite.runs import DIRECT, Cell, Sampler, amplitude_of
 
     if a.method not in CONTROLS and not (a.checkpoint and a.sampler):
         raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
     suite = _suite_of(a)
-    sampler = NO_SAMPLER if a.method in CONTROLS else Sampler.parse(a.sampler)
+    sampler = DIRECT if a.method in CONTROLS else Sampler.parse(a.sampler)
     trained = amplitude_of(suite, a.method)
     if a.sampling_amplitude is not None and a.task != "synthesis":
         raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")

@@ -14,10 +14,10 @@ from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 from semflow.files import file_hash
 from semflow.method.pretrained import Place
+from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.suite import Suite
 from semflow.suite import reading as configuration
 from semflow.suite.datasets import CLASSES, Data
-from semflow.suite.models import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.suite.runs import Task
 
 PACKAGES = ("semflow", "baselines")
@@ -35,10 +35,21 @@ PLUMBING = frozenset(
         *PACKAGES,
         *(
             f"semflow.{name}"
-            for name in ("data", "errors", "files", "progress", "provenance", "suite", "suite.reading", "suite.runs")
+            for name in ("data", "errors", "section", "files", "progress", "provenance", "suite", "suite.reading", "suite.runs")
         ),
-        *(f"semflow.suite.{name}" for name in ("section", "datasets", "models", "measurements")),
-        *(f"semflow.{name}" for name in ("method.hub", "method.pretrained", "training.checkpoints", "training.devices")),
+        *(f"semflow.suite.{name}" for name in ("datasets", "measurements")),
+        *(
+            f"semflow.{name}"
+            for name in (
+                "method.hub",
+                "method.pretrained",
+                "method.settings",
+                "method.samplers",
+                "method.contract",
+                "training.checkpoints",
+                "training.devices",
+            )
+        ),
     }
 )
 # Training reads these too, through the model's module, but never runs them.
@@ -65,7 +76,7 @@ def scores_key(suite: Suite, method: str, task: Task) -> str:
         networks = (suite.synthesis.features, suite.synthesis.perceptual)
         measured["networks"] = [network.model_dump(exclude={"weights"}) | _own_weights(network) for network in networks]
         measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": stamp(suite.data, "train")}
-    if task == "determinism":
+    if task == "seed_agreement":
         measured |= suite.ablations.determinism.model_dump()
     if task == "synthesis" or (task, method) == ("segmentation", "semflow"):  # keep states along it, or read pictures by it
         measured["main"] = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"

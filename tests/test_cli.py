@@ -299,7 +299,7 @@ def test_perturbations_that_cannot_be_are_refused(run, tiny, tiny_suite, checkpo
 
 
 def test_evaluate_says_every_metric_by_its_name(run, tiny, tmp_path):
-    status, said, _ = run(*evaluation(tiny, tmp_path, "--method", "real", "--task", "synthesis"))
+    status, said, _ = run(*evaluation(tiny, tmp_path, "--method", "real_images", "--task", "synthesis"))
     assert status == 0
     assert re.search(r"^FD \(EfficientNet-Lite0\) [\d.]+ \[[\d.-]+, [\d.-]+\]$", said, re.MULTILINE)
     assert re.search(r"^brightness [\d.]+ \[[\d.]+, [\d.]+\] grey levels$", said, re.MULTILINE)

@@ -9,10 +9,10 @@ from PIL import Image
 from sd_folder import sd_sections
 
 from semflow import provenance
+from semflow.method.settings import Patchify
 from semflow.suite import reading as config
 from semflow.suite.datasets import CamVidData
 from semflow.suite.measurements import InceptionV3
-from semflow.suite.models import Patchify
 
 
 def forget() -> None:
@@ -177,7 +177,7 @@ def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, mon
 
 def test_scores_of_a_task_depend_on_what_that_task_uses(tiny_suite):
     def keys(suite):
-        return {task: provenance.scores_key(suite, "semflow", task) for task in ("segmentation", "synthesis", "determinism")}
+        return {task: provenance.scores_key(suite, "semflow", task) for task in ("segmentation", "synthesis", "seed_agreement")}
 
     def changed(**update):
         other = keys(tiny_suite.model_copy(update=update))
@@ -187,7 +187,7 @@ def test_scores_of_a_task_depend_on_what_that_task_uses(tiny_suite):
     fewer = synthesis.diversity.model_copy(update={"layouts": 2})
     assert changed(synthesis=synthesis.model_copy(update={"diversity": fewer})) == {"synthesis"}
     fewer = ablations.determinism.model_copy(update={"seeds": 3})
-    assert changed(ablations=ablations.model_copy(update={"determinism": fewer})) == {"determinism"}
+    assert changed(ablations=ablations.model_copy(update={"seed_agreement": fewer})) == {"seed_agreement"}
     assert changed(synthesis=synthesis.model_copy(update={"seeds": (5, 6)})) == set()
     assert changed(synthesis=synthesis.model_copy(update={"repeat_at": 2})) == {"segmentation", "synthesis"}
 
@@ -212,7 +212,7 @@ def test_another_perturbation_is_another_training(tiny_suite):
 
 def test_scores_depend_on_the_autoencoder_even_of_a_control(tiny_suite):
     other = tiny_suite.model_copy(update={"autoencoder": Patchify(kind="patchify", factor=2)})
-    assert provenance.scores_key(other, "ceiling", "segmentation") != provenance.scores_key(tiny_suite, "ceiling", "segmentation")
+    assert provenance.scores_key(other, "oracle", "segmentation") != provenance.scores_key(tiny_suite, "oracle", "segmentation")
 
 
 def test_other_files_make_other_weights(tiny_suite, tmp_path, monkeypatch):

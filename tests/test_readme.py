@@ -55,9 +55,9 @@ def test_its_numbers_are_those_of_the_reference():
                 assert number == f"{value(cell.format(steps) + ' segmentation' + trained, 'miou'):.1f}"
     (row,) = re.findall(r"^\| SemFlow \| Euler-25 \| (.+) \|$", README, re.MULTILINE)
     synthesis, numbers = "SemFlow Euler-25 synthesis, b = 6", row.split(" | ")
-    assert numbers[2] == f"{value(synthesis, 'kd_efficientnet_lite0'):.4f}"
-    assert numbers[3] == f"{value(synthesis, 'fd_efficientnet_lite0'):.2f}"
-    assert numbers[5] == f"{value(synthesis, 'pd_efficientnet_lite0'):.3f}"
+    assert numbers[2] == f"{value(synthesis, 'mmd2_efficientnet_lite0'):.4f}"
+    assert numbers[3] == f"{value(synthesis, 'frechet_efficientnet_lite0'):.2f}"
+    assert numbers[5] == f"{value(synthesis, 'perceptual_efficientnet_lite0'):.3f}"
     assert numbers[7] == f"{value(synthesis, 'diversity_efficientnet_lite0'):.3f}"
 
 

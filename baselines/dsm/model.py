@@ -9,9 +9,9 @@ from torch import Tensor
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.method.settings import SAMPLERS, TRAIN_TIMESTEPS
 from semflow.method.unet import UNet
 from semflow.seeds import Source, integers, normal
-from semflow.suite.models import SAMPLERS, TRAIN_TIMESTEPS
 from semflow.suite.runs import Sampler
 
 # Stable Diffusion 1.5's schedule, without clipping, which Eq. 3 does not have.

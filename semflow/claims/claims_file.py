@@ -17,7 +17,7 @@ from semflow.evaluation.metrics.catalogue import KINDS, ROLES
 
 OF_TASK = {  # the metrics of the tasks that draw nothing; all others are of synthesis
     "segmentation": {"miou", "miou_either", "miou_native", "pixel_accuracy", *DERIVED},
-    "determinism": {"pixel_agreement"},
+    "seed_agreement": {"seed_agreement"},
 }
 METRICS = {*KINDS, *ROLES, *DERIVED, "distance"}
 
@@ -66,7 +66,7 @@ def _unknown(where: Where) -> str:
         return f"b= is for semflow; {where.method}'s masks are not perturbed"
     if where.drawn is not None and where.task != "synthesis":
         return f"b'= is for synthesis; {where.task} draws nothing"
-    if where.steps in (EVERY, *CHOSEN) and where.task == "determinism":
+    if where.steps in (EVERY, *CHOSEN) and where.task == "seed_agreement":
         return "determinism is measured at one number of steps; name it"
     return ""
 

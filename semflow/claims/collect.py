@@ -15,12 +15,12 @@ from semflow.evaluation.metrics.intervals import interval
 from semflow.evaluation.records import Arrays, Record
 
 NAMES = {
-    "semflow": "SemFlow", "dsm": "DSM", "ceiling": "ceiling", "floor": "floor", "real": "real images", "maskformer": "MaskFormer",
+    "semflow": "SemFlow", "dsm": "DSM", "oracle": "oracle", "shuffled_labels": "shuffled labels", "real_images": "real images", "maskformer": "MaskFormer",
     "pix2pixhd": "pix2pixHD", "spade": "SPADE", "scgan": "SC-GAN", "bbdm": "BBDM",
 }  # fmt: skip
 SAMPLERS = {
     "euler": "Euler", "midpoint": "midpoint", "heun": "Heun", "rk4": "RK4", "rk45": "RK45", "ddim": "DDIM", "ddpm": "DDPM",
-    "bbdm": "BBDM", "none": "",
+    "bbdm": "BBDM", "direct": "",
 }  # fmt: skip
 
 
@@ -154,7 +154,7 @@ class Estimate(NamedTuple):
 
 def primary(n_images: int) -> str:
     """The role of the distance between sets to read first."""
-    return "frechet" if n_images >= ENOUGH_FOR_FRECHET else "kernel"
+    return "frechet" if n_images >= ENOUGH_FOR_FRECHET else "mmd2"
 
 
 def seed_sd(group: list[Run], metric: str) -> float | None:

@@ -16,7 +16,7 @@ from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.evaluation.metrics.intervals import bootstrap_mean
-from semflow.suite.runs import NO_SAMPLER, Sampler
+from semflow.suite.runs import DIRECT, Sampler
 
 EVERY = "N"  # stands for each number of steps that was measured
 CHOSEN = ("best", "most", "fewest")  # of the steps that were measured
@@ -55,7 +55,7 @@ class Where(NamedTuple):
         name, _, ending = sampler.rpartition("-")
         steps: int | str = ending
         if steps not in (EVERY, *CHOSEN):
-            name, steps = NO_SAMPLER if sampler == NO_SAMPLER.name else Sampler.parse(sampler)
+            name, steps = DIRECT if sampler == DIRECT.name else Sampler.parse(sampler)
         return cls(method, task, name, steps, metric, amplitudes.get("b"), amplitudes.get("b'"))
 
 
@@ -144,7 +144,7 @@ def _value(run: Run, metric: str, anchors: Anchors) -> tuple[float, np.ndarray, 
     return run.record.metrics[name].value, run.arrays.draws[name], (n_images, n_units)
 
 
-def anchors_kept(run: Run, anchors: Anchors) -> np.ndarray:
+def label_recovery(run: Run, anchors: Anchors) -> np.ndarray:
     """Per cent of an example's pixels whose perturbed pseudo mask, encoded and decoded, lies within s/2 of their own anchor in
     every channel, which makes that the nearest; float (k,)."""
     assert run.arrays.states is not None
@@ -155,7 +155,7 @@ def anchors_kept(run: Run, anchors: Anchors) -> np.ndarray:
     return 100 * near.sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
 
 
-def path_excess(run: Run, anchors: Anchors) -> np.ndarray:
+def path_length_excess(run: Run, anchors: Anchors) -> np.ndarray:
     """By how many per cent the path through an example's kept states is longer than its chord, in decoded pixels; float (k,)."""
     assert run.arrays.states is not None
     states = run.arrays.states.astype(float).reshape(*run.arrays.states.shape[:2], -1)
@@ -166,8 +166,8 @@ def path_excess(run: Run, anchors: Anchors) -> np.ndarray:
 
 # Worked out here from the states kept of a few examples: function, title, unit, digits.
 DERIVED: dict[str, tuple[Callable[[Run, Anchors], np.ndarray], str, str, int]] = {
-    "anchors_kept": (anchors_kept, "pixels nearest to their own anchor", "percent", 1),
-    "path_excess": (path_excess, "path longer than its chord", "percent", 1),
+    "label_recovery": (label_recovery, "pixels nearest to their own anchor", "percent", 1),
+    "path_length_excess": (path_length_excess, "path longer than its chord", "percent", 1),
 }
 
 

@@ -33,7 +33,7 @@ from semflow.provenance import commit
 ALPHA = 0.01  # of a whole check
 ADAPTIVE_SLACK = 0.05  # by which share the evaluations of a solver that chooses its steps may differ between machines
 
-FEWER_IS_WORSE = ("pixel_agreement",)  # not a quality, yet what a change should not lower
+FEWER_IS_WORSE = ("seed_agreement",)  # not a quality, yet what a change should not lower
 UNTOLD = "; the weights are others, and one training cannot tell this model's drift from the chance of a training"
 
 Cell = dict[str, Any]  # what a reference keeps of a cell, see `reference.KeptCell`

@@ -21,11 +21,11 @@ from semflow.evaluation.metrics.intervals import blocks, bootstrap
 from semflow.evaluation.metrics.scores import SCORES, class_iou
 from semflow.loading.batches import Batches, in_memory
 from semflow.method.semflow import place
+from semflow.method.settings import ADAPTIVE
 from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
 from semflow.provenance import commit, scores_key, versions
 from semflow.suite import Suite
-from semflow.suite.models import ADAPTIVE
 from semflow.suite.reading import result_hash, without_places
 from semflow.suite.runs import Cell, main_sampler
 from semflow.training import devices
@@ -36,7 +36,7 @@ BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that
 STATES = 11  # kept of a trajectory, its ends included
 
 
-DOES = {"segmentation": "segment", "synthesis": "synthesize", "determinism": "segment"}  # what a task asks of a model
+DOES = {"segmentation": "segment", "synthesis": "synthesize", "seed_agreement": "segment"}  # what a task asks of a model
 
 
 class Evaluation:

@@ -10,7 +10,7 @@ from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
 
 
-class Ceiling:
+class Oracle:
     """Ground truth painted, encoded, decoded and read: the most that the representation allows."""
 
     def __init__(self, pseudo_mask: PseudoMask, autoencoder: Autoencoder) -> None:
@@ -22,7 +22,7 @@ class Ceiling:
             return self.pseudo_mask.read(self.autoencoder.decode(self.autoencoder.encode(self.pseudo_mask.paint(labels))))
 
 
-class Floor:
+class ShuffledLabels:
     """Ground truth of another image: what layout statistics alone give. Ignored pixels there count as class 0."""
 
     def predict(self, labels: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class Floor:
         return torch.where(other == IGNORE_INDEX, 0, other)
 
 
-class Real:
+class RealImages:
     """Training images: as real as pictures get, of other layouts."""
 
     def draw(self, train: Dataset, n: int) -> Tensor:

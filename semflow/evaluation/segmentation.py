@@ -11,7 +11,7 @@ from torch import Tensor
 from semflow.data.folders import Pictures
 from semflow.data.images import resize_labels
 from semflow.evaluation.common import Evaluation, Kept
-from semflow.evaluation.controls import Ceiling, Floor
+from semflow.evaluation.controls import Oracle, ShuffledLabels
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.evaluation.metrics.segmentation import confusion, confusions, sparse_rows
 from semflow.evaluation.records import Arrays, Record
@@ -75,8 +75,8 @@ def _predict(run: Evaluation) -> tuple[Tensor, np.ndarray | None]:
 
 
 def _control(run: Evaluation) -> tuple[Tensor, None]:
-    if run.cell.method == "floor":
-        return Floor().predict(run.labels), None
-    control = Ceiling(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder).to(run.device))
+    if run.cell.method == "shuffled_labels":
+        return ShuffledLabels().predict(run.labels), None
+    control = Oracle(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder).to(run.device))
     parts = run.batches(np.arange(len(run.dataset)), "segment")
     return torch.cat([control.predict(run.labels[positions].to(run.device)).cpu() for _, positions in parts]), None

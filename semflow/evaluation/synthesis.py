@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semflow.data import open_dataset
 from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation, Kept, to_bytes
-from semflow.evaluation.controls import Real
+from semflow.evaluation.controls import RealImages
 from semflow.evaluation.features import BATCH, Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
 from semflow.evaluation.metrics import pictures
 from semflow.evaluation.metrics.catalogue import named
@@ -40,7 +40,7 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache
     perceptual = make_perceptual(suite.synthesis.perceptual, run.device)
     scores = Scores(run)
     if run.is_control:
-        drawn, states = Real().draw(open_dataset(suite.data, "train"), len(run.dataset)), None
+        drawn, states = RealImages().draw(open_dataset(suite.data, "train"), len(run.dataset)), None
     else:
         drawn, states, straightness = _synthesise(run)
         if straightness is not None:
@@ -55,7 +55,7 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache
         scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, perceptual, layouts), layouts)
     if hasattr(run.model, "segment"):
         matrices = sparse_rows(confusions(_segment(run, drawn), run.labels, len(run.dataset.names)))
-        scores.values["consistency"], scores.draws["consistency"] = run.score("miou", matrices)
+        scores.values["round_trip_miou"], scores.draws["round_trip_miou"] = run.score("miou", matrices)
     run.evaluations, run.wall_s = evaluations, wall_s  # of drawing each picture once
     arrays = Arrays(
         run.units, scores.draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), drawn[run.shown].numpy(),
@@ -85,7 +85,7 @@ class Scores:
         """Frechet and kernel distance to the real images; returns the features of the drawn ones."""
         real, features = cached_features(extractor, self.run.images, cache), extract(extractor, drawn)
         network = self.run.suite.synthesis.features.network
-        frechet, kernel = named("frechet", network), named("kernel", network)
+        frechet, kernel = named("frechet", network), named("mmd2", network)
         self.values[frechet], self.values[kernel] = fid_and_kid(features, real, min(SUBSET_SIZE, len(real)))
         units = self.run.units
         counts = [row[units] for part in resamples(units, DISTANCE_DRAWS, BOOTSTRAP_SEED) for row in part]
@@ -137,7 +137,7 @@ def _segment(run: Evaluation, drawn: Tensor) -> Tensor:
     """The method's own labels of what it drew, by the suite's main sampler, uint8 (n, H, W)."""
     rows = []
     for number, positions in run.batches(np.arange(len(drawn)), "segment what was drawn by"):
-        draws = generator(run.device, "consistency", run.cell.sampling_seed, number)
+        draws = generator(run.device, "round trip", run.cell.sampling_seed, number)
         with torch.inference_mode():
             images = to_unit_range(drawn[positions].to(run.device))
             rows.append(run.model.segment(images, main_sampler(run.suite), draws).cpu())
@@ -172,10 +172,10 @@ def _protocol(run: Evaluation, extractor: Extractor, perceptual: Perceptual) -> 
     return run.protocol(
         {
             named("frechet", features): f"drawn and real images, both uint8 RGB {h} x {w}, resized by the network's own rule",
-            named("kernel", features): f"subsets of {min(SUBSET_SIZE, len(run.dataset))} images",
+            named("mmd2", features): f"subsets of {min(SUBSET_SIZE, len(run.dataset))} images",
             named("perceptual", pairs): "pairs of a drawn image and the real one of its layout",
             named("diversity", pairs): f"pairs of {n_samples} samples of a layout, {n_layouts} layouts",
-            "consistency": f"classes present in the layouts, read by the method's own {main_sampler(run.suite)}",
+            "round_trip_miou": f"classes present in the layouts, read by the method's own {main_sampler(run.suite)}",
             "straightness": f"latent elements and the steps of {main_sampler(run.suite)}, v as each step took it",
         },
         {role: f"{network.name}, SHA-256 {network.sha256}" for role, network in (("features", extractor), ("pairs", perceptual))},

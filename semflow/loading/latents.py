@@ -2,7 +2,7 @@
 
 A cache lies in a folder named by a hash of all that made it, so that other weights, data or flips have another folder. Moments
 (mean and standard deviation, float32) lose nothing: a draw from them is a draw from the encoder's posterior. A mask's modes
-are `training.mask_modes` draws of its perturbation (Eq. 14), the same in every training.
+are `training.cached_perturbations` draws of its perturbation (Eq. 14), the same in every training.
 """
 
 import sys
@@ -49,12 +49,12 @@ class Latents:
     ) -> None:
         self.views = views
         flips = (False, True) if suite.training.flip else (False,)
-        maker = _Maker(views, n, flips, model, suite.training.mask_modes, accelerator, suite.run.workers, folder, stop)
+        maker = _Maker(views, n, flips, model, suite.training.cached_perturbations, accelerator, suite.run.workers, folder, stop)
         self.moments = self.masks = None
         precision = accelerator.mixed_precision
         if suite.run.cache_latents:
             self.moments = _complete(_moments_of(suite, precision), maker, maker.moments, "encode training images")
-        if suite.training.mask_modes:
+        if suite.training.cached_perturbations:
             self.masks = _complete(_masks_of(suite, method, precision), maker, maker.masks, "encode training masks")
 
     def __getitem__(self, looks: Sequence[Look]) -> Batch:
@@ -239,7 +239,7 @@ def _moments_of(suite: Suite, precision: str) -> dict[str, Any]:
     return {
         "what": "moments",
         "format": FORMAT,
-        "data": suite.data.model_dump(mode="json", exclude={"root", "masks", "swap_sides"}),
+        "data": suite.data.model_dump(mode="json", exclude={"root", "masks", "swap_left_right"}),
         "files": provenance.stamp(suite.data, "train"),
         "autoencoder": provenance.autoencoder_key(suite.autoencoder),
         "precision": precision,
@@ -254,7 +254,7 @@ def _masks_of(suite: Suite, method: str, precision: str) -> dict[str, Any]:
         "data": suite.data.model_dump(mode="json", exclude={"root"}),
         "pseudo mask": suite.pseudo_mask.model_dump(mode="json"),
         "method": method,
-        "modes": suite.training.mask_modes,
+        "modes": suite.training.cached_perturbations,
         "swaps": [list(pair) for pair in swaps_of(suite)],
         "method's code": provenance.code_hash((provenance.module_of(method), "semflow.method.pseudo_mask"))[:16],
     }

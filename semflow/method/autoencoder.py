@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from semflow.method import pretrained
+from semflow.method.settings import KL as KLSettings
+from semflow.method.settings import Autoencoder as Settings
 from semflow.seeds import Source, normal, seed_of
-from semflow.suite.models import KL as KLSettings
-from semflow.suite.models import Autoencoder as Settings
 
 LEAST, MOST = -30.0, 20.0  # of a logarithm of a variance, as in diffusers
 

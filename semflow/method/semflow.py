@@ -11,9 +11,9 @@ from semflow.errors import SemFlowError
 from semflow.method import flow, solvers
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.method.settings import SAMPLERS, TRAIN_TIMESTEPS
 from semflow.method.unet import UNet
 from semflow.seeds import Source, uniform
-from semflow.suite.models import SAMPLERS, TRAIN_TIMESTEPS
 from semflow.suite.runs import Sampler
 
 

@@ -11,8 +11,8 @@ from semflow import files
 from semflow.errors import SemFlowError
 from semflow.method import prompt
 from semflow.method.pretrained import Place, defaults
-from semflow.suite.models import Network as Settings
-from semflow.suite.models import StableDiffusion
+from semflow.method.settings import Network as Settings
+from semflow.method.settings import StableDiffusion
 
 KINDS = {kind.__name__: kind for kind in (UNet2DModel, UNet2DConditionModel)}
 SHAPE_OF_1_5 = {  # as its file says, but for what a suite says

@@ -19,3 +19,8 @@ def table1() -> dict[tuple[str, str, int], dict[str, float]]:
 def table2() -> dict[tuple[str, str, int], float]:
     """Table 2 by (method, sampler, steps)."""
     return {(row["method"], row["sampler"], n): value for row in table(2)["rows"] for n, value in row["values"].items()}
+
+
+def subject() -> str:
+    """The method that the paper proposes."""
+    return str(_read("paper.yaml")["subject"])

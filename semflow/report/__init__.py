@@ -2,7 +2,7 @@
 
 FIGURES = (
     *(f"figure{number:02}" for number in range(2, 13)),
-    *("training_amplitudes", "sampling_amplitudes", "evaluations", "determinism"),
+    *("training_amplitudes", "sampling_amplitudes", "evaluations", "seed_agreement"),
 )  # what semflow.suite.runs.FIGURES has the cells of, named here for a command line that starts at once
 PRODUCTS = (
     *("table1", "table2", "ablations", "figure_table2", *FIGURES, "claims"),

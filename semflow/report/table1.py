@@ -25,9 +25,9 @@ from semflow.claims.scale import comparable
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.report.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table, measured_on
 
-PAPER = {"miou": "miou", "kernel": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
+PAPER = {"miou": "miou", "mmd2": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
 OF_TASK = {"segmentation": ("miou",), "synthesis": ("fid", "lpips")}  # the paper's columns
-OURS = ("diversity", "consistency", "straightness")
+OURS = ("diversity", "round_trip_miou", "straightness")
 COST = ("evaluations", "segmentation_images_per_s", "synthesis_images_per_s", "n_parameters")
 
 
@@ -77,13 +77,13 @@ def wide(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """
     metrics = dict.fromkeys(frame[frame.value.notna()].metric)
     roles = {role: filling(role, metrics) for role in (*PAPER, *OURS)}
-    real = frame[frame.method == "real"].set_index("metric").value.to_dict()
+    real = frame[frame.method == "real_images"].set_index("metric").value.to_dict()
     header = ["method", "sampler"]
     for role, metric in roles.items():
         if metric in metrics:
             kind = KINDS[metric]
             floor = (
-                f"; other real images {real[metric]:.{kind.digits}f}" if metric in real and role in ("frechet", "kernel") else ""
+                f"; other real images {real[metric]:.{kind.digits}f}" if metric in real and role in ("frechet", "mmd2") else ""
             )
             header.append(f"{kind.title}{floor}")
         else:
@@ -99,7 +99,7 @@ def wide(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             cells.append(_measured(by_metric.get(metric)))
             if paper := PAPER.get(role):
                 cells.append(_published(by_metric.get(paper)))
-        rows.append([CONTROLS.get(method, title(method, "none")), how, *cells])
+        rows.append([CONTROLS.get(method, title(method, "direct")), how, *cells])
     return header, rows
 
 
@@ -112,7 +112,7 @@ def cost(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             speeds = [f"{values[name]:.1f}" if name in values else "-" for name in COST[1:3]]
             rows.append(
                 [
-                    title(method, "none"),
+                    title(method, "direct"),
                     title("", sampler, steps),
                     f"{values['evaluations']:g}",
                     *speeds,
@@ -137,8 +137,8 @@ def notes(runs: list[Run]) -> list[str]:
         protocol, n = drawn[0].record.protocol, drawn[0].record.n_images
         lines += ["; ".join(f"{KINDS[name].title}: {words}" for name, words in protocol.mean_over.items()) + "."]
         lines += ["Networks: " + "; ".join(f"{role}: {network}" for role, network in protocol.networks.items()) + "."]
-        if primary(n) == "kernel":
-            kernel, frechet = (KINDS[filling(role, drawn[0].record.metrics)].title for role in ("kernel", "frechet"))
+        if primary(n) == "mmd2":
+            kernel, frechet = (KINDS[filling(role, drawn[0].record.metrics)].title for role in ("mmd2", "frechet"))
             lines.append(
                 f"With {n} images, fewer than {ENOUGH_FOR_FRECHET:,}, {kernel} is the one to read: {frechet} is biased upwards."
             )

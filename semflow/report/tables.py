@@ -16,9 +16,9 @@ from semflow.evaluation.records import Record
 from semflow.report import WITH_INTERVALS
 
 CONTROLS = {
-    "ceiling": "ceiling (ground truth, encoded and decoded)",
-    "floor": "floor (another image's ground truth)",
-    "real": "real images (training set, other layouts)",
+    "oracle": "oracle (ground truth, encoded and decoded)",
+    "shuffled_labels": "shuffled labels (another image's ground truth)",
+    "real_images": "real images (training set, other layouts)",
 }
 COLUMNS = ["method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds"]
 

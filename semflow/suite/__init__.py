@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from semflow.method.settings import Autoencoder, Methods, Network, PseudoMask
+from semflow.section import Many, Name, Positive, Section, Share
 from semflow.suite.datasets import CLASSES, SWAPS, Data
 from semflow.suite.measurements import Ablations, Evaluation, Synthesis
-from semflow.suite.models import Autoencoder, Methods, Network, PseudoMask
-from semflow.suite.section import Many, Name, Positive, Section, Share
 
 ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
 
@@ -15,7 +15,7 @@ ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
 class Training(Section):
     """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices.
 
-    mask_modes: 0: masks are perturbed and encoded anew at every step (Eq. 14); K: each has K perturbed latents, made once.
+    cached_perturbations: 0: masks are perturbed and encoded anew at every step (Eq. 14); K: each has K perturbed latents, made once.
     """
 
     seeds: Many[Annotated[int, Field(ge=0)]]
@@ -30,7 +30,7 @@ class Training(Section):
     ema_decay: Share
     flip: bool
     precision: Literal["fp32", "bf16"]
-    mask_modes: Annotated[int, Field(ge=0)]
+    cached_perturbations: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Training":
@@ -101,9 +101,15 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _crops_are_not_cached(self) -> "Suite":
-        cached = "run.cache_latents" if self.run.cache_latents else "training.mask_modes" if self.training.mask_modes else ""
+        cached = (
+            "run.cache_latents"
+            if self.run.cache_latents
+            else "training.cached_perturbations"
+            if self.training.cached_perturbations
+            else ""
+        )
         if cached and getattr(self.data, "view", "") == "crop":
-            raise ValueError(f"{cached} needs data.view: squeeze, since a random crop is another picture every time")
+            raise ValueError(f"{cached} needs data.view: resize, since a random crop is another picture every time")
         return self
 
     @model_validator(mode="after")
@@ -116,4 +122,4 @@ class Suite(Section):
 
 def swaps_of(suite: Suite) -> tuple[tuple[int, int], ...]:
     """Classes that a mirrored training picture exchanges."""
-    return SWAPS[suite.data.name] if getattr(suite.data, "swap_sides", True) else ()
+    return SWAPS[suite.data.name] if getattr(suite.data, "swap_left_right", True) else ()

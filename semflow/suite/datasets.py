@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from semflow.data import camvid, celebamask_hq, cityscapes, coco_stuff, scenes
-from semflow.suite.section import Positive, Section, Size
+from semflow.section import Positive, Section, Size
 
 _MODULES = {
     "scenes": scenes,
@@ -42,14 +42,14 @@ class PapersData(Section):
     """What the paper's three data sets have in common. The environment variable SEMFLOW_DATA overrides `root`.
 
     view: of a training picture: the whole of it squeezed to `size`, or a random crop of `size` after its tighter side was
-    brought to it.  masks: `labels` are brought to size by nearest neighbour and painted then; `painted` at their own size and
+    brought to it.  masks: `labels` are brought to size by nearest neighbour and painted then; `rgb` at their own size and
     brought to size as pictures, which invents classes along edges.  Evaluation squeezes and keeps labels either way.
     """
 
     root: str
     size: Size
-    view: Literal["squeeze", "crop"]
-    masks: Literal["labels", "painted"]
+    view: Literal["resize", "crop"]
+    masks: Literal["labels", "rgb"]
 
 
 class CocoStuffData(PapersData):
@@ -61,12 +61,12 @@ class CocoStuffData(PapersData):
 class CelebAMaskHQData(PapersData):
     """partition: by the pictures' numbers in CelebA (24,183 / 2,993 / 2,824), or the first 28,000 and the rest.
 
-    swap_sides: a mirror exchanges left and right eyes, brows and ears.
+    swap_left_right: a mirror exchanges left and right eyes, brows and ears.
     """
 
     name: Literal["celebamask_hq"]
     partition: Literal["official", "first_28000"]
-    swap_sides: bool
+    swap_left_right: bool
 
 
 class CityscapesData(PapersData):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from semflow.suite.models import ADAPTIVE, SAMPLERS, TRAIN_TIMESTEPS
-from semflow.suite.section import Many, Positive, Section
+from semflow.method.settings import ADAPTIVE, SAMPLERS, TRAIN_TIMESTEPS
+from semflow.section import Many, Positive, Section
 
 
 class Sweep(Section):

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 
 from baselines import TASKS
 from semflow.errors import SemFlowError
+from semflow.method.settings import ADAPTIVE
 from semflow.suite import Suite
-from semflow.suite.models import ADAPTIVE
 
-Task = Literal["segmentation", "synthesis", "determinism"]
+Task = Literal["segmentation", "synthesis", "seed_agreement"]
 
 
 class Sampler(NamedTuple):
@@ -22,7 +22,7 @@ class Sampler(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Sampler":
-        if text in ADAPTIVE:
+        if text in (*ADAPTIVE, "direct"):
             return cls(text, 0)
         name, _, steps = text.rpartition("-")
         if name in ADAPTIVE:
@@ -35,7 +35,7 @@ class Sampler(NamedTuple):
         return f"{self.name}-{self.steps}" if self.steps else self.name
 
 
-NO_SAMPLER = Sampler("none", 0)
+DIRECT = Sampler("direct", 0)
 
 
 class Cell(NamedTuple):
@@ -104,7 +104,12 @@ def determinism(suite: Suite) -> list[Cell]:
     """The same images under many seeds, for every sampler that Table 2 repeats."""
     return [
         Cell(
-            sweep.method, "determinism", Sampler(sweep.sampler, sweep.repeat_at), amplitude_of(suite, sweep.method), 0.0, training
+            sweep.method,
+            "seed_agreement",
+            Sampler(sweep.sampler, sweep.repeat_at),
+            amplitude_of(suite, sweep.method),
+            0.0,
+            training,
         )
         for sweep in suite.evaluation.sweeps
         for training in suite.training.seeds
@@ -113,7 +118,7 @@ def determinism(suite: Suite) -> list[Cell]:
 
 def controls(task: Task) -> list[Cell]:
     """What a perfect and a blind method reach."""
-    return [Cell(name, task, NO_SAMPLER) for name in TASKS[task]]
+    return [Cell(name, task, DIRECT) for name in TASKS[task]]
 
 
 def table1_segmentation(suite: Suite) -> list[Cell]:
@@ -197,7 +202,7 @@ FIGURES: dict[str, Callable[[Suite], list[Cell]]] = {
     "training_amplitudes": lambda suite: [*training_amplitudes(suite), *controls("synthesis")],
     "sampling_amplitudes": lambda suite: [*sampling_amplitudes(suite), *controls("synthesis")],
     "evaluations": _by_evaluations,
-    "determinism": determinism,
+    "seed_agreement": determinism,
 }
 
 # What is made of the records of one data set.

@@ -15,10 +15,10 @@ from baselines import METHODS, class_of
 from semflow import files, provenance
 from semflow.errors import SemFlowError
 from semflow.method import prompt
+from semflow.method.settings import Autoencoder
 from semflow.method.unet import UNet, open_network
 from semflow.suite import Suite
 from semflow.suite import reading as config
-from semflow.suite.models import Autoencoder
 from semflow.training.build import make_model
 
 STATE = "state.safetensors"

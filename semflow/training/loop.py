@@ -237,7 +237,7 @@ def prepare_network(model: Model, run: Run, device: torch.device, precision: str
 
 def choices_of(suite: Suite) -> Choices:
     """What is drawn for every look at a training image."""
-    return Choices(suite.training.flip, getattr(suite.data, "view", "") == "crop", suite.training.mask_modes)
+    return Choices(suite.training.flip, getattr(suite.data, "view", "") == "crop", suite.training.cached_perturbations)
 
 
 def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
@@ -282,12 +282,12 @@ def training_batches(dataset: Dataset, trainer: Trainer, cache: Path = FOLDER, s
 def _source(dataset: Dataset, trainer: Trainer, cache: Path, stop: Stop) -> Source:
     """Training images: held in memory, read anew at every step, or as latents that were encoded once."""
     suite, model = trainer.suite, trainer.model
-    painted = getattr(suite.data, "masks", "labels") == "painted"
+    painted = getattr(suite.data, "masks", "labels") == "rgb"
     colours = model.pseudo_mask.colours().numpy() if painted else None
     whole = colours is None and not trainer.choices.crop
     samples = in_memory(dataset, "load training images") if suite.run.in_memory and whole else dataset
     views = Views(samples, swaps_of(suite), colours)
-    if not (suite.run.cache_latents or suite.training.mask_modes):
+    if not (suite.run.cache_latents or suite.training.cached_perturbations):
         return views
     return Latents(views, len(dataset), suite, model, trainer.method, trainer.accelerator, cache, stop)
 

@@ -13,8 +13,8 @@ from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.method.settings import DSMMethod
 from semflow.suite import reading as config
-from semflow.suite.models import DSMMethod
 from semflow.suite.runs import Sampler
 from semflow.training.build import make_model
 

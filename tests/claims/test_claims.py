@@ -143,10 +143,10 @@ def test_models_without_a_common_training_seed_are_not_compared(make_run, above,
 def test_a_control_goes_with_every_training(make_run, above, matrices, verdict_of, pair):
     runs = [run for seed in range(3) for run in pair(0.9, 0.7, training_seed=seed)]
     runs += [
-        make_run("floor", "none", 0, matrices(0.5, seed=9)),
-        make_run("floor", "none", 0, matrices(0.5, seed=9), training_seed=1),
+        make_run("shuffled_labels", "direct", 0, matrices(0.5, seed=9)),
+        make_run("shuffled_labels", "direct", 0, matrices(0.5, seed=9), training_seed=1),
     ]
-    above_floor = above.replace("dsm segmentation ddpm-N miou", "floor segmentation none miou")
+    above_floor = above.replace("dsm segmentation ddpm-N miou", "shuffled_labels segmentation direct miou")
     claim = verdict_of(runs, above_floor.replace("euler-N", "euler-25"))
     assert (claim["verdict"], claim["parts"][0]["n_trainings"]) == ("reproduced", 3)
 
@@ -166,10 +166,10 @@ def test_what_cannot_be_worked_out_is_inconclusive_and_leaves_other_claims_alone
 
 def test_no_spread_at_all_says_how_many_exceptions_there_may_be(make_determinism, above, verdict_of):
     run = make_determinism("semflow", "euler", 100.0)
-    draws = {"pixel_agreement": np.full(400, 100.0)}
+    draws = {"seed_agreement": np.full(400, 100.0)}
     run = run._replace(arrays=type(run.arrays)(**(vars(run.arrays) | {"draws": draws})))
     old = "segmentation euler-N miou, minus: dsm segmentation ddpm-N miou, at_least: 2"
-    exact = above.replace(old, "determinism euler-25 pixel_agreement, at_least: 100")
+    exact = above.replace(old, "determinism euler-25 seed_agreement, at_least: 100")
     claim = verdict_of([run], exact.replace("images: 20", "images: 3"))
     assert claim["verdict"] == "reproduced"
     assert "no exception in 3, so that at 95 % at most 63% of all are one" in claim["why"]  # 1 - 0.05^(1/3)
@@ -215,14 +215,14 @@ def test_images_needed_are_images_where_blocks_of_them_are_drawn(above, document
 
 
 def test_p_values_are_corrected_for_the_number_of_claims(make_run, above, document, matrices, pair):
-    runs = [*pair(0.9, 0.7), make_run("floor", "none", 0, matrices(0.5, seed=2))]
+    runs = [*pair(0.9, 0.7), make_run("shuffled_labels", "direct", 0, matrices(0.5, seed=2))]
     many = [above.replace("id: above", f"id: above-{i}") for i in range(3)]
     judged = claims.judge(runs, document(*many))["claims"]
     assert all(claim["p_holm"] == pytest.approx(min(1, 3 * claim["p"])) for claim in judged)
 
 
 def test_a_suite_that_is_no_better_than_chance_judges_nothing(make_run, above, matrices, verdict_of, pair):
-    runs = [*pair(0.55, 0.2), make_run("floor", "none", 0, matrices(0.55, seed=2))]
+    runs = [*pair(0.55, 0.2), make_run("shuffled_labels", "direct", 0, matrices(0.55, seed=2))]
     claim = verdict_of(runs, above.replace("dsm: against", "assay: segmentation"))
     assert (claim["verdict"], claim["p"], claim["needs"]) == ("not comparable", None, "A better trained model.")
     assert claim["why"].startswith("This suite is too weak to tell: no better than another image's labels")
@@ -235,6 +235,6 @@ def test_at_the_papers_scale_a_weak_model_is_a_result(make_run, above, matrices,
         fields = {"dataset": "coco_stuff", "n_parameters": None if controls else 2_000_000}
         return run._replace(record=run.record.model_copy(update=fields))
 
-    runs = [*pair(0.55, 0.2), make_run("floor", "none", 0, matrices(0.55, seed=2))]
+    runs = [*pair(0.55, 0.2), make_run("shuffled_labels", "direct", 0, matrices(0.55, seed=2))]
     claim = verdict_of([papers(run) for run in runs], above.replace("dsm: against", "assay: segmentation"))
     assert (claim["verdict"], claim["scale"]) == ("reproduced", "paper")

@@ -62,7 +62,7 @@ def test_sides_on_two_data_sets_are_never_held_against_each_other(pair, above, v
 
 
 def test_the_data_set_must_have_the_assay_too(pair, above, verdict_of, make_run, matrices, on_dataset):
-    floor = make_run("floor", "none", 0, matrices(0.3, seed=9))
+    floor = make_run("shuffled_labels", "direct", 0, matrices(0.3, seed=9))
     assayed = above.replace("dsm: against", "assay: segmentation")
     there = {COCO: pair(0.9, 0.7), FACES: [*pair(0.7, 0.9), floor]}
     assert verdict_of(on(there, on_dataset), assayed)["data"] == FACES

@@ -92,7 +92,7 @@ def test_anchors_are_kept_where_every_channel_lies_within_half_the_spacing(make_
     start = np.array([[[24, 26], [0, 9]], [[50, 50], [10, 9]], [[30, 50], [0, 9]]], np.uint8)  # second pixel: 26 from 0
     states = np.stack([start, start])[None]
     arrays = type(run.arrays)(**(vars(run.arrays) | {"labels": labels, "states": states}))
-    kept = contrasts.anchors_kept(run._replace(arrays=arrays), Anchors(k=6, s=50))
+    kept = contrasts.label_recovery(run._replace(arrays=arrays), Anchors(k=6, s=50))
     assert kept == pytest.approx([100 * 2 / 3])  # the ignored pixel is not counted
 
 
@@ -101,7 +101,7 @@ def test_a_path_along_two_sides_of_a_square_is_41_per_cent_longer_than_its_chord
     states[0, 1, 0], states[0, 2, 0], states[0, 2, 1] = 10, 10, 10
     run = make_synthesis()
     arrays = type(run.arrays)(**(vars(run.arrays) | {"states": states}))
-    assert contrasts.path_excess(run._replace(arrays=arrays), Anchors(k=6, s=50)) == pytest.approx([100 * (2**0.5 - 1)])
+    assert contrasts.path_length_excess(run._replace(arrays=arrays), Anchors(k=6, s=50)) == pytest.approx([100 * (2**0.5 - 1)])
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def test_table_1_takes_each_task_from_the_papers_data_set(first):
     frame = table1.table1(first)
     semflow = frame[(frame.method == "semflow") & (frame.steps == 25)].set_index("metric").value
     assert semflow["miou"] == pytest.approx(100)  # COCO-Stuff's; CelebAMask-HQ's is 50
-    assert semflow["fd_efficientnet_lite0"] == 11
-    assert set(frame[frame.method.isin(tables.CONTROLS)].method) == {"ceiling", "floor", "real"}
+    assert semflow["frechet_efficientnet_lite0"] == 11
+    assert set(frame[frame.method.isin(tables.CONTROLS)].method) == {"oracle", "shuffled_labels", "real_images"}
 
 
 def test_table_1_says_what_was_measured_on_which_data_set(first):

@@ -150,8 +150,8 @@ def test_a_change_where_no_way_is_better_says_how_far_off_it_is():
 
 
 def test_more_agreement_is_no_drift():
-    assert lost(-9, metric="pixel_agreement").status == 0
-    assert lost(9, metric="pixel_agreement").status == 1
+    assert lost(-9, metric="seed_agreement").status == 0
+    assert lost(9, metric="seed_agreement").status == 1
 
 
 def test_many_metrics_need_more_each_and_the_strongest_leave_the_rest_the_limit():
@@ -298,7 +298,7 @@ def test_accepting_needs_a_reason_and_the_same_suite(runs, tmp_path):
 
 def test_what_is_not_finite_is_not_accepted(make_synthesis, tmp_path):
     with pytest.raises(
-        SemFlowError, match=r"make no reference: .*fd_efficientnet_lite0\.values\.0\.0: .*finite.*evaluate them again"
+        SemFlowError, match=r"make no reference: .*frechet_efficientnet_lite0\.values\.0\.0: .*finite.*evaluate them again"
     ):
         drift.accept([make_synthesis(math.nan)], tmp_path / "r.json", "first")
     assert not (tmp_path / "r.json").exists()

@@ -10,14 +10,14 @@ from semflow.evaluation import evaluate
 from semflow.method import solvers
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.suite import reading as config
-from semflow.suite.runs import NO_SAMPLER, Cell, Sampler
+from semflow.suite.runs import DIRECT, Cell, Sampler
 from semflow.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Smoke:
-    """The smoke suite, trained; `measure` evaluates its model and the ceiling."""
+    """The smoke suite, trained; `measure` evaluates its model and the oracle."""
 
     def __init__(self, suite, folder: Path) -> None:
         self.suite, self.folder = suite, folder
@@ -26,7 +26,7 @@ class Smoke:
     def measure(self, name: str) -> dict:
         cells = [
             Cell("semflow", "segmentation", Sampler("euler", 25), self.suite.pseudo_mask.amplitude),
-            Cell("ceiling", "segmentation", NO_SAMPLER),
+            Cell("oracle", "segmentation", DIRECT),
         ]
         paths = [self.folder / name / f"{cell.method}.json" for cell in cells]
         for cell, path in zip(cells, paths, strict=True):
@@ -62,7 +62,7 @@ def test_two_class_ids_swapped(smoke, reference, monkeypatch):
     monkeypatch.setattr(PseudoMask, "read", swapped)
     found = drift.check(smoke.measure("swapped"), reference)
     assert found.status == 1
-    assert any(line.startswith("ceiling segmentation: mIoU was 100.0") for line in found.drifted)
+    assert any(line.startswith("oracle segmentation: mIoU was 100.0") for line in found.drifted)
 
 
 @pytest.mark.slow

@@ -5,11 +5,11 @@ import pytest
 from semflow.data import open_dataset
 from semflow.suite.datasets import CelebAMaskHQData, CityscapesData, CocoStuffData
 
-KEYS = {"root": "nowhere", "size": (32, 64), "view": "squeeze", "masks": "labels"}
+KEYS = {"root": "nowhere", "size": (32, 64), "view": "resize", "masks": "labels"}
 SECTIONS = (
     CocoStuffData(name="coco_stuff", **KEYS),
-    CelebAMaskHQData(name="celebamask_hq", partition="official", swap_sides=True, **KEYS),
-    CelebAMaskHQData(name="celebamask_hq", partition="first_28000", swap_sides=True, **KEYS),
+    CelebAMaskHQData(name="celebamask_hq", partition="official", swap_left_right=True, **KEYS),
+    CelebAMaskHQData(name="celebamask_hq", partition="first_28000", swap_left_right=True, **KEYS),
     CityscapesData(name="cityscapes", **KEYS),
 )
 

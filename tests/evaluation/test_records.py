@@ -139,7 +139,7 @@ def test_what_a_task_does_not_have_stays_away(tmp_path, arrays):
     assert (back.confusions, back.features, back.states, back.values) == (None, None, None, {})
 
 
-@pytest.mark.parametrize(("name", "reach"), [("miou", None), ("fd_efficientnet_lite0", 1.96)])
+@pytest.mark.parametrize(("name", "reach"), [("miou", None), ("frechet_efficientnet_lite0", 1.96)])
 def test_an_interval_is_made_of_draws_as_the_metric_needs(name, reach):
     draws = np.random.default_rng(0).normal(12, 1, 100_000)  # two above the value, as those of a distance between sets lie
     made = records.Metric.of(name, 10.0, draws)

@@ -14,19 +14,19 @@ from semflow.evaluation import evaluate, records
 from semflow.evaluation.common import Kept
 from semflow.loading.batches import to_unit_range
 from semflow.suite import reading as config
-from semflow.suite.runs import NO_SAMPLER, Cell, Sampler
+from semflow.suite.runs import DIRECT, Cell, Sampler
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 
 
 def test_the_ceiling_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_path):
-    record = evaluate(tiny_suite, Cell("ceiling", "segmentation", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    record = evaluate(tiny_suite, Cell("oracle", "segmentation", DIRECT), None, tmp_path / "r.json", tmp_path)
     assert {metric.value for metric in record.metrics.values()} == {100}
     assert set(record.class_iou.values()) <= {100, None}
 
 
 def test_the_floor_is_the_agreement_of_pictures_half_the_set_apart(tiny_suite, tmp_path):
-    record = evaluate(tiny_suite, Cell("floor", "segmentation", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    record = evaluate(tiny_suite, Cell("shuffled_labels", "segmentation", DIRECT), None, tmp_path / "r.json", tmp_path)
     labels = [Scenes(4, (16, 16), 0, "test")[index].labels for index in range(4)]
     agreement = np.mean([labels[index] == labels[(index + 2) % 4] for index in range(4)])
     assert record.metrics["pixel_accuracy"].value == pytest.approx(100 * agreement)
@@ -37,7 +37,7 @@ def test_labels_on_disk_are_scored_at_their_own_size_too(tiny, tmp_path):
     tiny["data"] = data | {"view": "crop", "masks": "labels"}
     tiny["evaluation"]["split"] = "val"
     suite = config.check(tiny, "tiny")
-    record = evaluate(suite, Cell("ceiling", "segmentation", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    record = evaluate(suite, Cell("oracle", "segmentation", DIRECT), None, tmp_path / "r.json", tmp_path)
     truth, guess = [], []
     for path in sorted((tmp_path / "coco/annotations/val2017").iterdir()):
         raw = np.asarray(Image.open(path))
@@ -125,7 +125,7 @@ def test_a_checkpoint_of_other_settings_of_the_method_is_refused(tiny, checkpoin
 
 
 def test_only_semflows_records_claim_a_perturbation(tiny_suite, checkpoint, tmp_path):
-    assert evaluate(tiny_suite, Cell("ceiling", "segmentation", NO_SAMPLER), None, tmp_path / "c.json", tmp_path).amplitude == 0
+    assert evaluate(tiny_suite, Cell("oracle", "segmentation", DIRECT), None, tmp_path / "c.json", tmp_path).amplitude == 0
     assert (
         evaluate(tiny_suite, Cell("dsm", "segmentation", Sampler("ddim", 1)), checkpoint, tmp_path / "d.json", tmp_path).amplitude
         == 0
@@ -186,5 +186,5 @@ def test_evaluations_of_the_network_are_counted(tiny_suite, weights_of, tmp_path
 def test_a_task_that_a_method_cannot_do_is_refused(tiny_suite, weights_of, tmp_path):
     with pytest.raises(SemFlowError, match="dsm cannot do synthesis: it has no synthesize"):
         evaluate(tiny_suite, Cell("dsm", "synthesis", Sampler("ddim", 1)), weights_of("dsm"), tmp_path / "r.json", tmp_path)
-    with pytest.raises(SemFlowError, match="floor is no control of synthesis"):
-        evaluate(tiny_suite, Cell("floor", "synthesis", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    with pytest.raises(SemFlowError, match="shuffled_labels is no control of synthesis"):
+        evaluate(tiny_suite, Cell("shuffled_labels", "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path)

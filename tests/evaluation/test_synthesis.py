@@ -15,7 +15,7 @@ from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
 from semflow.loading.batches import to_unit_range
 from semflow.suite.measurements import AlexNet, InceptionV3
-from semflow.suite.runs import NO_SAMPLER, Cell, Sampler
+from semflow.suite.runs import DIRECT, Cell, Sampler
 from semflow.training.checkpoints import load_model
 
 CPU = torch.device("cpu")
@@ -54,16 +54,16 @@ def test_every_number_is_that_of_the_kept_pictures(measure, tiny_suite, weights_
     x, y = extract(lite0, drawn), extract(lite0, real)
     np.testing.assert_allclose(arrays.features, x, atol=1e-5)
     value = {name: metric.value for name, metric in record.metrics.items()}
-    assert value["fd_efficientnet_lite0"] == pytest.approx(frechet_distance(x, y), rel=1e-4)
-    assert value["kd_efficientnet_lite0"] == pytest.approx(kernel_distance(x, y), rel=1e-4)
+    assert value["frechet_efficientnet_lite0"] == pytest.approx(frechet_distance(x, y), rel=1e-4)
+    assert value["mmd2_efficientnet_lite0"] == pytest.approx(kernel_distance(x, y), rel=1e-4)
     with torch.inference_mode():
-        assert value["pd_efficientnet_lite0"] == pytest.approx(lite0.distance(drawn, real).mean().item(), rel=1e-5)
+        assert value["perceptual_efficientnet_lite0"] == pytest.approx(lite0.distance(drawn, real).mean().item(), rel=1e-5)
     assert value["brightness"] == pytest.approx(brightness(drawn).mean().item(), rel=1e-6)
     model, _, _ = load_model(weights_of("semflow", 6.0))
     with torch.inference_mode():
         read = model.segment(to_unit_range(drawn), Sampler("euler", 5), torch.Generator())
     matrix = confusions(read, torch.from_numpy(arrays.labels), 16).sum(0).numpy()
-    assert value["consistency"] == pytest.approx(100 * mean_iou(matrix))
+    assert value["round_trip_miou"] == pytest.approx(100 * mean_iou(matrix))
     for name, metric in record.metrics.items():
         assert metric.low <= metric.value <= metric.high, name
 
@@ -96,7 +96,7 @@ def test_evaluations_are_those_of_drawing_once(measure, sampler, wanted):
 def test_evaluations_are_a_mean_over_images_not_batches(tiny_suite):
     """Where the solver takes its own steps, a short last batch does not count as much as a whole one."""
     calls = iter([2, 10])
-    run = common.Evaluation(tiny_suite, Cell("ceiling", "segmentation", NO_SAMPLER), None)
+    run = common.Evaluation(tiny_suite, Cell("oracle", "segmentation", DIRECT), None)
     run.model = SimpleNamespace(network=torch.nn.Identity())
     run.suite = tiny_suite.model_copy(update={"evaluation": tiny_suite.evaluation.model_copy(update={"batch_size": 3})})
     for _ in run.batches(np.arange(4), "count"):
@@ -143,9 +143,9 @@ def test_features_of_real_images_are_computed_once(measure, tmp_path):
 
 
 def test_real_images_of_other_layouts_are_the_floor(tiny_suite, tmp_path):
-    record = evaluate(tiny_suite, Cell("real", "synthesis", NO_SAMPLER), None, tmp_path / "r.json", tmp_path)
+    record = evaluate(tiny_suite, Cell("real_images", "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path)
     arrays = records.Arrays.load(tmp_path / "r.npz")
     train = Scenes(8, (16, 16), 0, "train")
     assert np.array_equal(arrays.outputs, np.stack([train[index].image for index in (0, 2, 4, 6)]))
-    assert not {"diversity_efficientnet_lite0", "consistency", "straightness"} & record.metrics.keys()
+    assert not {"diversity_efficientnet_lite0", "round_trip_miou", "straightness"} & record.metrics.keys()
     assert (record.evaluations, record.n_parameters, record.class_iou) == (0, None, {})

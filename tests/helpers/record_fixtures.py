@@ -13,7 +13,7 @@ from semflow.evaluation.records import Arrays, Metric, Protocol, Provenance, Rec
 
 PICTURES = np.random.default_rng(0).integers(256, size=(2, 3, 4, 6), dtype=np.uint8)
 LABELS = np.zeros((2, 4, 6), np.uint8)
-TASK_PROTOCOL = {"segmentation": {}, "determinism": {}, "synthesis": {"features": "EfficientNet-Lite0, SHA-256 5"}}
+TASK_PROTOCOL = {"segmentation": {}, "seed_agreement": {}, "synthesis": {"features": "EfficientNet-Lite0, SHA-256 5"}}
 
 
 def record_of(task, metrics, draws, **fields):
@@ -65,8 +65,8 @@ def make_synthesis():
 
     def make(frechet=10.0, sampler="euler", steps=25, b=6.0, drawn_with=6.0, sampling_seed=0, digest="a", **fields):
         values = {
-            "fd_efficientnet_lite0": frechet, "kd_efficientnet_lite0": 0.1, "pd_efficientnet_lite0": 2.0,
-            "diversity_efficientnet_lite0": 0.5, "consistency": 40.0, "brightness": 120.0, "high_frequency_energy": 300.0,
+            "frechet_efficientnet_lite0": frechet, "mmd2_efficientnet_lite0": 0.1, "perceptual_efficientnet_lite0": 2.0,
+            "diversity_efficientnet_lite0": 0.5, "round_trip_miou": 40.0, "brightness": 120.0, "high_frequency_energy": 300.0,
             "straightness": 0.01,
         }  # fmt: skip
         draws = {name: value + np.random.default_rng(0).normal(0, 0.1, 400) for name, value in values.items()}
@@ -94,8 +94,8 @@ def runs(make_run):
         make_run("semflow", "euler", 1, HALF),
         make_run("dsm", "ddpm", 25, HALF),
         make_run("dsm", "ddpm", 25, PERFECT, sampling_seed=1, digest="b"),
-        make_run("ceiling", "none", 0, PERFECT),
-        make_run("floor", "none", 0, HALF),
+        make_run("oracle", "none", 0, PERFECT),
+        make_run("shuffled_labels", "direct", 0, HALF),
     ]
 
 
@@ -120,9 +120,9 @@ def stored(runs, store):
 
 @pytest.fixture
 def real(make_synthesis):
-    """The control: real images score 4.0, and have neither diversity nor consistency."""
-    run = make_synthesis(4.0, "none", 0, b=0.0, drawn_with=0.0, method="real", n_parameters=None, evaluations=0.0)
-    kept = {name: metric for name, metric in run.record.metrics.items() if not name.startswith(("diversity", "consistency"))}
+    """The control: real images score 4.0, and have neither diversity nor round_trip_miou."""
+    run = make_synthesis(4.0, "none", 0, b=0.0, drawn_with=0.0, method="real_images", n_parameters=None, evaluations=0.0)
+    kept = {name: metric for name, metric in run.record.metrics.items() if not name.startswith(("diversity", "round_trip_miou"))}
     return run._replace(record=run.record.model_copy(update={"metrics": kept}))
 
 
@@ -131,9 +131,9 @@ def make_determinism():
     """make_determinism(method, sampler, agreement) -> Run of determinism, whose draws reach 2 to either side, 100 at most."""
 
     def make(method, sampler, agreement):
-        draws = {"pixel_agreement": np.linspace(agreement - 2, agreement + 2, 400).clip(max=100)}
-        record = record_of("determinism", {"pixel_agreement": agreement}, draws, method=method, sampler=sampler)
-        protocol = record.protocol.model_copy(update={"mean_over": {"pixel_agreement": "images, and pairs of 3 seeds"}})
+        draws = {"seed_agreement": np.linspace(agreement - 2, agreement + 2, 400).clip(max=100)}
+        record = record_of("seed_agreement", {"seed_agreement": agreement}, draws, method=method, sampler=sampler)
+        protocol = record.protocol.model_copy(update={"mean_over": {"seed_agreement": "images, and pairs of 3 seeds"}})
         record = record.model_copy(update={"protocol": protocol})
         return Run(record, Arrays(np.arange(3), draws, PICTURES, LABELS, LABELS))
 
@@ -163,7 +163,7 @@ def on_dataset():
 def mixed(runs, real, make_run, make_synthesis, make_determinism, on_dataset):
     """Segmentation on COCO-Stuff; both tasks on CelebAMask-HQ, of three classes, segmented worse; determinism on Cityscapes."""
     drawn = [make_synthesis(), make_synthesis(12.0, sampling_seed=1, digest="b"), make_synthesis(20.0, steps=1)]
-    others = [make_run("semflow", "euler", 25, HALF), make_run("floor", "none", 0, HALF), real, *drawn]
+    others = [make_run("semflow", "euler", 25, HALF), make_run("shuffled_labels", "direct", 0, HALF), real, *drawn]
     faces = {"classes": ("a", "b", "c"), "palette": ((255, 0, 0), (0, 0, 255), (0, 9, 0)), "split": "val"}
     return [
         *(on_dataset(run, "celebamask_hq", **faces) for run in others),
@@ -179,7 +179,7 @@ anchors: {k: 6, s: 50}
 assays:
   segmentation:
     words: no better than another image's labels
-    parts: [{of: semflow segmentation euler-25 miou, minus: floor segmentation none miou, at_least: 5}]
+    parts: [{of: semflow segmentation euler-25 miou, minus: shuffled_labels segmentation direct miou, at_least: 5}]
 points: []
 findings: []
 claims:

@@ -69,7 +69,7 @@ def test_what_is_cached_is_the_mean_and_deviation_of_pictures_and_of_their_mirro
 
 
 def test_a_masks_modes_are_draws_of_its_perturbation(suite):
-    suite = changed(suite, training={"mask_modes": 3})
+    suite = changed(suite, training={"cached_perturbations": 3})
     losses(suite)
     kept = load_file(shards("masks")[0])["latents"]
     assert kept.shape == (5, 2, 3, 5, 4, 4)
@@ -82,7 +82,7 @@ def test_a_masks_modes_are_draws_of_its_perturbation(suite):
 
 
 def test_both_may_be_cached_and_a_training_from_them_ends_in_a_checkpoint(suite, tmp_path):
-    suite = changed(suite, training={"mask_modes": 2}, run={"cache_latents": True, "workers": 1})
+    suite = changed(suite, training={"cached_perturbations": 2}, run={"cache_latents": True, "workers": 1})
     train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
     assert (tmp_path / "out/config.json").exists()
     assert {folder.name.partition("-")[0] for folder in Path("results/latents").iterdir()} == {"moments", "masks"}

@@ -158,7 +158,7 @@ def test_samples_held_in_memory_do_as_well():
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-@pytest.mark.parametrize("colours", [None, np.arange(768, dtype=np.uint8).reshape(256, 3)], ids=["labels", "painted"])
+@pytest.mark.parametrize("colours", [None, np.arange(768, dtype=np.uint8).reshape(256, 3)], ids=["labels", "rgb"])
 def test_labels_alone_are_those_of_the_sample_and_need_no_picture(trees, tmp_path, mirrored, colours):
     dataset = CocoStuff(trees.coco_stuff_tree(tmp_path / "coco", 2), (40, 56), "train")
     options = {"mirrored": mirrored, "swaps": [(1, 2), (16, 60)], "colours": colours}

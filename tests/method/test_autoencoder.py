@@ -10,10 +10,10 @@ from diffusers import AutoencoderKL
 
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import KL, Autoencoder, Patchify, make_autoencoder
+from semflow.method.settings import KL as KLSettings
+from semflow.method.settings import Identity
+from semflow.method.settings import Patchify as PatchifySettings
 from semflow.seeds import Stream
-from semflow.suite.models import KL as KLSettings
-from semflow.suite.models import Identity
-from semflow.suite.models import Patchify as PatchifySettings
 
 SCALE = 0.3  # of the autoencoder in kl_folder
 

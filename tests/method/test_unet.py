@@ -6,9 +6,9 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 from sd_folder import VOCABULARY, sd_sections
 from transformers import CLIPTextModel
 
+from semflow.method.settings import StableDiffusion
 from semflow.method.unet import UNet, make_unet, open_network
 from semflow.suite import reading as config
-from semflow.suite.models import StableDiffusion
 from semflow.training.build import make_model
 
 

@@ -132,7 +132,7 @@ def given(make_synthesis, make_determinism, real, runs):
         "training_amplitudes": [*segmented_at, *trained, real],
         "sampling_amplitudes": [*sampled, real],
         "evaluations": [segmented, in_one_step, *main, *by_steps, *segmented_by, *drawn_by, real],
-        "determinism": [
+        "seed_agreement": [
             make_determinism("dsm", "ddpm", 72.5), make_determinism("semflow", "euler", 100.0),
             make_determinism("dsm", "ddim", 99.999),
         ],
@@ -367,7 +367,7 @@ def test_real_images_are_a_dashed_line_where_they_have_a_score(given):
     figure, _ = figures.training_amplitudes(given["training_amplitudes"])
     lines = {axes.get_title().partition("\n")[0]: dashed(axes) for axes in figure.axes}
     assert lines == {
-        "FD": [4], "KD": [0.1], "perceptual distance": [2], "diversity": [], "consistency mIoU": [], "mIoU": [],
+        "FD": [4], "KD": [0.1], "perceptual distance": [2], "diversity": [], "round-trip mIoU": [], "mIoU": [],
         "brightness": [120], "high-frequency energy": [300],
     }  # fmt: skip
     figure, _ = figures.evaluations(given["evaluations"])
@@ -376,7 +376,7 @@ def test_real_images_are_a_dashed_line_where_they_have_a_score(given):
 
 def test_axes_start_at_0_but_where_values_can_be_negative(given):
     below = [
-        scoring(run, "kd_efficientnet_lite0", -0.2) if run.record.method == "real" else run
+        scoring(run, "mmd2_efficientnet_lite0", -0.2) if run.record.method == "real_images" else run
         for run in given["sampling_amplitudes"]
     ]
     figure, _ = figures.sampling_amplitudes([holding(run, draws=run.arrays.draws) for run in below])
@@ -419,7 +419,7 @@ def test_a_metric_through_a_stand_in_goes_by_its_own_name(given):
 
 def test_a_metric_through_the_papers_network_goes_by_the_papers_name(given):
     def renamed(run):
-        as_paper = {"fd_efficientnet_lite0": "fid", "pd_efficientnet_lite0": "lpips"}
+        as_paper = {"frechet_efficientnet_lite0": "fid", "perceptual_efficientnet_lite0": "lpips"}
         metrics = {as_paper.get(name, name): metric for name, metric in run.record.metrics.items()}
         draws = {as_paper.get(name, name): values for name, values in run.arrays.draws.items()}
         return holding(but(run, metrics=metrics), draws=draws)
@@ -429,7 +429,7 @@ def test_a_metric_through_the_papers_network_goes_by_the_papers_name(given):
 
 
 def test_determinism_is_a_bar_from_0_to_100_percent_with_its_interval(given):
-    figure, caption = figures.determinism(given["determinism"])
+    figure, caption = figures.determinism(given["seed_agreement"])
     (axes,) = figure.axes
     assert axes.get_xlim() == (0, 100)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["SemFlow Euler-25", "DSM DDIM-25", "DSM DDPM-25"]
@@ -466,11 +466,11 @@ def test_captions_do_not_where_they_are(given):
     assert "other data" not in figures.figure12([but(run, dataset="cityscapes") for run in given["figure12"]])[1]
 
 
-@pytest.mark.parametrize("name", ["training_amplitudes", "sampling_amplitudes", "evaluations", "determinism"])
+@pytest.mark.parametrize("name", ["training_amplitudes", "sampling_amplitudes", "evaluations", "seed_agreement"])
 def test_captions_of_curves_say_what_the_intervals_are_and_how_consistency_is_read(given, name):
     figure, caption = figures.DRAW[name](given[name])
     assert "over frames" in caption
-    assert ("consistency mIoU" in heads(figure)) == ("says nothing of quality" in caption)
+    assert ("round-trip mIoU" in heads(figure)) == ("says nothing of quality" in caption)
 
 
 def test_captions_list_every_sampler_amplitude_and_seed(given):

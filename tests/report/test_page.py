@@ -142,7 +142,7 @@ def test_table_1_is_of_the_suites_own_model_at_its_main_sampler(everything, writ
         "semflow-b6-synthesis-euler-25-b6-train0-sample1",
         "dsm-b6-segmentation-ddpm-25-b0-train0-sample0",
         "dsm-b6-segmentation-ddpm-25-b0-train0-sample1",
-        "ceiling-b6-segmentation-none-b0-train0-sample0",
+        "oracle-b6-segmentation-none-b0-train0-sample0",
         "floor-b6-segmentation-none-b0-train0-sample0",
         "real-b0-synthesis-none-b0-train0-sample0",
     }
@@ -192,7 +192,7 @@ def test_every_run_stands_with_its_provenance(everything, written):
     assert len(rows) == len(everything)
     assert rows[0][4:8] == ["cccccccccc", "1", "2", "-"]
     assert rows[0][-3:] == ["1.0", "1.0", "semflow"]
-    assert [row[-2] for row in rows if "ceiling" in row[0]] == ["-"]
+    assert [row[-2] for row in rows if "oracle" in row[0]] == ["-"]
 
 
 def test_a_dialog_has_what_a_record_holds(written, everything):

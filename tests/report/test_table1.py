@@ -10,7 +10,7 @@ from semflow.report.ablations import ablations
 from semflow.report.page import page
 
 PERFECT = [[[4, 0], [0, 4]]] * 3
-FD, KD = "fd_efficientnet_lite0", "kd_efficientnet_lite0"
+FD, KD = "frechet_efficientnet_lite0", "mmd2_efficientnet_lite0"
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def runs(make_run, make_synthesis):
         make_run("dsm", "ddpm", 200, PERFECT),
         make_synthesis(10.0),
         make_synthesis(12.0, sampling_seed=1, digest="b"),
-        make_synthesis(3.0, "none", 0, method="real", n_parameters=None, evaluations=0),
-        make_run("ceiling", "none", 0, PERFECT),
+        make_synthesis(3.0, "none", 0, method="real_images", n_parameters=None, evaluations=0),
+        make_run("oracle", "none", 0, PERFECT),
     ]
 
 
@@ -39,7 +39,7 @@ def row(frame, method, metric, sampler=None):
 def test_all_eight_rows_of_the_paper_stand_first_and_in_its_order(frame):
     rows = list(dict.fromkeys(zip(frame.method, frame.sampler, frame.steps, strict=True)))
     assert rows[:8] == list(published.table1())
-    assert [name for name, _, _ in rows[8:]] == ["ceiling", "real"]
+    assert [name for name, _, _ in rows[8:]] == ["oracle", "real_images"]
 
 
 def test_published_numbers_are_the_papers(frame):
@@ -101,8 +101,8 @@ def test_the_notes_say_which_distance_to_read_and_whether_seeds_differ(runs):
 
 def test_with_the_networks_of_the_field_fid_stands_beside_fid(runs, make_synthesis):
     def renamed(run):
-        metrics = {name.replace("fd_efficientnet_lite0", "fid"): metric for name, metric in run.record.metrics.items()}
-        draws = {name.replace("fd_efficientnet_lite0", "fid"): values for name, values in run.arrays.draws.items()}
+        metrics = {name.replace("frechet_efficientnet_lite0", "fid"): metric for name, metric in run.record.metrics.items()}
+        draws = {name.replace("frechet_efficientnet_lite0", "fid"): values for name, values in run.arrays.draws.items()}
         object.__setattr__(run.arrays, "draws", draws)
         return run._replace(record=run.record.model_copy(update={"metrics": metrics}))
 

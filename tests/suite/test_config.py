@@ -337,5 +337,5 @@ def test_a_command_names_one_of_several_parts(config_folder):
 
 def test_a_random_crop_is_not_cached(mini):
     mini["data"] = {"name": "coco_stuff", "root": "x", "size": [32, 32], "view": "crop", "masks": "labels"}
-    for section, key, value in (("run", "cache_latents", True), ("training", "mask_modes", 2)):
-        assert f"{section}.{key} needs data.view: squeeze" in complaint({**mini, section: mini[section] | {key: value}})
+    for section, key, value in (("run", "cache_latents", True), ("training", "cached_perturbations", 2)):
+        assert f"{section}.{key} needs data.view: resize" in complaint({**mini, section: mini[section] | {key: value}})

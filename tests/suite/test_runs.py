@@ -104,9 +104,9 @@ def test_a_product_names_each_cell_once(suite, product):
 def test_tables_and_ablations_are_held_against_their_controls(suite):
     wanted = {product: set(cells.of_product(product, suite)) for product in cells.PRODUCTS}
     for name in ("table1_synthesis", "training_amplitudes", "sampling_amplitudes", "evaluations"):
-        assert Cell("real", "synthesis", cells.NO_SAMPLER) in wanted[name]
+        assert Cell("real_images", "synthesis", cells.DIRECT) in wanted[name]
     for name in ("table1_segmentation", "table2"):
-        assert Cell("floor", "segmentation", cells.NO_SAMPLER) in wanted[name]
+        assert Cell("shuffled_labels", "segmentation", cells.DIRECT) in wanted[name]
 
 
 @pytest.mark.parametrize(

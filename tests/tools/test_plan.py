@@ -75,7 +75,7 @@ def run(capsys):
 def small_suite(tiny):
     """Stable Diffusion's make at a size that a test can afford."""
     tiny["data"]["size"] = [32, 32]
-    tiny["ablations"]["determinism"] = {"images": 3, "seeds": 2}
+    tiny["ablations"]["seed_agreement"] = {"images": 3, "seeds": 2}
     return config.check(tiny | sd_sections(None), "tiny")
 
 
@@ -191,7 +191,7 @@ def test_a_training_is_what_really_is_computed(small_suite, method, cached):
     [
         *(("segmentation", name) for name in ("euler-2", "euler-5", "midpoint-2", "heun-2", "rk4-2", "ddim-2", "ddpm-2")),
         *(("synthesis", name) for name in ("euler-2", "euler-5")),
-        *(("determinism", name) for name in ("euler-5", "ddpm-2")),
+        *(("seed_agreement", name) for name in ("euler-5", "ddpm-2")),
     ],
 )
 def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
@@ -207,15 +207,15 @@ def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
     assert done == pytest.approx(job.flops, rel=0.01)
 
 
-@pytest.mark.parametrize("name", ["ceiling", "floor", "real"])
+@pytest.mark.parametrize("name", ["oracle", "shuffled_labels", "real_images"])
 def test_a_control_is_what_really_is_computed(small_suite, name):
-    task = "synthesis" if name == "real" else "segmentation"
+    task = "synthesis" if name == "real_images" else "segmentation"
     cell = Cell(name, task, Sampler("none", 0))
-    if name == "real":
+    if name == "real_images":
         evaluate(small_suite, cell, None, Path("first.json"), Path("features"))
     (job,) = workload.jobs(small_suite, [cell])
     done = counted(lambda: evaluate(small_suite, cell, None, Path("record.json"), Path("features")))
-    besides = workload._distance_flops(small_suite, 4) if name == "real" else 0  # in NumPy, where nothing is counted
+    besides = workload._distance_flops(small_suite, 4) if name == "real_images" else 0  # in NumPy, where nothing is counted
     assert done == pytest.approx(job.flops - besides, rel=0.01)
 
 
@@ -323,7 +323,7 @@ def test_latents_take_what_is_written(small_suite, monkeypatch):
     monkeypatch.setattr(latents, "SHARD", 5)
     update = {
         "run": small_suite.run.model_copy(update={"cache_latents": True}),
-        "training": small_suite.training.model_copy(update={"mask_modes": 3, "batch_size": 4}),
+        "training": small_suite.training.model_copy(update={"cached_perturbations": 3, "batch_size": 4}),
     }
     suite = small_suite.model_copy(update=update)
     trainer = Trainer(make_accelerator(suite, Path("state")), suite, "semflow", 0, Path("state"))
@@ -369,7 +369,7 @@ def test_the_text_encoder_has_as_many_weights_as_clips():
 
 def test_a_record_takes_no_more_than_is_planned_for(small_suite):
     checkpoints.export(Path("weights"), small_suite, "semflow", 0, make_model(small_suite, "semflow").network)
-    for task in ("segmentation", "synthesis", "determinism"):
+    for task in ("segmentation", "synthesis", "seed_agreement"):
         cell = Cell("semflow", task, Sampler("euler", 5), 6.0, 6.0 * (task == "synthesis"))
         evaluate(small_suite, cell, Path("weights"), Path(f"{task}.json"), Path("features"))
         written, expected = Path(f"{task}.npz").stat().st_size, storage._record_bytes(small_suite, cell)

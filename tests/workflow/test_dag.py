@@ -109,11 +109,11 @@ def test_every_cell_of_the_suite_is_in_the_long_table_with_its_interval(finished
         "method", "sampler", "steps", "metric", "value", "low", "high", "published", "n_images", "n_seeds",
     ]  # fmt: skip
     miou = frame[frame.metric == "miou"].set_index(["method", "sampler", "steps"])
-    wanted = {("semflow", "euler", n) for n in (1, 2, 5, 25)} | {("ceiling", "none", 0), ("floor", "none", 0)}
+    wanted = {("semflow", "euler", n) for n in (1, 2, 5, 25)} | {("oracle", "none", 0), ("shuffled_labels", "none", 0)}
     assert set(miou.index) == wanted | {("dsm", name, n) for name in ("ddim", "ddpm") for n in (2, 5, 25)}
     assert (miou.low <= miou.value).all()
     assert (miou.value <= miou.high).all()
-    assert miou.loc[("ceiling", "none", 0), "value"] == 100
+    assert miou.loc[("oracle", "none", 0), "value"] == 100
     assert miou.loc[("semflow", "euler", 5), "published"] == 36.9
     assert miou.loc[("dsm", "ddpm", 5), "published"] == 5.3
     assert miou.loc[("dsm", "ddpm", 25), "n_seeds"] == 3
@@ -147,14 +147,14 @@ def test_reports_and_figures_are_there_and_look_like_what_they_are(finished):
 def test_table_1_and_the_ablations_hold_both_tasks_and_both_models(finished):
     frame = pd.read_csv(finished[0] / "results/smoke/table1.csv")
     semflow = frame[(frame.method == "semflow") & frame.value.notna()]
-    assert {"miou", "fd_efficientnet_lite0", "pd_efficientnet_lite0", "evaluations"} <= set(semflow.metric)
+    assert {"miou", "frechet_efficientnet_lite0", "perceptual_efficientnet_lite0", "evaluations"} <= set(semflow.metric)
     assert "| MaskFormer |" in (finished[0] / "reports/smoke/table1.md").read_text()
     cells = pd.read_csv(finished[0] / "results/smoke/ablations.csv")
     diversity = cells[(cells.metric == "diversity_efficientnet_lite0") & (cells.steps == 25)]
     by_amplitude = diversity[diversity.amplitude == diversity.sampling_amplitude].set_index("amplitude").value
     assert by_amplitude[0] == 0 < by_amplitude[6]
     assert set(cells[cells.sampler == "rk45"].task) == {"segmentation", "synthesis"}
-    agreement = cells[cells.metric == "pixel_agreement"].set_index("sampler").value
+    agreement = cells[cells.metric == "seed_agreement"].set_index("sampler").value
     assert agreement["euler"] == 100 > agreement["ddpm"]
 
 
@@ -270,11 +270,11 @@ def test_snakemakes_own_report_holds_every_table_and_figure_with_its_caption(fin
 def worse(finished) -> Iterator[None]:
     """The record of ground truth itself replaced by one of another image's ground truth."""
     folder = finished[0] / "results/smoke/records/scenes-test"
-    kept = {path: (path.read_bytes(), path.stat()) for path in (folder / "ceiling").rglob("*.*")}
+    kept = {path: (path.read_bytes(), path.stat()) for path in (folder / "oracle").rglob("*.*")}
     for path in kept:
-        shutil.copy(folder / "floor" / path.relative_to(folder / "ceiling"), path)
+        shutil.copy(folder / "shuffled_labels" / path.relative_to(folder / "oracle"), path)
     (record,) = (path for path in kept if path.suffix == ".json")
-    record.write_text(record.read_text().replace('"method": "floor"', '"method": "ceiling"'))
+    record.write_text(record.read_text().replace('"method": "shuffled_labels"', '"method": "oracle"'))
     yield
     for path, (data, stat) in kept.items():
         path.write_bytes(data)
@@ -303,7 +303,7 @@ def test_numbers_do_not_drift_from_a_reference_just_accepted(finished, accepted)
 def test_a_worse_record_is_drift_and_its_metric_is_named(finished, accepted, worse):
     done = snakemake(finished[0], "check_drift", "--configfile", "config/smoke.yaml")
     assert done.returncode != 0
-    assert re.search(r"^DRIFT ceiling segmentation: mIoU was 100\.0, is \d", done.stdout + done.stderr, re.MULTILINE)
+    assert re.search(r"^DRIFT oracle segmentation: mIoU was 100\.0, is \d", done.stdout + done.stderr, re.MULTILINE)
 
 
 @pytest.mark.slow

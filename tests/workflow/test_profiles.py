@@ -65,7 +65,7 @@ def test_trainings_get_all_gpus_of_a_node_and_evaluations_one(tree, profile):
     assert " gpu=8" in jobs["train"]
     assert "--gpus 8 " in jobs["train"]
     assert " gpu=1" in jobs["evaluate"]
-    assert " gpu=1" in jobs["evaluate_control"]  # the ceiling of a large autoencoder would take a core days
+    assert " gpu=1" in jobs["evaluate_control"]  # the oracle of a large autoencoder would take a core days
     assert " gpu=" not in jobs["table2"]
 
 

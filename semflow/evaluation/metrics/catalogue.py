@@ -20,31 +20,31 @@ class Kind(NamedTuple):
     resampled: bool = True
 
 
-STAND_IN = "EfficientNet-Lite0"
+PROXY = "EfficientNet-Lite0"
 KINDS = {
     "miou": Kind("mIoU", "percent", "higher", 1),
     "miou_either": Kind("mIoU over classes in truth or prediction", "percent", "higher", 1),
     "miou_native": Kind("mIoU at the labels' own size", "percent", "higher", 1),
     "pixel_accuracy": Kind("pixel accuracy", "percent", "higher", 1),
-    "pixel_agreement": Kind("pixels alike under two seeds", "percent", "neither", 1),
+    "seed_agreement": Kind("pixels alike under two seeds", "percent", "neither", 1),
     "fid": Kind("FID", "none", "lower", 1, resampled=False),
-    "fd_efficientnet_lite0": Kind(f"FD ({STAND_IN})", "none", "lower", 2, resampled=False),
+    "frechet_efficientnet_lite0": Kind(f"Fréchet distance ({PROXY})", "none", "lower", 2, resampled=False),
     "kid": Kind("KID", "none", "lower", 4, resampled=False),
-    "kd_efficientnet_lite0": Kind(f"KD ({STAND_IN})", "none", "lower", 4, resampled=False),
+    "mmd2_efficientnet_lite0": Kind(f"MMD² ({PROXY})", "none", "lower", 4, resampled=False),
     "lpips": Kind("LPIPS", "none", "lower", 3),
-    "pd_efficientnet_lite0": Kind(f"perceptual distance ({STAND_IN})", "none", "lower", 3),
+    "perceptual_efficientnet_lite0": Kind(f"perceptual distance ({PROXY})", "none", "lower", 3),
     "diversity_lpips": Kind("diversity (LPIPS)", "none", "higher", 3),
-    "diversity_efficientnet_lite0": Kind(f"diversity ({STAND_IN})", "none", "higher", 3),
-    "consistency": Kind("consistency mIoU", "percent", "neither", 1),
+    "diversity_efficientnet_lite0": Kind(f"diversity ({PROXY})", "none", "higher", 3),
+    "round_trip_miou": Kind("round-trip mIoU", "percent", "neither", 1),
     "brightness": Kind("brightness", "grey levels", "neither", 1),
     "high_frequency_energy": Kind("high-frequency energy", "squared grey levels", "neither", 1),
     "straightness": Kind("straightness", "squared latent units", "neither", 4),
 }
 # What a suite measures through its own choice of network.
 ROLES = {
-    "frechet": ("fid", "fd_efficientnet_lite0"),
-    "kernel": ("kid", "kd_efficientnet_lite0"),
-    "perceptual": ("lpips", "pd_efficientnet_lite0"),
+    "frechet": ("fid", "frechet_efficientnet_lite0"),
+    "mmd2": ("kid", "mmd2_efficientnet_lite0"),
+    "perceptual": ("lpips", "perceptual_efficientnet_lite0"),
     "diversity": ("diversity_lpips", "diversity_efficientnet_lite0"),
 }
 

@@ -20,7 +20,7 @@ def setting(runs: list[Run]) -> str:
     h, w = first.protocol.evaluation_size
     methods = listed(map(_model, _by_method(models)))
     seeds = [_seeds("training", {record.training_seed for record in models})]
-    if sampled := {record.sampling_seed for record in models if record.task != "determinism"}:  # which draws seeds of its own
+    if sampled := {record.sampling_seed for record in models if record.task != "seed_agreement"}:  # which draws seeds of its own
         seeds.append(_seeds("sampling", sampled))
     return (
         f"Suite {first.suite}: {first.dataset} at {h} x {w}, {first.n_images} {first.split} images. "

@@ -24,7 +24,7 @@ SOLVERS = {
 }  # fmt: skip
 EVALUATIONS = (1, 3, 10, 30, 100, 300, 1000)
 STEPS = (1, 2, 5, 10, 25, 50, 100, 200)  # the paper's
-DISTANCES = ("frechet", "kernel", "perceptual", "diversity")
+DISTANCES = ("frechet", "mmd2", "perceptual", "diversity")
 APPEARANCE = ("brightness", "high_frequency_energy")
 PICTURES = "The paper shows pictures instead."
 OTHER_DATA = ", on other data and at another scale; compare shapes and orderings, not values"
@@ -68,8 +68,8 @@ def training_amplitudes(runs: list[Run]) -> tuple[Figure, str]:
     name = "the figure of training amplitudes"
     drawn = needed(runs, name, task="synthesis", method="semflow")
     segmented = needed(runs, name, task="segmentation", method="semflow")
-    real = needed(runs, name, task="synthesis", method="real")
-    panels = [(role, drawn) for role in (*DISTANCES, "consistency")] + [("miou", segmented)]
+    real = needed(runs, name, task="synthesis", method="real_images")
+    panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou")] + [("miou", segmented)]
     panels += [(role, drawn) for role in APPEARANCE]
     figure = _over_amplitudes(panels, real, "amplitude", "training amplitude b, of 255")
     return figure, joined(
@@ -84,8 +84,8 @@ def sampling_amplitudes(runs: list[Run]) -> tuple[Figure, str]:
     """Synthesis by the perturbation b' that one model is sampled with."""
     name = "the figure of sampling amplitudes"
     drawn = needed(runs, name, task="synthesis", method="semflow")
-    real = needed(runs, name, task="synthesis", method="real")
-    panels = [(role, drawn) for role in (*DISTANCES, "consistency", *APPEARANCE)]
+    real = needed(runs, name, task="synthesis", method="real_images")
+    panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou", *APPEARANCE)]
     figure = _over_amplitudes(panels, real, "sampling_amplitude", "sampling amplitude b', of 255")
     for axes in figure.axes:
         axes.axvline(drawn[0].record.amplitude, color="0.7", lw=0.8, ls=":", zorder=0)
@@ -102,16 +102,16 @@ def evaluations(runs: list[Run]) -> tuple[Figure, str]:
     name = "the figure of evaluations"
     segmented = needed(runs, name, task="segmentation", method="semflow")
     drawn = needed(runs, name, task="synthesis", method="semflow")
-    real = needed(runs, name, task="synthesis", method="real")
+    real = needed(runs, name, task="synthesis", method="real_images")
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     panels = figure.subplots(1, 4)
-    roles = (("miou", segmented), ("frechet", drawn), ("kernel", drawn), ("perceptual", drawn))
+    roles = (("miou", segmented), ("frechet", drawn), ("mmd2", drawn), ("perceptual", drawn))
     for axes, (role, of_task) in zip(panels, roles, strict=True):
         for solver, (colour, marker) in SOLVERS.items():
             if groups := sorted(by_cell(only(of_task, sampler=solver)).values(), key=_cost):
                 points = [estimate(group, role) for group in groups]
                 _plot(axes, map(_cost, groups), points, fmt=f"{marker}-", color=colour, ms=4, label=SAMPLERS[solver])
-        if role in ("frechet", "kernel"):
+        if role in ("frechet", "mmd2"):
             _draw_real(axes, real, role)
         _log_axis(axes, "network evaluations an image", EVALUATIONS)
         _entitle(axes, of_task, role)
@@ -129,23 +129,23 @@ def evaluations(runs: list[Run]) -> tuple[Figure, str]:
 
 def determinism(runs: list[Run]) -> tuple[Figure, str]:
     """How many pixels of an image get the same label under two sampling seeds, by method and sampler."""
-    measured = needed(runs, "the figure of determinism", task="determinism")
+    measured = needed(runs, "the figure of determinism", task="seed_agreement")
     cells = dict(sorted(by_cell(measured).items(), key=lambda item: place(item[0])))
     colours = _coloured((method, sampler) for method, sampler, _ in cells)
     figure = Figure(figsize=(6, 0.7 + 0.4 * len(cells)), layout="constrained")
     axes = figure.subplots()
     for row, ((method, sampler, _), group) in enumerate(cells.items()):
-        value, low, high, _ = estimate(group, "pixel_agreement")
+        value, low, high, _ = estimate(group, "seed_agreement")
         axes.barh(row, value, color=colours[method, sampler], height=0.65)
         axes.errorbar(value, row, xerr=_reach([value], [low], [high]), fmt="none", ecolor="0.2", capsize=3)
         axes.text(101, row, "every pixel" if value == 100 else f"{min(value, 99.99):.2f}", va="center")
     names = [title(*cell) for cell in cells]
-    axes.set(xlim=(0, 100), xlabel=f"{KINDS['pixel_agreement'].title} (percent)", ylim=(len(cells) - 0.5, -0.5))
+    axes.set(xlim=(0, 100), xlabel=f"{KINDS['seed_agreement'].title} (percent)", ylim=(len(cells) - 0.5, -0.5))
     axes.set_yticks(range(len(cells)), names)
     record = measured[0].record
     return figure, joined(
         f"The same images segmented under several sampling seeds. {setting(measured)} Mean over "
-        f"{record.protocol.mean_over['pixel_agreement']}. Look for whether a method gives every pixel one label whatever the "
+        f"{record.protocol.mean_over['seed_agreement']}. Look for whether a method gives every pixel one label whatever the "
         f"seed. {intervals(measured)} {PICTURES}",
         papers_data(record, 2),
     )
@@ -193,7 +193,7 @@ def _draw_real(axes: Axes, real: list[Run], role: str) -> None:
     metrics = real[0].record.metrics
     if filling(role, metrics) in metrics:
         value, low, high, _ = estimate(real, role)
-        axes.axhline(value, color="0.35", lw=1, ls="--", label=title("real", "none"))
+        axes.axhline(value, color="0.35", lw=1, ls="--", label=title("real_images", "direct"))
         axes.axhspan(low, high, color="0.35", alpha=0.15, lw=0)
 
 
@@ -203,7 +203,7 @@ def _entitle(axes: Axes, runs: list[Run], role: str) -> None:
     axes.set_title(kind.title.replace(" (", "\n("), fontsize=9)
     better = "" if kind.direction == "neither" else f"{kind.direction} is better"
     axes.set_ylabel(", ".join(filter(None, ["" if kind.unit == "none" else kind.unit, better])))
-    if role == "kernel":
+    if role == "mmd2":
         axes.axhline(0, color="0.8", lw=0.8, zorder=0)
     else:
         axes.set_ylim(0, 1.06 * axes.get_ylim()[1])  # room for the marks of values that differ little

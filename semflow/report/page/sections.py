@@ -15,7 +15,7 @@ from semflow.report import table1, tables
 from semflow.report.ablations import CELL, ablations
 from semflow.report.page.grid import Cell, Grid, Row, plain
 
-HEADLINES = ("miou", "pixel_agreement")  # what a run is known by, where it draws nothing
+HEADLINES = ("miou", "seed_agreement")  # what a run is known by, where it draws nothing
 SHORT = 10  # letters of a hash that are enough to tell two apart; the whole stands in the record
 
 

@@ -266,7 +266,7 @@ def _flops_of_a_step(suite: Suite, method: str) -> int:
         pixels = torch.empty(len(z), 3, *suite.data.size)
         with FlopCounterMode(display=False) as encoding:
             model.autoencoder.encode(pixels)
-    encodings = (not suite.run.cache_latents) + (not suite.training.mask_modes)
+    encodings = (not suite.run.cache_latents) + (not suite.training.cached_perturbations)
     whole = step.get_total_flops() + encodings * encoding.get_total_flops()
     return whole * suite.training.batch_size
 

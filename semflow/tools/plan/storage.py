@@ -19,7 +19,7 @@ AVERAGE = 4  # and where an average of the weights is kept
 HALVES = 2  # bytes a weight more, where it is computed with in bf16
 STATE, WEIGHT = 12, 4  # bytes a weight in a state (weight, two moments; and the average) and in finished weights
 VOCABULARY, LAYERS = 49_408, 12  # of CLIP's text encoder
-METRICS = {"segmentation": 4, "synthesis": 8, "determinism": 1}  # that have draws in a record
+METRICS = {"segmentation": 4, "synthesis": 8, "seed_agreement": 1}  # that have draws in a record
 MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a record for two of them that are confused
 COUNTING = 53  # bytes a pixel that metrics/segmentation.py was seen to hold while it counts
 
@@ -103,7 +103,7 @@ def _latent_bytes(suite: Suite, trained: list[Training]) -> int:
     c, h, w = costs.latent_shape(suite)
     looks = workload.count(suite.data, "train").n * (1 + suite.training.flip)
     of_images = 2 * suite.run.cache_latents * bool(trained)
-    return 4 * c * h * w * looks * (of_images + suite.training.mask_modes * len(workload.kinds_of_masks(trained)))
+    return 4 * c * h * w * looks * (of_images + suite.training.cached_perturbations * len(workload.kinds_of_masks(trained)))
 
 
 def _record_bytes(suite: Suite, cell: Cell) -> int:
@@ -111,9 +111,9 @@ def _record_bytes(suite: Suite, cell: Cell) -> int:
     h, w = suite.data.size
     n = workload.count(suite.data, suite.evaluation.split).n
     channels = 3 + 1 + (3 if cell.task == "synthesis" else 1)  # of picture, labels, output
-    if cell.sampler == main_sampler(suite) and cell.task != "determinism":
+    if cell.sampler == main_sampler(suite) and cell.task != "seed_agreement":
         channels += 3 * min(STATES, cell.sampler.steps + 1)
-    confuses = cell.task != "determinism" and cell.method != "real"
+    confuses = cell.task != "seed_agreement" and cell.method != "real_images"
     confused = min(MIXED, len(CLASSES[suite.data.name])) ** 2 if confuses else 0
     features = costs.FEATURES[suite.synthesis.features.network][1] if cell.task == "synthesis" else 0
     draws = 8 * METRICS[cell.task] * suite.evaluation.bootstrap_samples

@@ -19,7 +19,7 @@ from semflow.suite.runs import Cell, Sampler, amplitude_of, main_sampler
 from semflow.tools.plan.costs import FEATURES, Passes, costs
 
 EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ddim": 1, "ddpm": 1}  # of the network, in a step
-RK45 = {"segmentation": 692, "synthesis": 761, "determinism": 692}  # evaluations that mini's model took; another takes others
+RK45 = {"segmentation": 692, "synthesis": 761, "seed_agreement": 692}  # evaluations that mini's model took; another takes others
 BACKWARD = 2  # passes that a backward one costs
 DOUBLE = 2  # times that a float64 operation takes of a float32 one, on a CPU
 
@@ -113,7 +113,7 @@ def _caching(suite: Suite, needed: list[Training], n: int) -> list[Job]:
     """What trainings encode before their first step: images once for all of them, masks for each kind of mask."""
     looks = n * (1 + suite.training.flip)
     n_images = looks * suite.run.cache_latents * bool(needed)
-    n_encoded = n_images + looks * suite.training.mask_modes * len(kinds_of_masks(needed))
+    n_encoded = n_images + looks * suite.training.cached_perturbations * len(kinds_of_masks(needed))
     flops = Passes(encoder=n_encoded).times(costs(suite, "semflow"))
     if not n_encoded:
         return []
@@ -125,7 +125,7 @@ def _training(suite: Suite, training: Training) -> Job:
     settings, method = suite.training, training.method
     looks = settings.steps * settings.batch_size
     of_network = 1 + BACKWARD + suite.run.activation_checkpointing
-    of_encoder = (not suite.run.cache_latents) + (not settings.mask_modes)
+    of_encoder = (not suite.run.cache_latents) + (not settings.cached_perturbations)
     passes = Passes(encoder=looks * of_encoder, network=looks * of_network)
     varied = training.amplitude != amplitude_of(suite, method)
     stage = f"train {method}" + (f", b = {training.amplitude:g}" if varied else "")
@@ -135,10 +135,10 @@ def _training(suite: Suite, training: Training) -> Job:
 
 def _evaluation(suite: Suite, cell: Cell, n: int) -> Job:
     chosen, evaluations = main_sampler(suite), evaluations_of(cell.sampler, cell.task)
-    keeps_states = cell.sampler == chosen and cell.task != "determinism" and hasattr(class_of(cell.method), "path")
+    keeps_states = cell.sampler == chosen and cell.task != "seed_agreement" and hasattr(class_of(cell.method), "path")
     kept = min(STATES, cell.sampler.steps + 1) * min(suite.evaluation.examples, n) if keeps_states else 0
     cpu_flops = 0
-    if cell.task == "determinism":
+    if cell.task == "seed_agreement":
         settings = suite.ablations.determinism
         passes = _sampled(min(settings.images, n) * settings.seeds, evaluations)
     elif cell.task == "segmentation":
@@ -157,9 +157,9 @@ def _evaluation(suite: Suite, cell: Cell, n: int) -> Job:
 
 def _control(suite: Suite, cell: Cell, n: int) -> Job:
     """What evaluates a control: on the CPU, but where a large autoencoder has to be run."""
-    passes = {"ceiling": Passes(encoder=n, decoder=n), "floor": Passes(), "real": _compared(n)}[cell.method]
+    passes = {"oracle": Passes(encoder=n, decoder=n), "shuffled_labels": Passes(), "real_images": _compared(n)}[cell.method]
     flops = passes.times(costs(suite, "semflow")) + (_distance_flops(suite, n) if cell.task == "synthesis" else 0)
-    where: Where = "sampling" if (cell.method, suite.autoencoder.kind) == ("ceiling", "kl") else "cpu"
+    where: Where = "sampling" if (cell.method, suite.autoencoder.kind) == ("oracle", "kl") else "cpu"
     return Job(suite.data.name, f"control {cell.task}", where, n, 0, flops)
 
 

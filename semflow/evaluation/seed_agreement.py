@@ -32,7 +32,7 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache
     alike = [(a == b).float().mean((1, 2)) for a, b in combinations(predictions, 2)]
     agreement = 100 * torch.stack(alike).mean(0).numpy()
     units = np.unique(run.units[chosen], return_inverse=True)[1]
-    name = "pixel_agreement"
+    name = "seed_agreement"
     arrays = Arrays(
         units, {name: bootstrap_mean(agreement, units, run.n_samples, BOOTSTRAP_SEED)},
         run.images[chosen].numpy(), run.labels[chosen].numpy(), predictions[0].numpy(), {name: agreement},

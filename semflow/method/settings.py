@@ -1,13 +1,11 @@
-"""The sections `pseudo_mask`, `autoencoder`, `network` and `methods`: what is trained."""
+"""The sections `pseudo_mask`, `autoencoder` and `network`: what is trained. Imports no torch."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from semflow.suite.section import Many, Positive, Section
+from semflow.section import Many, Positive, Section
 
-SAMPLERS = {"semflow": ("euler", "midpoint", "heun", "rk4", "rk45"), "dsm": ("ddim", "ddpm")}
-ADAPTIVE = ("rk45",)  # samplers that choose their own steps
 TRAIN_TIMESTEPS = 1000  # of the diffusion schedule, and the range that Stable Diffusion's time embedding was made for
 
 
@@ -109,25 +107,3 @@ class StableDiffusion(Blocks):
 
 
 Network = Annotated[UNet2D | StableDiffusion, Field(discriminator="kind")]
-
-
-class SemFlowMethod(Section):
-    """The paper's method has no settings beyond the pseudo mask's."""
-
-
-class DSMMethod(Section):
-    """timestep_spacing: diffusers' name for which N timesteps of 1000 are visited; leading is Stable Diffusion's.
-
-    mask_scale, preconditioning: help for a network that was not pretrained, see baselines/dsm.py; the paper has 1 and none.
-    """
-
-    timestep_spacing: Literal["leading", "trailing"]
-    mask_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    preconditioning: bool
-
-
-class Methods(Section):
-    """The methods this suite trains."""
-
-    semflow: SemFlowMethod
-    dsm: DSMMethod
