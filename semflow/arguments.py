@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from baselines import CONTROLS, METHODS, TASKS
 from semflow import __version__
 from semflow.report import PRODUCTS
+from semflow.suite.registry import CONTROLS, METHODS, TASKS
 
 Verb = Callable[[str, str], argparse.ArgumentParser]  # its name and what it is for
 EXAMPLES = {

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from baselines import CONTROLS
 from semflow import arguments
 from semflow.errors import Interrupted, SemFlowError
+from semflow.suite.registry import CONTROLS
 from semflow.training import launch
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def _evaluate(a: argparse.Namespace) -> None:
     from semflow.claims.collect import with_interval
     from semflow.evaluation import evaluate
     from semflow.evaluation.metrics.catalogue import KINDS
-    from semflow.suite.runs import DIRECT, Cell, Sampler, amplitude_of
+    from semflow.method.samplers import DIRECT, Sampler
+    from semflow.suite.runs import Evaluation, amplitude_of
 
     if a.method not in CONTROLS and not (a.checkpoint and a.sampler):
         raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
@@ -87,7 +88,7 @@ def _evaluate(a: argparse.Namespace) -> None:
     if a.sampling_amplitude is not None and a.task != "synthesis":
         raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
     drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
-    cell = Cell(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
+    cell = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
     record = evaluate(suite, cell, a.checkpoint, a.out, a.cache)
     for name, metric in record.metrics.items():
         kind = KINDS[name]

@@ -9,7 +9,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from baselines import module_of
 from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 from semflow.files import file_hash
@@ -18,6 +17,7 @@ from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.suite import Suite
 from semflow.suite import reading as configuration
 from semflow.suite.datasets import CLASSES, Data
+from semflow.suite.registry import module_of
 from semflow.suite.runs import Task
 
 PACKAGES = ("semflow", "baselines")
@@ -102,7 +102,7 @@ def other_data(suite: Suite) -> frozenset[str]:
 
 
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
-    settings = getattr(suite.methods, method, None)  # controls have none
+    settings = suite.methods.get(method)  # controls have none
     return {
         "method": method,
         "settings": settings and settings.model_dump(),

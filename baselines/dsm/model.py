@@ -6,13 +6,14 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
+from baselines.dsm import CARD
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
-from semflow.method.settings import SAMPLERS, TRAIN_TIMESTEPS
+from semflow.method.samplers import Sampler
+from semflow.method.settings import TRAIN_TIMESTEPS
 from semflow.method.unet import UNet
 from semflow.seeds import Source, integers, normal
-from semflow.suite.runs import Sampler
 
 # Stable Diffusion 1.5's schedule, without clipping, which Eq. 3 does not have.
 SCHEDULE = {
@@ -37,7 +38,7 @@ class DSM:
     Eq. 1). Without it a network that is not pretrained learns to denoise masks long before it looks at the image.
     """
 
-    samplers: ClassVar = SAMPLERS["dsm"]
+    samplers: ClassVar = tuple(CARD.tasks["segmentation"])
     time_scale: ClassVar = 1
     image_copies: ClassVar = 2  # noise and image
 

@@ -1,4 +1,4 @@
-"""SemFlow: one velocity network between images and masks, in both directions. The paper's method; its model is in `semflow.method`."""
+"""SemFlow, the paper's method: one velocity network between images and masks, in both directions. Its model: `semflow.method`."""
 
 from semflow.method.contract import Card
 

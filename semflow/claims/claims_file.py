@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from baselines import TASKS
 from semflow import files, published
 from semflow.claims import document as paper
 from semflow.claims.collect import NAMES, SAMPLERS
@@ -14,6 +13,7 @@ from semflow.claims.document import Document, Part, Points
 from semflow.claims.judging import Verdict
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, ROLES
+from semflow.suite.registry import TASKS
 
 OF_TASK = {  # the metrics of the tasks that draw nothing; all others are of synthesis
     "segmentation": {"miou", "miou_either", "miou_native", "pixel_accuracy", *DERIVED},

@@ -16,7 +16,7 @@ from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.evaluation.metrics.intervals import bootstrap_mean
-from semflow.suite.runs import DIRECT, Sampler
+from semflow.method.samplers import DIRECT, Sampler
 
 EVERY = "N"  # stands for each number of steps that was measured
 CHOSEN = ("best", "most", "fewest")  # of the steps that were measured

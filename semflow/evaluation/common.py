@@ -13,21 +13,21 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from baselines import CONTROLS, TASKS
 from semflow.data import Dataset, open_dataset
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.evaluation.metrics.intervals import blocks, bootstrap
 from semflow.evaluation.metrics.scores import SCORES, class_iou
 from semflow.loading.batches import Batches, in_memory
+from semflow.method.samplers import STEPLESS as ADAPTIVE
 from semflow.method.semflow import place
-from semflow.method.settings import ADAPTIVE
 from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
 from semflow.provenance import commit, scores_key, versions
 from semflow.suite import Suite
 from semflow.suite.reading import result_hash, without_places
-from semflow.suite.runs import Cell, main_sampler
+from semflow.suite.registry import CONTROLS, TASKS
+from semflow.suite.runs import Evaluation, main_sampler
 from semflow.training import devices
 from semflow.training.build import settings_of
 from semflow.training.checkpoints import load_model
@@ -39,10 +39,10 @@ STATES = 11  # kept of a trajectory, its ends included
 DOES = {"segmentation": "segment", "synthesis": "synthesize", "seed_agreement": "segment"}  # what a task asks of a model
 
 
-class Evaluation:
+class Measurement:
     """A cell being measured: its data, its model, and what the record will say about how."""
 
-    def __init__(self, suite: Suite, cell: Cell, checkpoint: Path | None) -> None:
+    def __init__(self, suite: Suite, cell: Evaluation, checkpoint: Path | None) -> None:
         self.suite, self.cell = suite, cell
         if cell.method in CONTROLS and cell.method not in TASKS[cell.task]:
             raise SemFlowError(f"{cell.method} is no control of {cell.task}")
@@ -227,7 +227,7 @@ def to_bytes(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).byte()
 
 
-def _open_model(suite: Suite, cell: Cell, checkpoint: Path | None, device: torch.device) -> tuple[Any, str]:
+def _open_model(suite: Suite, cell: Evaluation, checkpoint: Path | None, device: torch.device) -> tuple[Any, str]:
     """(model, SHA-256 of its weights). SemFlowError if the checkpoint is of another training than the cell's."""
     if checkpoint is None:
         raise SemFlowError(f"a checkpoint is needed to evaluate {cell.method}")

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation
+from semflow.evaluation.common import BOOTSTRAP_SEED, Measurement
 from semflow.evaluation.metrics.intervals import bootstrap_mean
 from semflow.evaluation.records import Arrays, Record
 from semflow.loading.batches import to_unit_range
 from semflow.seeds import generator
 from semflow.suite import Suite
-from semflow.suite.runs import Cell
+from semflow.suite.runs import Evaluation
 
 
-def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
     """Segment some of the evaluation split under several seeds. `cache` and the cell's sampling seed are not used."""
-    run = Evaluation(suite, cell, checkpoint)
+    run = Measurement(suite, cell, checkpoint)
     chosen, n_seeds = run.examples(suite.ablations.determinism.images), suite.ablations.determinism.seeds
     by_seed = []
     for seed in range(n_seeds):

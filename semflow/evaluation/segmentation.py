@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semflow.data.folders import Pictures
 from semflow.data.images import resize_labels
-from semflow.evaluation.common import Evaluation, Kept
+from semflow.evaluation.common import Kept, Measurement
 from semflow.evaluation.controls import Oracle, ShuffledLabels
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.evaluation.metrics.segmentation import confusion, confusions, sparse_rows
@@ -20,16 +20,16 @@ from semflow.method.autoencoder import make_autoencoder
 from semflow.progress import Progress
 from semflow.seeds import generator
 from semflow.suite import Suite
-from semflow.suite.runs import Cell
+from semflow.suite.runs import Evaluation
 from semflow.training.build import make_pseudo_mask
 
 MEAN_OVER = {"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"}
 NATIVE = f"{MEAN_OVER['miou']}; predictions brought by nearest neighbour to each label map's own size, and scored there"
 
 
-def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
     """Segment the suite's evaluation split and score it. `cache` is not used."""
-    run = Evaluation(suite, cell, checkpoint)
+    run = Measurement(suite, cell, checkpoint)
     predictions, states = _control(run) if run.is_control else _predict(run)
     matrices = sparse_rows(confusions(predictions, run.labels, len(run.dataset.names)))
     scored = {name: run.score(name, matrices) for name in SCORES}
@@ -58,7 +58,7 @@ def _native(dataset: Pictures, predictions: Tensor) -> sparse.csr_array:
     return sparse.vstack(rows, format="csr")
 
 
-def _predict(run: Evaluation) -> tuple[Tensor, np.ndarray | None]:
+def _predict(run: Measurement) -> tuple[Tensor, np.ndarray | None]:
     """Labels uint8 (n, H, W), and the states on the way to those that are shown."""
     model, rows, kept = run.model, [], Kept(run.model, run.shown)
     for number, positions in run.batches(np.arange(len(run.dataset)), "segment"):
@@ -74,7 +74,7 @@ def _predict(run: Evaluation) -> tuple[Tensor, np.ndarray | None]:
     return torch.cat(rows), kept.arrays() if run.keeps_states else None
 
 
-def _control(run: Evaluation) -> tuple[Tensor, None]:
+def _control(run: Measurement) -> tuple[Tensor, None]:
     if run.cell.method == "shuffled_labels":
         return ShuffledLabels().predict(run.labels), None
     control = Oracle(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder).to(run.device))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from semflow.data import open_dataset
-from semflow.evaluation.common import BOOTSTRAP_SEED, Evaluation, Kept, to_bytes
+from semflow.evaluation.common import BOOTSTRAP_SEED, Kept, Measurement, to_bytes
 from semflow.evaluation.controls import RealImages
 from semflow.evaluation.features import BATCH, Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
 from semflow.evaluation.metrics import pictures
@@ -24,7 +24,7 @@ from semflow.method.solvers import time_grid
 from semflow.progress import Progress
 from semflow.seeds import generator
 from semflow.suite import Suite
-from semflow.suite.runs import Cell, main_sampler
+from semflow.suite.runs import Evaluation, main_sampler
 
 SUBSET_SIZE = 1000  # of KID, or as many images as there are
 DISTANCE_DRAWS = 100  # enough to know a standard deviation to 7 %; each costs a decomposition
@@ -33,9 +33,9 @@ INTERVAL = (
 )
 
 
-def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
     """Draw a picture from every label map of the suite's evaluation split and score them."""
-    run = Evaluation(suite, cell, checkpoint)
+    run = Measurement(suite, cell, checkpoint)
     extractor = make_extractor(suite.synthesis.features, run.device)
     perceptual = make_perceptual(suite.synthesis.perceptual, run.device)
     scores = Scores(run)
@@ -68,7 +68,7 @@ def evaluate(suite: Suite, cell: Cell, checkpoint: Path | None, out: Path, cache
 class Scores:
     """Values and bootstrap draws by metric, as they are gathered."""
 
-    def __init__(self, run: Evaluation) -> None:
+    def __init__(self, run: Measurement) -> None:
         self.run = run
         self.values: dict[str, float] = {}
         self.draws: dict[str, np.ndarray] = {}
@@ -93,7 +93,7 @@ class Scores:
         return features
 
 
-def _synthesise(run: Evaluation) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
+def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
     """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and every path's
     straightness (n,)."""
     if not hasattr(run.model, "path"):
@@ -121,7 +121,7 @@ def _synthesise(run: Evaluation) -> tuple[Tensor, np.ndarray | None, np.ndarray 
     return torch.cat(rows), states_kept, np.concatenate(straightness) if straightness else None
 
 
-def _draw(run: Evaluation, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
+def _draw(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
     """Images uint8 (n, 3, H, W) of the label maps at `positions`."""
     options = {"amplitude": run.cell.sampling_amplitude} if hasattr(run.model, "path") else {}
     rows = []
@@ -133,7 +133,7 @@ def _draw(run: Evaluation, positions: np.ndarray, what: str, *seeds: object) -> 
     return torch.cat(rows)
 
 
-def _segment(run: Evaluation, drawn: Tensor) -> Tensor:
+def _segment(run: Measurement, drawn: Tensor) -> Tensor:
     """The method's own labels of what it drew, by the suite's main sampler, uint8 (n, H, W)."""
     rows = []
     for number, positions in run.batches(np.arange(len(drawn)), "segment what was drawn by"):
@@ -144,14 +144,14 @@ def _segment(run: Evaluation, drawn: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
-def _diversity(run: Evaluation, perceptual: Perceptual, layouts: np.ndarray) -> np.ndarray:
+def _diversity(run: Measurement, perceptual: Perceptual, layouts: np.ndarray) -> np.ndarray:
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
     seed, n_samples = run.cell.sampling_seed, run.suite.synthesis.diversity.samples
     samples = [_draw(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
     return np.mean([_in_batches(perceptual.distance, a, b) for a, b in combinations(samples, 2)], axis=0)
 
 
-def _distances(run: Evaluation, drawn: Tensor, perceptual: Perceptual) -> np.ndarray:
+def _distances(run: Measurement, drawn: Tensor, perceptual: Perceptual) -> np.ndarray:
     """Of every picture to the real image of its layout, (n,)."""
     return _in_batches(perceptual.distance, drawn, run.images)
 
@@ -165,7 +165,7 @@ def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tens
     return torch.cat(rows).numpy()
 
 
-def _protocol(run: Evaluation, extractor: Extractor, perceptual: Perceptual) -> Protocol:
+def _protocol(run: Measurement, extractor: Extractor, perceptual: Perceptual) -> Protocol:
     n_samples, n_layouts = run.suite.synthesis.diversity.samples, len(run.examples(run.suite.synthesis.diversity.layouts))
     features, pairs = run.suite.synthesis.features.network, run.suite.synthesis.perceptual.network
     h, w = run.suite.data.size

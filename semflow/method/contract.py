@@ -41,7 +41,7 @@ class Recipe(Section):
 
 
 class Settings(Section):
-    """What stands under `methods.<name>`; a method's own are a subclass, with a `Recipe` under the name of each phase that has one.
+    """What stands under `methods.<name>`; a method's own are a subclass, with a `Recipe` under the name of a phase that has one.
 
     batch_size: where it is not the suite's, of which it must be a divisor: the same images are seen, in more steps.
     ema_decay: where it is not the suite's.
@@ -154,7 +154,7 @@ class Method(Protocol):
         ...
 
     def losses(self, phase: str, x: Any, source: "Source", carry: dict[str, Any]) -> "dict[str, Tensor]":
-        """A phase's losses by name, weighted scalars whose sum is minimised. carry: lives for one step, empty at its beginning."""
+        """A phase's losses by name, weighted scalars whose sum is minimised. carry: lives for a step, empty at its beginning."""
         ...
 
 

@@ -7,14 +7,15 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from baselines.semflow import CARD
 from semflow.errors import SemFlowError
 from semflow.method import flow, solvers
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
-from semflow.method.settings import SAMPLERS, TRAIN_TIMESTEPS
+from semflow.method.samplers import Sampler
+from semflow.method.settings import TRAIN_TIMESTEPS
 from semflow.method.unet import UNet
 from semflow.seeds import Source, uniform
-from semflow.suite.runs import Sampler
 
 
 class Model(Protocol):
@@ -54,7 +55,7 @@ class SemFlow:
     amplitude: of the finite perturbation in training and synthesis (Eq. 14), in 0..255 units.
     """
 
-    samplers: ClassVar = SAMPLERS["semflow"]
+    samplers: ClassVar = tuple(CARD.tasks["segmentation"])
     time_scale: ClassVar = TRAIN_TIMESTEPS
     image_copies: ClassVar = 1  # z alone
 

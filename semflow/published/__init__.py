@@ -8,7 +8,7 @@ import yaml
 
 def table(number: int) -> dict[str, Any]:
     """A table of the paper: data sets, sizes, and rows of {method, sampler, values}; see the files."""
-    return yaml.safe_load(resources.files(__name__).joinpath(f"table{number}.yaml").read_text(encoding="utf-8"))
+    return _read(f"table{number}.yaml")
 
 
 def table1() -> dict[tuple[str, str, int], dict[str, float]]:
@@ -24,3 +24,7 @@ def table2() -> dict[tuple[str, str, int], float]:
 def subject() -> str:
     """The method that the paper proposes."""
     return str(_read("paper.yaml")["subject"])
+
+
+def _read(name: str) -> dict[str, Any]:
+    return yaml.safe_load(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))

@@ -1,10 +1,12 @@
 """The schema of a suite: every section of its configuration file, strict, without a default. Imports no torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from semflow.method.settings import Autoencoder, Methods, Network, PseudoMask
+from baselines import METHODS
+from semflow.method.contract import Settings
+from semflow.method.settings import Autoencoder, Network, PseudoMask
 from semflow.section import Many, Name, Positive, Section, Share
 from semflow.suite.datasets import CLASSES, SWAPS, Data
 from semflow.suite.measurements import Ablations, Evaluation, Synthesis
@@ -59,6 +61,11 @@ class Run(Section):
     cache_latents: bool
 
 
+def configured(raw: Any) -> dict[str, Settings]:
+    """The methods that a suite trains, each with its settings."""
+    return {name: METHODS[name].Settings.model_validate(values) for name, values in raw.items()}
+
+
 class Suite(Section):
     """Everything a suite is."""
 
@@ -69,7 +76,7 @@ class Suite(Section):
     network: Network
     training: Training
     run: Run
-    methods: Methods
+    methods: Annotated[dict[str, Any], BeforeValidator(configured)]
     evaluation: Evaluation
     synthesis: Synthesis
     ablations: Ablations

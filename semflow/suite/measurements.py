@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from semflow.method.settings import ADAPTIVE, SAMPLERS, TRAIN_TIMESTEPS
+from baselines import METHODS
+from semflow.method.samplers import STEPLESS as ADAPTIVE
+from semflow.method.settings import TRAIN_TIMESTEPS
 from semflow.section import Many, Positive, Section
 
 
@@ -28,8 +30,8 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _method_has_sampler(self) -> "Sweep":
-        if self.sampler not in SAMPLERS[self.method]:
-            raise ValueError(f"{self.method} has no sampler {self.sampler!r}; it has {', '.join(SAMPLERS[self.method])}")
+        if self.sampler not in (SAMPLERS := METHODS[self.method].tasks["segmentation"]):
+            raise ValueError(f"{self.method} has no sampler {self.sampler!r}; it has {', '.join(SAMPLERS)}")
         if self.sampler in ADAPTIVE:
             raise ValueError(f"{self.sampler} chooses its own steps; a sweep over steps needs another sampler")
         if self.method == "dsm" and (uneven := [n for n in self.steps if TRAIN_TIMESTEPS % n]):

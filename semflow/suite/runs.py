@@ -6,39 +6,25 @@ Imports no torch, so that the workflow can plan without it.
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from baselines import TASKS
 from semflow.errors import SemFlowError
-from semflow.method.settings import ADAPTIVE
+from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import Suite
 
 Task = Literal["segmentation", "synthesis", "seed_agreement"]
 
 
-class Sampler(NamedTuple):
-    """How to integrate: a name and a number of steps, written `euler-25` or `ddim-200`; `rk45` has 0: it chooses its own."""
-
-    name: str
-    steps: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Sampler":
-        if text in (*ADAPTIVE, "direct"):
-            return cls(text, 0)
-        name, _, steps = text.rpartition("-")
-        if name in ADAPTIVE:
-            raise SemFlowError(f"sampler {text!r}: {name} chooses its own steps; write {name}")
-        if not name or not steps.isdecimal() or int(steps) < 1:
-            raise SemFlowError(f"sampler {text!r} is not NAME-STEPS with at least one step, such as euler-25")
-        return cls(name, int(steps))
-
-    def __str__(self) -> str:
-        return f"{self.name}-{self.steps}" if self.steps else self.name
+CONTROLS = {  # what the protocol gives to a perfect and to a blind method: titles, by task
+    "segmentation": {
+        "oracle": "oracle (ground truth, encoded and decoded)",
+        "shuffled_labels": "shuffled labels (another image's ground truth)",
+    },
+    "synthesis": {"real_images": "real images (training set, other layouts)"},
+    "seed_agreement": {},
+}
+TASKS = {task: tuple(names) for task, names in CONTROLS.items()}
 
 
-DIRECT = Sampler("direct", 0)
-
-
-class Cell(NamedTuple):
+class Evaluation(NamedTuple):
     """One evaluation.
 
     amplitude: of the perturbation in training (Eq. 14), in 0..255 units.  sampling_amplitude: of that in sampling (b').
@@ -53,22 +39,24 @@ class Cell(NamedTuple):
     sampling_seed: int = 0
 
 
-def table2(suite: Suite) -> list[Cell]:
+def table2(suite: Suite) -> list[Evaluation]:
     """Segmentation by number of steps, under several sampling seeds at one of them."""
     return [
-        Cell(sweep.method, "segmentation", Sampler(sweep.sampler, n), amplitude_of(suite, sweep.method), 0.0, training, sampling)
+        Evaluation(
+            sweep.method, "segmentation", Sampler(sweep.sampler, n), amplitude_of(suite, sweep.method), 0.0, training, sampling
+        )
         for sweep in suite.evaluation.sweeps
         for n, sampling in sweep.runs()
         for training in suite.training.seeds
     ]
 
 
-def synthesis_steps(suite: Suite) -> list[Cell]:
+def synthesis_steps(suite: Suite) -> list[Evaluation]:
     """Synthesis by number of steps (Figures 5 and 9)."""
     return [cell for n in suite.synthesis.steps for cell in _synthesis(suite, Sampler(suite.synthesis.solver, n))]
 
 
-def solvers(suite: Suite) -> list[Cell]:
+def solvers(suite: Suite) -> list[Evaluation]:
     """Every other solver, both ways (Figure 10)."""
     cells = []
     for solver in suite.ablations.solvers:
@@ -78,12 +66,12 @@ def solvers(suite: Suite) -> list[Cell]:
     return cells
 
 
-def solvers_and_main(suite: Suite) -> list[Cell]:
+def solvers_and_main(suite: Suite) -> list[Evaluation]:
     """Every solver that is varied, and the one that it is held against."""
     return list(dict.fromkeys([*_both_ways(suite), *solvers(suite)]))
 
 
-def training_amplitudes(suite: Suite) -> list[Cell]:
+def training_amplitudes(suite: Suite) -> list[Evaluation]:
     """Models trained with other perturbations, both ways (Figure 4)."""
     cells = []
     for amplitude in suite.ablations.training_amplitudes:
@@ -92,7 +80,7 @@ def training_amplitudes(suite: Suite) -> list[Cell]:
     return cells
 
 
-def sampling_amplitudes(suite: Suite) -> list[Cell]:
+def sampling_amplitudes(suite: Suite) -> list[Evaluation]:
     """The suite's model, sampled with b' times its own perturbation (Figure 8)."""
     b = suite.pseudo_mask.amplitude
     return [
@@ -100,10 +88,10 @@ def sampling_amplitudes(suite: Suite) -> list[Cell]:
     ]
 
 
-def determinism(suite: Suite) -> list[Cell]:
+def determinism(suite: Suite) -> list[Evaluation]:
     """The same images under many seeds, for every sampler that Table 2 repeats."""
     return [
-        Cell(
+        Evaluation(
             sweep.method,
             "seed_agreement",
             Sampler(sweep.sampler, sweep.repeat_at),
@@ -116,44 +104,44 @@ def determinism(suite: Suite) -> list[Cell]:
     ]
 
 
-def controls(task: Task) -> list[Cell]:
+def controls(task: Task) -> list[Evaluation]:
     """What a perfect and a blind method reach."""
-    return [Cell(name, task, DIRECT) for name in TASKS[task]]
+    return [Evaluation(name, task, DIRECT) for name in TASKS[task]]
 
 
-def table1_segmentation(suite: Suite) -> list[Cell]:
+def table1_segmentation(suite: Suite) -> list[Evaluation]:
     """Segmentation at the numbers of steps of the paper's Table 1: SemFlow where it repeats, DSM at its most."""
     most = {sweep.sampler: Sampler(sweep.sampler, max(sweep.steps)) for sweep in suite.evaluation.sweeps if sweep.method == "dsm"}
     return [*(cell for cell in table2(suite) if cell.sampler in most.values()), *_segmentation(suite, main_sampler(suite))]
 
 
-def table1_synthesis(suite: Suite) -> list[Cell]:
+def table1_synthesis(suite: Suite) -> list[Evaluation]:
     """Synthesis at the number of steps of the paper's Table 1."""
     return _synthesis(suite, main_sampler(suite))
 
 
-def figure02(suite: Suite) -> list[Cell]:
+def figure02(suite: Suite) -> list[Evaluation]:
     """Every method that Table 2 repeats, under each of its seeds."""
     return [cell for cell in table2(suite) if cell.sampler in {Sampler(s.sampler, s.repeat_at) for s in suite.evaluation.sweeps}]
 
 
-def _both_ways(suite: Suite) -> list[Cell]:
+def _both_ways(suite: Suite) -> list[Evaluation]:
     return [*_segmentation(suite, main_sampler(suite)), *_synthesis(suite, main_sampler(suite))]
 
 
-def _segmented(suite: Suite) -> list[Cell]:
+def _segmented(suite: Suite) -> list[Evaluation]:
     return _segmentation(suite, main_sampler(suite))
 
 
-def _drawn(suite: Suite) -> list[Cell]:
+def _drawn(suite: Suite) -> list[Evaluation]:
     return _synthesis(suite, main_sampler(suite))
 
 
-def _one_step(suite: Suite) -> list[Cell]:
+def _one_step(suite: Suite) -> list[Evaluation]:
     return _synthesis(suite, Sampler(suite.synthesis.solver, min(suite.synthesis.steps)))
 
 
-def _by_evaluations(suite: Suite) -> list[Cell]:
+def _by_evaluations(suite: Suite) -> list[Evaluation]:
     """Every solver at every number of steps, both ways."""
     first = {Sampler(sweep.sampler, n): sweep.seeds[0] for sweep in suite.evaluation.sweeps for n in sweep.steps}
     euler = [cell for cell in table2(suite) if cell.method == "semflow" and cell.sampling_seed == first[cell.sampler]]
@@ -170,24 +158,24 @@ def amplitude_of(suite: Suite, method: str) -> float:
     return suite.pseudo_mask.amplitude if method == "semflow" else 0.0
 
 
-def _segmentation(suite: Suite, sampler: Sampler, amplitude: float | None = None) -> list[Cell]:
+def _segmentation(suite: Suite, sampler: Sampler, amplitude: float | None = None) -> list[Evaluation]:
     b = suite.pseudo_mask.amplitude if amplitude is None else amplitude
-    return [Cell("semflow", "segmentation", sampler, b, 0.0, training) for training in suite.training.seeds]
+    return [Evaluation("semflow", "segmentation", sampler, b, 0.0, training) for training in suite.training.seeds]
 
 
-def _synthesis(suite: Suite, sampler: Sampler, amplitude: float | None = None, sampled: float | None = None) -> list[Cell]:
+def _synthesis(suite: Suite, sampler: Sampler, amplitude: float | None = None, sampled: float | None = None) -> list[Evaluation]:
     """Synthesis under every seed at the main sampler, elsewhere under the first."""
     b = suite.pseudo_mask.amplitude if amplitude is None else amplitude
     seeds = suite.synthesis.seeds if sampler == main_sampler(suite) else suite.synthesis.seeds[:1]
     return [
-        Cell("semflow", "synthesis", sampler, b, b if sampled is None else sampled, training, sampling)
+        Evaluation("semflow", "synthesis", sampler, b, b if sampled is None else sampled, training, sampling)
         for training in suite.training.seeds
         for sampling in seeds
     ]
 
 
 # What each figure is drawn from.
-FIGURES: dict[str, Callable[[Suite], list[Cell]]] = {
+FIGURES: dict[str, Callable[[Suite], list[Evaluation]]] = {
     "figure02": figure02,
     "figure03": _both_ways,
     "figure04": training_amplitudes,
@@ -220,7 +208,7 @@ def check(suite: Suite) -> None:
         raise SemFlowError("pseudo_mask.amplitude must be above 0, since Figure 8 varies it; 0 belongs to the ablations")
 
 
-def of_product(product: str, suite: Suite) -> list[Cell]:
+def of_product(product: str, suite: Suite) -> list[Evaluation]:
     """What a product is made of, its controls included."""
     tables = {
         "table1_segmentation": lambda: [*table1_segmentation(suite), *controls("segmentation")],

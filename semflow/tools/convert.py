@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from baselines import class_of
 from semflow import files
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.unet import UNet, make_prompt, make_unet
 from semflow.suite import Suite
+from semflow.suite.registry import class_of
 from semflow.training import checkpoints
 from semflow.training.build import latent_size
 

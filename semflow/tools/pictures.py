@@ -12,12 +12,12 @@ from semflow.data.images import read_image, read_layout, resize_image, resize_la
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.loading.batches import to_unit_range
+from semflow.method.samplers import Sampler
 from semflow.method.semflow import place
 from semflow.seeds import generator
 from semflow.suite import Suite
 from semflow.suite.datasets import CLASSES, PALETTES, VOID
 from semflow.suite.reading import check
-from semflow.suite.runs import Sampler
 from semflow.training import devices
 from semflow.training.checkpoints import load_model, read_card
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 
-from baselines import class_of
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder, make_autoencoder
 from semflow.method.pseudo_mask import PseudoMask
@@ -13,6 +12,7 @@ from semflow.method.unet import UNet, make_network
 from semflow.seeds import seed_of
 from semflow.suite import Suite
 from semflow.suite.datasets import CLASSES
+from semflow.suite.registry import class_of
 
 
 def make_pseudo_mask(suite: Suite) -> PseudoMask:
@@ -22,8 +22,8 @@ def make_pseudo_mask(suite: Suite) -> PseudoMask:
 
 def settings_of(suite: Suite, method: str) -> dict[str, Any]:
     """A method's own section of the suite; a control has none."""
-    section = getattr(suite.methods, method, None)
-    return section.model_dump() if section else {}
+    section = suite.methods.get(method)
+    return section.model_dump(exclude_none=True) if section else {}
 
 
 def latent_size(suite: Suite, autoencoder: Autoencoder) -> tuple[int, int]:

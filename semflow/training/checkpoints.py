@@ -11,7 +11,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from baselines import METHODS, class_of
 from semflow import files, provenance
 from semflow.errors import SemFlowError
 from semflow.method import prompt
@@ -19,6 +18,7 @@ from semflow.method.settings import Autoencoder
 from semflow.method.unet import UNet, open_network
 from semflow.suite import Suite
 from semflow.suite import reading as config
+from semflow.suite.registry import METHODS, class_of
 from semflow.training.build import make_model
 
 STATE = "state.safetensors"

@@ -13,9 +13,9 @@ from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.method.samplers import Sampler
 from semflow.method.settings import DSMMethod
 from semflow.suite import reading as config
-from semflow.suite.runs import Sampler
 from semflow.training.build import make_model
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"

@@ -9,8 +9,9 @@ from semflow.claims.collect import read_runs
 from semflow.evaluation import evaluate
 from semflow.method import solvers
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import reading as config
-from semflow.suite.runs import DIRECT, Cell, Sampler
+from semflow.suite.runs import Evaluation
 from semflow.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,8 +26,8 @@ class Smoke:
 
     def measure(self, name: str) -> dict:
         cells = [
-            Cell("semflow", "segmentation", Sampler("euler", 25), self.suite.pseudo_mask.amplitude),
-            Cell("oracle", "segmentation", DIRECT),
+            Evaluation("semflow", "segmentation", Sampler("euler", 25), self.suite.pseudo_mask.amplitude),
+            Evaluation("oracle", "segmentation", DIRECT),
         ]
         paths = [self.folder / name / f"{cell.method}.json" for cell in cells]
         for cell, path in zip(cells, paths, strict=True):

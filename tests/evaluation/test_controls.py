@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from baselines import CONTROLS, METHODS, class_of
 from semflow.evaluation.controls import Oracle, ShuffledLabels
 from semflow.method.autoencoder import Autoencoder, Patchify
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.suite.registry import CONTROLS, METHODS, class_of
 
 
 @pytest.mark.parametrize("autoencoder", [Autoencoder(), Patchify(2)], ids=["identity", "patchify"])

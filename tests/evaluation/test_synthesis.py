@@ -14,8 +14,9 @@ from semflow.evaluation.metrics.pictures import brightness
 from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
 from semflow.loading.batches import to_unit_range
+from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite.measurements import AlexNet, InceptionV3
-from semflow.suite.runs import DIRECT, Cell, Sampler
+from semflow.suite.runs import Evaluation
 from semflow.training.checkpoints import load_model
 
 CPU = torch.device("cpu")
@@ -26,7 +27,7 @@ def measure(tiny_suite, weights_of, tmp_path):
     """measure(sampler, b, b', seed) -> (record, arrays) of a SemFlow that was never trained."""
 
     def run(sampler="euler-2", b=6.0, drawn_with=None, seed=0):
-        cell = Cell("semflow", "synthesis", Sampler.parse(sampler), b, b if drawn_with is None else drawn_with, 0, seed)
+        cell = Evaluation("semflow", "synthesis", Sampler.parse(sampler), b, b if drawn_with is None else drawn_with, 0, seed)
         suite = tiny_suite.model_copy(update={"pseudo_mask": tiny_suite.pseudo_mask.model_copy(update={"amplitude": b})})
         record = evaluate(suite, cell, weights_of("semflow", b), tmp_path / "r.json", tmp_path / "cache")
         assert records.read(tmp_path / "r.json") == record
@@ -82,7 +83,7 @@ def test_with_the_networks_of_the_field_the_metrics_have_the_names_of_the_field(
         "perceptual": AlexNet(network="alexnet", weights=None),
     }
     suite = tiny_suite.model_copy(update={"synthesis": tiny_suite.synthesis.model_copy(update=networks)})
-    cell = Cell("semflow", "synthesis", Sampler("euler", 5), 6.0, 6.0)
+    cell = Evaluation("semflow", "synthesis", Sampler("euler", 5), 6.0, 6.0)
     record = evaluate(suite, cell, weights_of("semflow"), tmp_path / "r.json", tmp_path)
     assert {"fid", "kid", "lpips", "diversity_lpips"} <= record.metrics.keys()
     assert not [name for name in record.metrics if "lite0" in name]
@@ -96,7 +97,7 @@ def test_evaluations_are_those_of_drawing_once(measure, sampler, wanted):
 def test_evaluations_are_a_mean_over_images_not_batches(tiny_suite):
     """Where the solver takes its own steps, a short last batch does not count as much as a whole one."""
     calls = iter([2, 10])
-    run = common.Evaluation(tiny_suite, Cell("oracle", "segmentation", DIRECT), None)
+    run = common.Evaluation(tiny_suite, Evaluation("oracle", "segmentation", DIRECT), None)
     run.model = SimpleNamespace(network=torch.nn.Identity())
     run.suite = tiny_suite.model_copy(update={"evaluation": tiny_suite.evaluation.model_copy(update={"batch_size": 3})})
     for _ in run.batches(np.arange(4), "count"):
@@ -143,7 +144,7 @@ def test_features_of_real_images_are_computed_once(measure, tmp_path):
 
 
 def test_real_images_of_other_layouts_are_the_floor(tiny_suite, tmp_path):
-    record = evaluate(tiny_suite, Cell("real_images", "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path)
+    record = evaluate(tiny_suite, Evaluation("real_images", "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path)
     arrays = records.Arrays.load(tmp_path / "r.npz")
     train = Scenes(8, (16, 16), 0, "train")
     assert np.array_equal(arrays.outputs, np.stack([train[index].image for index in (0, 2, 4, 6)]))

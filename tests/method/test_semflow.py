@@ -7,9 +7,9 @@ from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.suite import reading as config
-from semflow.suite.runs import Sampler
 from semflow.training.build import make_model
 
 EULER = Sampler("euler", 3)

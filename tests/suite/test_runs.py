@@ -6,9 +6,10 @@ import pytest
 
 from semflow import report as analysis
 from semflow.errors import SemFlowError
+from semflow.method.samplers import Sampler
 from semflow.suite import reading as config
 from semflow.suite import runs as cells
-from semflow.suite.runs import Cell, Sampler
+from semflow.suite.runs import Evaluation
 
 
 @pytest.fixture
@@ -104,9 +105,9 @@ def test_a_product_names_each_cell_once(suite, product):
 def test_tables_and_ablations_are_held_against_their_controls(suite):
     wanted = {product: set(cells.of_product(product, suite)) for product in cells.PRODUCTS}
     for name in ("table1_synthesis", "training_amplitudes", "sampling_amplitudes", "evaluations"):
-        assert Cell("real_images", "synthesis", cells.DIRECT) in wanted[name]
+        assert Evaluation("real_images", "synthesis", cells.DIRECT) in wanted[name]
     for name in ("table1_segmentation", "table2"):
-        assert Cell("shuffled_labels", "segmentation", cells.DIRECT) in wanted[name]
+        assert Evaluation("shuffled_labels", "segmentation", cells.DIRECT) in wanted[name]
 
 
 @pytest.mark.parametrize(

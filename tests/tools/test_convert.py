@@ -11,9 +11,10 @@ from sd_folder import sd_sections
 from semflow.cli import main
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
+from semflow.method.samplers import Sampler
 from semflow.provenance import file_hash
 from semflow.suite import reading as config
-from semflow.suite.runs import Cell, Sampler
+from semflow.suite.runs import Evaluation
 from semflow.tools.convert import convert, read_weights
 from semflow.tools.pictures import describe
 from semflow.training import checkpoints
@@ -67,7 +68,7 @@ def test_the_card_says_that_it_was_converted_and_of_what(sd_suite, weights, tmp_
 
 def test_a_converted_checkpoint_is_scored_as_a_trained_one(sd_suite, weights, tmp_path):
     converted(sd_suite, weights, tmp_path)
-    cell = Cell("semflow", "segmentation", Sampler("euler", 1), sd_suite.pseudo_mask.amplitude)
+    cell = Evaluation("semflow", "segmentation", Sampler("euler", 1), sd_suite.pseudo_mask.amplitude)
     record = evaluate(sd_suite, cell, tmp_path / "out", tmp_path / "r.json", tmp_path)
     assert record.n_images == 4
 

@@ -15,14 +15,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from baselines import CONTROLS
 from semflow import cli
 from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
 from semflow.loading import latents
+from semflow.method.samplers import Sampler
 from semflow.suite import reading as config
-from semflow.suite.runs import Cell, Sampler
+from semflow.suite.registry import CONTROLS
+from semflow.suite.runs import Evaluation
 from semflow.tools import plan
 from semflow.tools.plan import costs, storage, workload
 from semflow.training.build import make_model
@@ -180,7 +181,7 @@ def test_a_training_is_what_really_is_computed(small_suite, method, cached):
             "run": small_suite.run.model_copy(update={"cache_latents": cached, "in_memory": False}),
         }
     )
-    cell = Cell(method, "segmentation", Sampler("euler" if method == "semflow" else "ddim", 5), 6.0 * (method == "semflow"))
+    cell = Evaluation(method, "segmentation", Sampler("euler" if method == "semflow" else "ddim", 5), 6.0 * (method == "semflow"))
     expected = sum(job.flops for job in workload.jobs(suite, [cell]) if job.where == "training")
     done = counted(lambda: train(suite, method, 0, Path("state"), Path("out")))
     assert 0.97 * expected < done <= expected
@@ -198,7 +199,7 @@ def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
     method = "dsm" if sampler.startswith("dd") else "semflow"
     checkpoints.export(Path("weights"), small_suite, method, 0, make_model(small_suite, method).network)
     amplitude = 6.0 * (method == "semflow")
-    cell = Cell(method, task, Sampler.parse(sampler), amplitude, amplitude * (task == "synthesis"))
+    cell = Evaluation(method, task, Sampler.parse(sampler), amplitude, amplitude * (task == "synthesis"))
     if task == "synthesis":  # features of the real images are kept
         first = cell._replace(sampler=Sampler("euler", 1))
         evaluate(small_suite, first, Path("weights"), Path("first.json"), Path("features"))
@@ -210,7 +211,7 @@ def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
 @pytest.mark.parametrize("name", ["oracle", "shuffled_labels", "real_images"])
 def test_a_control_is_what_really_is_computed(small_suite, name):
     task = "synthesis" if name == "real_images" else "segmentation"
-    cell = Cell(name, task, Sampler("none", 0))
+    cell = Evaluation(name, task, Sampler("none", 0))
     if name == "real_images":
         evaluate(small_suite, cell, None, Path("first.json"), Path("features"))
     (job,) = workload.jobs(small_suite, [cell])
@@ -370,7 +371,7 @@ def test_the_text_encoder_has_as_many_weights_as_clips():
 def test_a_record_takes_no_more_than_is_planned_for(small_suite):
     checkpoints.export(Path("weights"), small_suite, "semflow", 0, make_model(small_suite, "semflow").network)
     for task in ("segmentation", "synthesis", "seed_agreement"):
-        cell = Cell("semflow", task, Sampler("euler", 5), 6.0, 6.0 * (task == "synthesis"))
+        cell = Evaluation("semflow", task, Sampler("euler", 5), 6.0, 6.0 * (task == "synthesis"))
         evaluate(small_suite, cell, Path("weights"), Path(f"{task}.json"), Path("features"))
         written, expected = Path(f"{task}.npz").stat().st_size, storage._record_bytes(small_suite, cell)
         assert expected / 4 < written < expected + 8192, task  # of the zip's own

@@ -11,10 +11,11 @@ from safetensors.torch import load_file, save_file
 
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
+from semflow.method.samplers import Sampler
 from semflow.method.unet import UNet
 from semflow.provenance import file_hash
 from semflow.suite import reading as config
-from semflow.suite.runs import Cell, Sampler
+from semflow.suite.runs import Evaluation
 from semflow.training.build import make_model
 from semflow.training.checkpoints import CARD, WEIGHTS
 from semflow.training.loop import checkpoints, train
@@ -279,7 +280,7 @@ def test_stable_diffusion_trains_and_its_checkpoint_is_scored(sd_suite, tmp_path
         after = checkpoints.load_model(tmp_path / method)[0].network.unet.state_dict()
         assert not torch.equal(after["conv_in.weight"], before["conv_in.weight"])
         amplitude = suite.pseudo_mask.amplitude if method == "semflow" else 0.0
-        cell = Cell(method, "segmentation", sampler, amplitude)
+        cell = Evaluation(method, "segmentation", sampler, amplitude)
         assert evaluate(suite, cell, tmp_path / method, tmp_path / "r.json", tmp_path).n_images == 4
 
 

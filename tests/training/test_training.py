@@ -23,9 +23,9 @@ from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.segmentation import confusion, miou
 from semflow.files import write_json
 from semflow.loading import batches
+from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.suite import reading as config
-from semflow.suite.runs import Sampler
 from semflow.training.loop import Trainer, checkpoints, devices, make_accelerator, schedule, train
 
 

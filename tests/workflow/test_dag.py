@@ -23,7 +23,7 @@ from semflow import report as analysis
 from semflow.claims.judging import VERDICTS
 from semflow.data.scenes import Scenes
 from semflow.loading.batches import Batches, to_unit_range
-from semflow.suite.runs import Sampler
+from semflow.method.samplers import Sampler
 from semflow.training.checkpoints import load_model
 
 ROOT = Path(__file__).resolve().parents[2]

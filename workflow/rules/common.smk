@@ -11,7 +11,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 import semflow
-from baselines import TASKS
+from semflow.suite.registry import TASKS
 from semflow import files, provenance, published
 from semflow.errors import SemFlowError
 from semflow.method import pretrained

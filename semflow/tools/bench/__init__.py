@@ -16,11 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semflow.data import open_dataset
 from semflow.loading.batches import in_memory
+from semflow.method.samplers import Sampler
 from semflow.method.semflow import place
 from semflow.seeds import generator
 from semflow.suite import Suite
 from semflow.suite.datasets import ScenesData
-from semflow.suite.runs import Sampler
 from semflow.tools.bench.plain import PlainLoop
 from semflow.training.build import make_model
 from semflow.training.loop import Trainer, devices, make_accelerator, make_optimizer, prepare_network, training_batches

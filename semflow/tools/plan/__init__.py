@@ -8,7 +8,7 @@ from semflow import files
 from semflow import report as analysis
 from semflow.data.official import OFFICIAL
 from semflow.suite.reading import Study
-from semflow.suite.runs import Cell
+from semflow.suite.runs import Evaluation
 from semflow.tools.plan import storage, workload
 from semflow.tools.plan.rates import Rates, rates_of
 from semflow.tools.plan.workload import Job
@@ -169,7 +169,7 @@ def _rows(timed: Sequence[tuple[Job, float]], rates: Rates) -> list[Row]:
     ]
 
 
-def _notes(study: Study, wanted: dict[str, list[Cell]], devices: int, rates: Rates, efficiency: float) -> list[str]:
+def _notes(study: Study, wanted: dict[str, list[Evaluation]], devices: int, rates: Rates, efficiency: float) -> list[str]:
     """How the work is shared, and what was taken for granted of it."""
     notes = []
     if devices > 1:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines import class_of
 from semflow.method.autoencoder import Autoencoder, make_autoencoder
 from semflow.method.settings import Network
 from semflow.method.unet import UNet, make_network
 from semflow.suite import Suite
+from semflow.suite.registry import class_of
 
 FEATURES = {"inception-v3": (299, 2048), "efficientnet-lite0": (224, 1280)}  # pixels a side, and features
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from baselines import CONTROLS
 from semflow.evaluation.common import STATES
 from semflow.evaluation.metrics.segmentation import PIXELS_AT_ONCE
 from semflow.method.prompt import TOKENS
 from semflow.suite import Suite
 from semflow.suite.datasets import CLASSES
 from semflow.suite.reading import Study
-from semflow.suite.runs import Cell, main_sampler
+from semflow.suite.registry import CONTROLS
+from semflow.suite.runs import Evaluation, main_sampler
 from semflow.tools.plan import costs, workload
 from semflow.tools.plan.rates import Rates, computes_in_bf16
 from semflow.tools.plan.workload import Training
@@ -24,7 +24,7 @@ MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a r
 COUNTING = 53  # bytes a pixel that metrics/segmentation.py was seen to hold while it counts
 
 
-def disk(study: Study, wanted: dict[str, list[Cell]]) -> dict[str, int]:
+def disk(study: Study, wanted: dict[str, list[Evaluation]]) -> dict[str, int]:
     """All that is read and kept, but the data sets."""
     whats = (
         "pretrained weights",
@@ -50,7 +50,7 @@ def disk(study: Study, wanted: dict[str, list[Cell]]) -> dict[str, int]:
     return sums
 
 
-def memory(study: Study, wanted: dict[str, list[Cell]], rates: Rates) -> dict[str, int]:
+def memory(study: Study, wanted: dict[str, list[Evaluation]], rates: Rates) -> dict[str, int]:
     """The largest job of each kind, without what its layers hold in between."""
     training, evaluation, split, held = [0], [0], [0], [0]
     on_the_host = rates.unit == "GPU"  # where a state passes through on its way to the disk
@@ -106,7 +106,7 @@ def _latent_bytes(suite: Suite, trained: list[Training]) -> int:
     return 4 * c * h * w * looks * (of_images + suite.training.cached_perturbations * len(workload.kinds_of_masks(trained)))
 
 
-def _record_bytes(suite: Suite, cell: Cell) -> int:
+def _record_bytes(suite: Suite, cell: Evaluation) -> int:
     """Of the arrays beside a record (records.Arrays), before they are compressed."""
     h, w = suite.data.size
     n = workload.count(suite.data, suite.evaluation.split).n

@@ -5,17 +5,18 @@ from functools import cache
 from math import comb
 from typing import Literal, NamedTuple
 
-from baselines import CONTROLS, class_of
 from semflow.data import open_dataset
 from semflow.data.official import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.evaluation.common import STATES
 from semflow.evaluation.synthesis import DISTANCE_DRAWS
+from semflow.method.samplers import Sampler
 from semflow.suite import Suite
 from semflow.suite import runs as cells
 from semflow.suite.datasets import Data
 from semflow.suite.reading import Study
-from semflow.suite.runs import Cell, Sampler, amplitude_of, main_sampler
+from semflow.suite.registry import CONTROLS, class_of
+from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
 from semflow.tools.plan.costs import FEATURES, Passes, costs
 
 EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ddim": 1, "ddpm": 1}  # of the network, in a step
@@ -60,15 +61,15 @@ class Training(NamedTuple):
     seed: int
 
 
-def wanted(study: Study) -> dict[str, list[Cell]]:
+def wanted(study: Study) -> dict[str, list[Evaluation]]:
     """Every cell that a part of the study is measured for, each once, controls included."""
-    found: dict[str, dict[Cell, None]] = {part: {} for part in study.suites}
+    found: dict[str, dict[Evaluation, None]] = {part: {} for part in study.suites}
     for product, part in study.makes.items():
         found[part] |= dict.fromkeys(cells.of_product(product, study.suites[part]))
     return {part: list(those) for part, those in found.items()}
 
 
-def trainings(chosen: list[Cell]) -> list[Training]:
+def trainings(chosen: list[Evaluation]) -> list[Training]:
     """Every training that a cell needs, each once."""
     return list(dict.fromkeys(Training(c.method, c.amplitude, c.training_seed) for c in chosen if c.method not in CONTROLS))
 
@@ -78,7 +79,7 @@ def kinds_of_masks(needed: list[Training]) -> set[tuple[str, float]]:
     return {(training.method, training.amplitude) for training in needed}
 
 
-def jobs(suite: Suite, chosen: list[Cell]) -> list[Job]:
+def jobs(suite: Suite, chosen: list[Evaluation]) -> list[Job]:
     """All that is computed for the cells of a suite."""
     n_train, n = count(suite.data, "train").n, count(suite.data, suite.evaluation.split).n
     return [
@@ -133,7 +134,7 @@ def _training(suite: Suite, training: Training) -> Job:
     return Job(suite.data.name, stage, "training", looks, passes.network, flops, batch=settings.batch_size)
 
 
-def _evaluation(suite: Suite, cell: Cell, n: int) -> Job:
+def _evaluation(suite: Suite, cell: Evaluation, n: int) -> Job:
     chosen, evaluations = main_sampler(suite), evaluations_of(cell.sampler, cell.task)
     keeps_states = cell.sampler == chosen and cell.task != "seed_agreement" and hasattr(class_of(cell.method), "path")
     kept = min(STATES, cell.sampler.steps + 1) * min(suite.evaluation.examples, n) if keeps_states else 0
@@ -155,7 +156,7 @@ def _evaluation(suite: Suite, cell: Cell, n: int) -> Job:
     return Job(suite.data.name, f"evaluate {cell.task}", "sampling", passes.encoder, passes.network, flops, cpu_flops)
 
 
-def _control(suite: Suite, cell: Cell, n: int) -> Job:
+def _control(suite: Suite, cell: Evaluation, n: int) -> Job:
     """What evaluates a control: on the CPU, but where a large autoencoder has to be run."""
     passes = {"oracle": Passes(encoder=n, decoder=n), "shuffled_labels": Passes(), "real_images": _compared(n)}[cell.method]
     flops = passes.times(costs(suite, "semflow")) + (_distance_flops(suite, n) if cell.task == "synthesis" else 0)
