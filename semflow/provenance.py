@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import platform
 import subprocess
 from functools import cache
@@ -9,16 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from semflow.data import open_dataset
-from semflow.errors import SemFlowError
+from pydantic import BaseModel
+
 from semflow.files import file_hash
-from semflow.method.pretrained import Place
-from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
-from semflow.suite import Suite
-from semflow.suite import reading as configuration
-from semflow.suite.datasets import CLASSES, Data
-from semflow.suite.registry import module_of
-from semflow.suite.runs import Task
+
+__all__ = ["code_hash", "commit", "content_hash", "file_hash", "versions"]
 
 PACKAGES = ("semflow", "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
@@ -33,119 +29,12 @@ VERSIONED = (
 PLUMBING = frozenset(
     {
         *PACKAGES,
-        *(
-            f"semflow.{name}"
-            for name in ("data", "errors", "section", "files", "progress", "provenance", "suite", "suite.reading", "suite.runs")
-        ),
-        *(f"semflow.suite.{name}" for name in ("datasets", "measurements")),
-        *(
-            f"semflow.{name}"
-            for name in (
-                "method.hub",
-                "method.pretrained",
-                "method.settings",
-                "method.samplers",
-                "method.contract",
-                "training.checkpoints",
-                "training.devices",
-            )
-        ),
+        *(f"semflow.{name}" for name in ("data", "errors", "files", "progress", "provenance", "section", "suite")),
+        *(f"semflow.suite.{name}" for name in ("datasets", "keys", "measurements", "reading", "registry", "runs")),
+        *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
+        *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
     }
 )
-# Training reads these too, through the model's module, but never runs them.
-SAMPLING = frozenset({"semflow.method.solvers"})
-
-
-def weights_key(suite: Suite, method: str, seed: int) -> str:
-    """Hash of everything that determines the weights of a training: settings, data, seed, and the code behind them."""
-    return configuration.content_hash(
-        _common(suite, method, "train")
-        | {
-            "network": network_key(suite.network),
-            "training": suite.training.model_dump(exclude={"seeds"}),
-            "seed": seed,
-            "code": code_hash(("semflow.training.loop", module_of(method), data_module(suite)), SAMPLING | other_data(suite)),
-        }
-    )[:16]
-
-
-def scores_key(suite: Suite, method: str, task: Task) -> str:
-    """Hash of everything but the weights that determines a record of a method."""
-    measured: dict[str, Any] = {"evaluation": suite.evaluation.model_dump(exclude={"sweeps"})}
-    if task == "synthesis":
-        networks = (suite.synthesis.features, suite.synthesis.perceptual)
-        measured["networks"] = [network.model_dump(exclude={"weights"}) | _own_weights(network) for network in networks]
-        measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": stamp(suite.data, "train")}
-    if task == "seed_agreement":
-        measured |= suite.ablations.determinism.model_dump()
-    if task == "synthesis" or (task, method) == ("segmentation", "semflow"):  # keep states along it, or read pictures by it
-        measured["main"] = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"
-    modules = (f"semflow.evaluation.{task}", module_of(method), data_module(suite))
-    measured["code"] = code_hash(modules, other_data(suite))
-    return configuration.content_hash(_common(suite, method, suite.evaluation.split) | measured)[:16]
-
-
-def _own_weights(network: Any) -> dict[str, str]:
-    """SHA-256 of a weights file of one's own, if there is one; the published file is the same everywhere."""
-    path = getattr(network, "weights", None)
-    return {"weights": file_hash(path)} if path is not None and path.is_file() else {}
-
-
-def data_module(suite: Suite) -> str:
-    """The module of the suite's data set."""
-    return f"semflow.data.{suite.data.name}"
-
-
-def other_data(suite: Suite) -> frozenset[str]:
-    """Modules of the data sets that the suite does not use."""
-    return frozenset(f"semflow.data.{name}" for name in CLASSES if name != suite.data.name)
-
-
-def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
-    settings = suite.methods.get(method)  # controls have none
-    return {
-        "method": method,
-        "settings": settings and settings.model_dump(),
-        "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
-        "stamp": stamp(suite.data, split),
-        "classes": CLASSES[suite.data.name],
-        "timesteps": TRAIN_TIMESTEPS,
-        "pseudo_mask": suite.pseudo_mask.model_dump(),
-        "autoencoder": autoencoder_key(suite.autoencoder),
-    }
-
-
-def autoencoder_key(settings: Autoencoder, opened: bool = False) -> str:
-    """Hash of an autoencoder: of its settings and files, wherever they lie.
-
-    opened: whether the files are at hand, so that those from the hub count as the same files in a folder do.
-    """
-    return _key_of(settings, ("vae",), opened)
-
-
-def network_key(settings: Network) -> str:
-    """Hash of a network before training, wherever the files lie that it begins with."""
-    return _key_of(settings, ("unet", "text_encoder", "tokenizer"))
-
-
-def _key_of(settings: Autoencoder | Network, parts: tuple[str, ...], opened: bool = False) -> str:
-    name = getattr(settings, "pretrained", None)
-    begins_with = Place("pretrained", name, parts).fingerprint(parts, opened) if name else {}
-    return configuration.content_hash(settings.model_dump(exclude={"pretrained"}) | begins_with)
-
-
-def data_stamps(suite: Suite) -> str:
-    """Stamps of the files that a suite trains on and evaluates on."""
-    return "-".join(stamp(suite.data, split)[:16] for split in ("train", suite.evaluation.split))
-
-
-@cache
-def stamp(data: Data, split: str) -> str:
-    """A cheap hash of a split's files; "missing" where they are not there."""
-    try:
-        return open_dataset(data, split).stamp()
-    except SemFlowError:  # said when the data are needed; a plan can be shown without them
-        return "missing"
 
 
 @cache
@@ -161,6 +50,12 @@ def code_hash(modules: tuple[str, ...], without: frozenset[str] = frozenset()) -
     for name in sorted(seen):
         digest.update(name.encode() + _written(name))
     return digest.hexdigest()
+
+
+def content_hash(value: BaseModel | dict[str, Any]) -> str:
+    """SHA-256 of a section's values, independent of key order and layout."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def commit() -> tuple[str, bool]:

@@ -15,7 +15,7 @@ from semflow.claims.collect import Run, title
 from semflow.claims.datasets import Names
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS
-from semflow.suite.reading import content_hash
+from semflow.provenance import content_hash
 
 N_DRAWS = 100  # kept of each metric in a reference
 DIGITS = 6  # significant, of a kept draw

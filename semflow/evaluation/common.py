@@ -23,8 +23,9 @@ from semflow.method.samplers import STEPLESS as ADAPTIVE
 from semflow.method.semflow import place
 from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
-from semflow.provenance import commit, scores_key, versions
+from semflow.provenance import commit, versions
 from semflow.suite import Suite
+from semflow.suite.keys import scores_key
 from semflow.suite.reading import result_hash, without_places
 from semflow.suite.registry import CONTROLS, TASKS
 from semflow.suite.runs import Evaluation, main_sampler

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+from typing import Any as Model
 
 import torch
 from accelerate import Accelerator
@@ -19,15 +20,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from baselines import METHODS
 from semflow import files, provenance
 from semflow.errors import Interrupted, SemFlowError
 from semflow.loading.batches import Batch, Views, load, to_unit_range
 from semflow.loading.steps import Look
-from semflow.method.semflow import Model
 from semflow.progress import Progress
+from semflow.provenance import content_hash
 from semflow.seeds import generator
-from semflow.suite import Suite, swaps_of
-from semflow.suite.reading import content_hash
+from semflow.suite import Suite, keys, swaps_of
 
 FOLDER = Path("results/latents")
 SHARD = 256  # images in a file: 67 MB of moments at 512 x 512
@@ -235,16 +236,16 @@ def _images(number: int, n: int) -> range:
 
 
 def _moments_of(suite: Suite, precision: str) -> dict[str, Any]:
-    code = ("semflow.method.autoencoder", "semflow.loading.batches", provenance.data_module(suite))
+    code = ("semflow.method.autoencoder", "semflow.loading.batches", keys.data_module(suite))
     return {
         "what": "moments",
         "format": FORMAT,
         "data": suite.data.model_dump(mode="json", exclude={"root", "masks", "swap_left_right"}),
-        "files": provenance.stamp(suite.data, "train"),
-        "autoencoder": provenance.autoencoder_key(suite.autoencoder),
+        "files": keys.stamp(suite.data, "train"),
+        "autoencoder": keys.autoencoder_key(suite.autoencoder),
         "precision": precision,
         "flip": suite.training.flip,
-        "code": provenance.code_hash(code, provenance.other_data(suite))[:16],
+        "code": provenance.code_hash(code, keys.other_data(suite))[:16],
     }
 
 
@@ -256,5 +257,5 @@ def _masks_of(suite: Suite, method: str, precision: str) -> dict[str, Any]:
         "method": method,
         "modes": suite.training.cached_perturbations,
         "swaps": [list(pair) for pair in swaps_of(suite)],
-        "method's code": provenance.code_hash((provenance.module_of(method), "semflow.method.pseudo_mask"))[:16],
+        "method's code": provenance.code_hash((METHODS[method].module, "semflow.method.pseudo_mask"))[:16],
     }

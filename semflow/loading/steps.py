@@ -91,15 +91,17 @@ def choose(choices: Choices, n: int, draws: torch.Generator) -> list[tuple[bool,
     return list(zip(mirrored, places, modes, strict=True))
 
 
-def noise(device: torch.device, seed: int, step: int, rows: range, batch_size: int, choices: Choices) -> list[Stream]:
+def noise(
+    device: torch.device, seed: int, step: int, rows: range, batch_size: int, choices: Choices, *names: str
+) -> list[Stream]:
     """Streams of random numbers on `device` for some consecutive rows of a step's global batch.
 
-    On the CPU they go on where `choose` stopped; an accelerator has generators of its own.
+    On the CPU they go on where `choose` stopped; an accelerator has generators of its own, and so has whatever else is named.
     """
     streams = []
     for number, size, part in _cut(rows, batch_size):
-        draws = generator(device, "train", seed, step, number)
-        if device.type == "cpu":
+        draws = generator(device, "train", seed, step, number, *names)
+        if device.type == "cpu" and not names:
             choose(choices, size, draws)
         streams.append(Stream(draws, size, part))
     return streams

@@ -1,14 +1,15 @@
 """Pixels to latents and back (Eq. 8). Owns the scaling factor; knows no task."""
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from semflow.loading.batches import Batch, to_unit_range
 from semflow.method import pretrained
 from semflow.method.settings import KL as KLSettings
 from semflow.method.settings import Autoencoder as Settings
@@ -93,6 +94,17 @@ class KL(Autoencoder):
         return mean if source is None else mean + deviation * normal(tuple(mean.shape), source, mean.device)
 
 
+Pair = tuple[Tensor, Tensor]  # latents (B, C, h, w) of images and of their masks
+
+
+def latents_of(batch: Batch, autoencoder: Autoencoder, encode_labels: Callable[[Tensor, Source], Tensor], source: Source) -> Pair:
+    """Latents of a batch's images and masks, of whatever it is made: drawn from moments or modes that were cached, or encoded."""
+    image, mask = batch
+    moments = image.is_floating_point()
+    z_image = autoencoder.draw(image, source) if moments else autoencoder.encode(to_unit_range(image), source)
+    return z_image, mask if mask.is_floating_point() else encode_labels(mask, source)
+
+
 def make_autoencoder(settings: Settings) -> Autoencoder:
     """The autoencoder that a suite's `autoencoder:` section asks for."""
     if settings.kind == "patchify":
@@ -102,7 +114,9 @@ def make_autoencoder(settings: Settings) -> Autoencoder:
     return Autoencoder()
 
 
-def _opened(settings: KLSettings) -> AutoencoderKL:
+def _opened(settings: KLSettings) -> Any:
+    from diffusers import AutoencoderKL  # takes seconds to import, which who needs none is spared
+
     place = pretrained.Place("autoencoder.pretrained", str(settings.pretrained), ("vae",))
     expected: dict[str, Any] = {
         "latent_channels": settings.latent_channels,
@@ -115,8 +129,10 @@ def _opened(settings: KLSettings) -> AutoencoderKL:
     return place.open("vae", AutoencoderKL, expected)
 
 
-def _random(settings: KLSettings) -> AutoencoderKL:
+def _random(settings: KLSettings) -> Any:
     """The size of Stable Diffusion's, at random weights that are always the same."""
+    from diffusers import AutoencoderKL
+
     levels = len(settings.block_out_channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("autoencoder"))

@@ -16,7 +16,7 @@ from semflow.section import Positive, Section, Share
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from semflow.loading.batches import Batch
     from semflow.method.autoencoder import Autoencoder
@@ -131,16 +131,16 @@ class Phase(NamedTuple):
 class Method(Protocol):
     """A model that is trained and evaluated.
 
-    networks: all that must survive a kill: weights, and in buffers statistics, spectral vectors, pools.
+    networks: an nn.ModuleDict of `Network`s, all that must survive a kill: weights; in buffers statistics, spectral vectors, pools.
     sampling: keys of those that inference needs: they are averaged, exported and counted.
-    beside: frozen networks that are no part of a checkpoint, such as the autoencoder.
+    beside: an nn.ModuleList of frozen networks that are no part of a checkpoint, such as the autoencoder.
     phases: in the order in which they take their turns.
     rowwise: whether losses are means over rows, so that a batch may be cut into micro-batches.
     """
 
-    networks: "nn.ModuleDict"
+    networks: Any
     sampling: tuple[str, ...]
-    beside: "nn.ModuleList"
+    beside: Any
     phases: tuple[Phase, ...]
     rowwise: bool
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from semflow import files
 from semflow.errors import SemFlowError
 from semflow.method.pretrained import Place
-from semflow.suite.reading import content_hash
+from semflow.provenance import content_hash
 
 TOKENS = 77  # that CLIP reads
 FILE = "prompt.safetensors"  # in a checkpoint folder

@@ -9,7 +9,7 @@ from semflow.loading.batches import to_unit_range
 from semflow.seeds import Source, uniform
 
 WHITE = 255.0  # the paper's colour for ignored pixels (Figure 2)
-PIXELS_AT_ONCE = 1 << 18  # bounds the memory of `read`
+PIXELS_AT_ONCE = 1 << 18  # bounds the memory of `decode`
 
 
 class PseudoMask:
@@ -29,7 +29,7 @@ class PseudoMask:
         self.anchors = s * torch.stack([c // k**2, c // k % k, c % k], dim=1).double()
         self._colours: dict[torch.device, Tensor] = {}
 
-    def paint(self, labels: Tensor) -> Tensor:
+    def encode(self, labels: Tensor) -> Tensor:
         """Integer labels (B, H, W) to float32 (B, 3, H, W) in [-1, 1]; 255 (ignored) becomes white.
 
         Labels that were painted before, uint8 (B, 3, H, W) in `colours`, are only brought to that range.
@@ -62,11 +62,13 @@ class PseudoMask:
         colours[IGNORE_INDEX] = WHITE
         return colours
 
-    def read(self, pseudo_mask: Tensor) -> Tensor:
+    def decode(self, pseudo_mask: Tensor) -> Tensor:
         """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W): the nearest anchor in L2, the lowest class on a tie.
 
         SemFlowError if a value is not finite: no anchor is nearest to what a diverged network gives.
         """
+        if pseudo_mask.device.type == "meta":  # where there are shapes alone, to count FLOPs
+            return pseudo_mask[:, 0].to(torch.uint8)
         if not torch.isfinite(pseudo_mask).all():
             raise SemFlowError("the network gave values that are not finite; its training diverged, train it again")
         if pseudo_mask.device.type == "mps":  # has no float64
@@ -90,6 +92,8 @@ class PseudoMask:
             distance = (position[rows, None] - anchors).square().sum(-1)
             label[rows] = distance.argmin(1)
         return label.to(torch.uint8)
+
+    paint, read = encode, decode  # their names in version 0.1
 
     def perturb(self, pseudo_mask: Tensor, amplitude: float, source: Source) -> Tensor:
         """Add U(-amplitude, amplitude) to every pixel and channel (Eq. 14).

@@ -4,17 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel, UNet2DModel
 from torch import Tensor, nn
 
-from semflow import files
 from semflow.errors import SemFlowError
 from semflow.method import prompt
+from semflow.method.autoencoder import Autoencoder
+from semflow.method.network import Network
 from semflow.method.pretrained import Place, defaults
 from semflow.method.settings import Network as Settings
 from semflow.method.settings import StableDiffusion
 
-KINDS = {kind.__name__: kind for kind in (UNet2DModel, UNet2DConditionModel)}
 SHAPE_OF_1_5 = {  # as its file says, but for what a suite says
     "act_fn": "silu",
     "norm_eps": 1e-5,
@@ -25,10 +24,10 @@ SHAPE_OF_1_5 = {  # as its file says, but for what a suite says
     "mid_block_scale_factor": 1,
     "use_linear_projection": False,
 }
-Diffusers = Any  # one of them, whose types are not followed
+Diffusers = Any  # a UNet2DModel or UNet2DConditionModel; diffusers takes seconds to import, so only those who build one do
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """network(z, t): z (B, in_channels, h, w) and t, a scalar or (B,), to (B, out_channels, h, w).
 
     time_scale: what t is multiplied by on its way into the time embedding; 1000 where t lies in [0, 1], 1 where t
@@ -49,22 +48,40 @@ class UNet(nn.Module):
             return self.unet(z, t.expand(len(z))).sample
         return self.unet(z, t.expand(len(z)), self.prompt.expand(len(z), -1, -1)).sample
 
+    @property
+    def stored(self) -> nn.Module:
+        return self.unet
+
     def save(self, folder: Path) -> None:
         """Write a folder that `from_pretrained` of the UNet's own class opens, with the prompt beside it."""
         self.unet.save_pretrained(folder, safe_serialization=True, max_shard_size="1TB")  # one file, which the card vouches for
         if self.prompt is not None:
             prompt.write(Path(folder) / prompt.FILE, self.prompt)
 
+    def load(self, folder: Path) -> None:
+        super().load(folder)
+        if self.prompt is not None:
+            self.prompt = prompt.read(folder / prompt.FILE, self.prompt.shape[-1])
 
-def make_network(settings: Settings, time_scale: float, copies: int, channels: int, sample_size: tuple[int, int]) -> UNet:
+    def checkpoint_activations(self) -> None:
+        self.unet.enable_gradient_checkpointing()
+
+
+def make_network(settings: Settings, time_scale: float, copies: int, autoencoder: Autoencoder, size: tuple[int, int]) -> UNet:
     """The network at the start of a training: Stable Diffusion's where the settings say so, else fresh.
 
-    It takes `copies` latents of `channels` channels and size `sample_size`, side by side, and gives one. Fresh weights come
-    from torch's global generator.
+    It takes `copies` latents of pictures of `size` (height, width), side by side, and gives one. Fresh weights come from torch's
+    global generator. SemFlowError if the latents cannot be halved as often as the network wants to.
     """
+    whole = autoencoder.factor * settings.reduction
+    if any(side % whole for side in size):
+        raise SemFlowError(f"data.size {list(size)} must be multiples of {whole} with this autoencoder and network")
+    channels, sample_size = autoencoder.channels, (size[0] // autoencoder.factor, size[1] // autoencoder.factor)
     if settings.kind == "unet2d" or settings.pretrained is None:
         unet = make_unet(settings, copies * channels, channels, sample_size)
         return UNet(unet, time_scale, make_prompt(settings))
+    from diffusers import UNet2DConditionModel
+
     shape = _stable_diffusion(settings, channels, channels)
     anything = {"sample_size"}  # the weights are the same at every size
     expected = {key: value for key, value in (defaults(UNet2DConditionModel) | shape).items() if key not in anything}
@@ -89,6 +106,8 @@ def make_prompt(settings: Settings) -> Tensor | None:
 
 def make_unet(settings: Settings, in_channels: int, out_channels: int, sample_size: tuple[int, int]) -> Diffusers:
     """A fresh UNet2DModel or UNet2DConditionModel; weights come from torch's global generator."""
+    from diffusers import UNet2DConditionModel, UNet2DModel
+
     if settings.kind == "stable_diffusion":
         return UNet2DConditionModel(sample_size=sample_size, **_stable_diffusion(settings, in_channels, out_channels))
     return UNet2DModel(
@@ -99,22 +118,7 @@ def make_unet(settings: Settings, in_channels: int, out_channels: int, sample_si
     )
 
 
-def open_network(folder: Path, time_scale: float) -> UNet:
-    """What `UNet.save` wrote, in float32 and ready to sample. SemFlowError if the prompt is not there; OSError and
-    others where diffusers cannot open the rest.
-    """
-    match files.read_json(folder / "config.json", "network configuration"):
-        case {"_class_name": str(name)} if name in KINDS:
-            pass
-        case _:
-            raise SemFlowError(f"{folder / 'config.json'} is of no {' or '.join(KINDS)}; copy the whole folder again")
-    unet = KINDS[name].from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False).eval()
-    if name == UNet2DModel.__name__:
-        return UNet(unet, time_scale)
-    return UNet(unet, time_scale, prompt.read(folder / prompt.FILE, unet.config.cross_attention_dim))
-
-
-def widen(unet: UNet2DConditionModel, copies: int) -> None:
+def widen(unet: Diffusers, copies: int) -> None:
     """Let the first layer take `copies` latents side by side: the first as it took its one, the others at weight zero.
 
     So a network that is widened for the image beside the mask begins as if there were no image.

@@ -1,16 +1,16 @@
 """A suite's configuration: one complete YAML file, read and checked before anything runs."""
 
 import difflib
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from semflow.errors import SemFlowError
+from semflow.provenance import content_hash
 from semflow.suite import Suite
 from semflow.suite.datasets import Files
 from semflow.suite.runs import PRODUCTS
@@ -133,12 +133,6 @@ def without_places(suite: Suite) -> dict[str, Any]:
         if "pretrained" in section:
             section["pretrained"] = section["pretrained"] is not None
     return plain
-
-
-def content_hash(value: BaseModel | dict[str, Any]) -> str:
-    """SHA-256 of a section's values, independent of key order and layout."""
-    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def data_root(data: Files) -> Path:

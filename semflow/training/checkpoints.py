@@ -1,32 +1,38 @@
-"""Training state that survives SIGKILL, and finished weights in a folder that diffusers opens. Safetensors and JSON only."""
+"""Training state that survives SIGKILL, and finished weights in folders that `Network.load` opens. Safetensors and JSON only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
-from diffusers.training_utils import EMAModel
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils import parametrize
 
+from baselines import METHODS
 from semflow import files, provenance
 from semflow.errors import SemFlowError
-from semflow.method import prompt
-from semflow.method.settings import Autoencoder
-from semflow.method.unet import UNet, open_network
-from semflow.suite import Suite
-from semflow.suite import reading as config
-from semflow.suite.registry import METHODS, class_of
-from semflow.training.build import make_model
+from semflow.method import settings as sections
+from semflow.method.autoencoder import make_autoencoder
+from semflow.method.contract import Blueprint, Method
+from semflow.method.pseudo_mask import PseudoMask
+from semflow.section import Section
+from semflow.suite import Suite, keys
+from semflow.suite.datasets import CLASSES, PALETTES, VOID
+from semflow.training import budget, optimizers
+from semflow.training.spent import TrainingBudget
+
+if TYPE_CHECKING:
+    from semflow.training.loop import Turn
 
 STATE = "state.safetensors"
 CARD = "semflow.json"
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-PARTS = {CARD, WEIGHTS, "config.json", prompt.FILE}
-FORMAT = 2
-CARD_KEYS = {"method", "seed", "key", "autoencoder", "weights_sha256", "commit", "dirty", "versions", "suite"}
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # that AdamW keeps of a weight
+FORMAT = 3
+POWER_ITERATIONS = 15  # after which the spectral norm of averaged weights has settled
 
 
 @contextmanager
@@ -41,28 +47,39 @@ def only_trainer(folder: Path) -> Iterator[None]:
 
 
 def save_state(
-    folder: Path, key: str, step: int, network: nn.Module, ema: EMAModel | None, optimizer: torch.optim.Optimizer
+    folder: Path,
+    key: str,
+    step: int,
+    wall_s: float,
+    networks: nn.ModuleDict,
+    turns: Sequence["Turn"],
+    average: optimizers.Average | None,
 ) -> None:
-    """Write everything that step `step` leaves behind; data order, noise and schedule are functions of the step.
+    """Write everything that step `step` leaves behind; data order, noise and schedules are functions of the step.
 
-    key: of the training (provenance.weights_key), so that no other training goes on from it.
+    key: of the training (keys.weights_key), so that no other training goes on from it.  wall_s: that it took so far.
     """
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params if ema else [])}
-    for number, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    tensors = {f"networks.{name}": value for name, value in networks.state_dict().items()}
+    tensors |= {f"ema.{name}": value for name, value in (average.values if average else {}).items()}
+    for turn in turns:
+        for name, weight in turn.parameters.items():
+            for moment, value in turn.optimizer.state.get(weight, {}).items():
+                tensors[f"optimizers.{turn.phase.name}.{name}.{moment}"] = value
     tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
-    files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, {"step": str(step), "key": key}))
+    metadata = {"step": str(step), "key": key, "wall_s": str(wall_s)}
+    files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, metadata))
 
 
-def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel | None, optimizer: torch.optim.Optimizer) -> int:
-    """Restore what `save_state` wrote and return its step; 0 where there is nothing. Holds one tensor at a time.
+def load_state(
+    folder: Path, key: str, networks: nn.ModuleDict, turns: Sequence["Turn"], average: optimizers.Average | None
+) -> tuple[int, float]:
+    """Restore what `save_state` wrote and return its step and wall_s; 0 where there is nothing. Holds one tensor at a time.
 
     SemFlowError if it is damaged, or if it belongs to another training than `key`.
     """
     path = folder / STATE
     if not path.exists():
-        return 0
+        return 0, 0.0
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -71,39 +88,80 @@ def load_state(folder: Path, key: str, network: nn.Module, ema: EMAModel | None,
                     f"{path} belongs to a training with other settings, seed, code or package versions; "
                     "give another --state or delete it"
                 )
-            _restore(file, network, ema, optimizer)
-            step = int(metadata["step"])
-    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+            _restore(file, networks, turns, average)
+            step, wall_s = int(metadata["step"]), float(metadata["wall_s"])
+    except (KeyError, ValueError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SemFlowError(f"{path} belongs to another network ({reason}); delete it to start again") from None
     except (OSError, SafetensorError) as error:
         raise SemFlowError(f"{path} is damaged or not safetensors ({error}); delete it to start this training again") from None
-    if ema is not None:
-        ema.optimization_step = step
-    return step
+    if average is not None:
+        average.steps = step
+    return step, wall_s
 
 
-def _restore(file: Any, network: nn.Module, ema: EMAModel | None, optimizer: torch.optim.Optimizer) -> None:
-    """Copy an opened state's tensors to where they belong. KeyError, IndexError or RuntimeError if they do not fit."""
-    into = {f"network.{name}": value for name, value in network.state_dict().items()}
-    into |= {f"ema.{number}": value for number, value in enumerate(ema.shadow_params if ema else [])}
+def _restore(file: Any, networks: nn.ModuleDict, turns: Sequence["Turn"], average: optimizers.Average | None) -> None:
+    """Copy an opened state's tensors to where they belong. KeyError, ValueError or RuntimeError if they do not fit."""
+    into = {f"networks.{name}": value for name, value in networks.state_dict().items()}
+    into |= {f"ema.{name}": value for name, value in (average.values if average else {}).items()}
     names = set(file.keys())
     if lacking := into.keys() - names:
         raise KeyError(f"it lacks {min(lacking)}")
-    weights, moments = list(network.parameters()), dict[int, dict[str, Tensor]]()
-    for name in sorted(names):
-        value = file.get_tensor(name)
-        if name in into:
-            if into[name].shape != value.shape:
-                raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(into[name].shape)}")
-            into[name].copy_(value)
-            continue
-        group, place, moment = name.split(".")
-        if group != "optimizer":
-            raise KeyError(f"it has {name}")
-        like = weights[int(place)]  # in whose memory layout a fused optimizer wants it
-        moments.setdefault(int(place), {})[moment] = torch.empty_like(like).copy_(value) if value.ndim else value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    for name, value in into.items():
+        if value.shape != (found := file.get_tensor(name)).shape:
+            raise ValueError(f"{name} is {tuple(found.shape)}, not {tuple(value.shape)}")
+        value.copy_(found)
+    known = set(into)
+    for turn in turns:
+        for name, weight in turn.parameters.items():
+            start = f"optimizers.{turn.phase.name}.{name}."
+            for held in (f"{start}{moment}" for moment in MOMENTS if f"{start}{moment}" in names):
+                value = file.get_tensor(held)
+                if value.ndim:  # in the weight's memory layout, as a fused optimizer wants it
+                    value = torch.empty_like(weight).copy_(value)
+                turn.optimizer.state[weight][held.removeprefix(start)] = value
+                known.add(held)
+    if unknown := names - known:
+        raise KeyError(f"it has {min(unknown)}")
+
+
+class Card(BaseModel):
+    """What a finished checkpoint says of itself: what its method read, and nothing else.
+
+    The sections are as the suite's file had them, so that a card opens whatever keys, methods or data sets are added later.
+    autoencoder_key: of the autoencoder's settings and files.  weights: SHA-256 of every file beside the card.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[3] = 3
+    method: str
+    seed: int
+    key: str
+    suite: str
+    data: dict[str, Any]
+    size: tuple[int, int]
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    void: int
+    pseudo_mask: dict[str, Any] | None
+    autoencoder: dict[str, Any] | None
+    autoencoder_key: str | None
+    network: dict[str, Any] | None
+    settings: dict[str, Any]
+    training: dict[str, Any]
+    budget: TrainingBudget | None
+    weights: dict[str, str]
+    commit: str
+    dirty: bool
+    versions: dict[str, str]
+    converted: dict[str, str] | None = None
+
+    @property
+    def weights_sha256(self) -> str:
+        """One hash of all files."""
+        digests = [digest for name, digest in sorted(self.weights.items()) if name.endswith(".safetensors")]
+        return digests[0] if len(digests) == 1 else provenance.content_hash(self.weights)
 
 
 def check_target(out: Path, state: Path | None = None) -> None:
@@ -111,84 +169,172 @@ def check_target(out: Path, state: Path | None = None) -> None:
     place = Path(out).resolve()
     if any(held.resolve().is_relative_to(place) for held in (Path.cwd(), Path(state or Path.cwd()))):
         raise SemFlowError(f"--out {out} holds the state or this folder, and finished weights replace it; name another")
-    if place.exists() and (others := {path.name for path in _files(place)} - PARTS):
+    names = {str(path.relative_to(place)) for path in _files(place)} if place.is_dir() else {place.name}
+    if place.exists() and names and (others := names - _own_files(place)):
         raise SemFlowError(f"--out {out} holds {min(others)}, which is no part of a checkpoint; name a new or an empty folder")
 
 
-def export(folder: Path, suite: Suite, method: str, seed: int, network: UNet, converted: dict[str, str] | None = None) -> None:
-    """Write finished weights: `config.json` and safetensors as diffusers wants them, and the prompt and our card beside them.
+def _own_files(place: Path) -> set[str]:
+    """What the card in a folder counts as its own, and itself."""
+    try:
+        card = files.read_json(place / CARD, "checkpoint card")
+        return {CARD, *card.get("weights", {}), *OLDER}
+    except (SemFlowError, AttributeError):
+        return {CARD, *OLDER}
+
+
+OLDER = ("config.json", "diffusion_pytorch_model.safetensors", "prompt.safetensors")  # of checkpoints before format 3
+
+
+def export(
+    folder: Path,
+    suite: Suite,
+    method: str,
+    seed: int,
+    model: Any,
+    wall_s: float | None = None,
+    device: str | None = None,
+    converted: dict[str, str] | None = None,
+) -> None:
+    """Write finished weights: one network in the folder itself, of several each in a folder of its own, and the card.
 
     converted: name and SHA-256 of the file that they were taken from, if they were not trained here.
     """
+    reads = METHODS[method].reads
+    plain: dict[str, Any] = {name: getattr(suite, name).model_dump(mode="json") if name in reads else None for name in SECTIONS}
     with files.new_folder(folder) as scratch:
-        network.save(scratch)
+        for key in model.sampling:
+            fold_spectral_norms(model.networks[key])
+            model.networks[key].save(place_of(scratch, model, key))
         commit, dirty = provenance.commit()
-        card = {
-            "format": FORMAT,
-            "method": method,
-            "seed": seed,
-            "key": f"converted-{converted['sha256']}" if converted else provenance.weights_key(suite, method, seed),
-            "autoencoder": provenance.autoencoder_key(suite.autoencoder, opened=True),
-            "weights_sha256": provenance.file_hash(scratch / WEIGHTS),
-            "commit": commit,
-            "dirty": dirty,
-            "versions": provenance.versions(),
-            "suite": suite.model_dump(mode="json"),
-        }
-        if network.prompt is not None:
-            card["prompt_sha256"] = provenance.file_hash(scratch / prompt.FILE)
-        if converted:
-            card["converted"] = converted
-        files.write_json(scratch / CARD, card)
+        card = Card(
+            method=method, seed=seed, suite=suite.suite, **plain,
+            key=f"converted-{converted['sha256']}" if converted else keys.weights_key(suite, method, seed),
+            data=suite.data.model_dump(mode="json"), size=suite.data.size, classes=CLASSES[suite.data.name],
+            palette=PALETTES[suite.data.name], void=VOID[suite.data.name],
+            autoencoder_key=keys.autoencoder_key(suite.autoencoder, opened=True) if "autoencoder" in reads else None,
+            settings=suite.methods[method].model_dump(mode="json"),
+            training=suite.training.model_dump(mode="json", exclude={"seeds"}),
+            budget=None if converted else budget.of_training(suite, method, wall_s, device),
+            weights={str(path.relative_to(scratch)): provenance.file_hash(path) for path in _files(scratch)},
+            commit=commit, dirty=dirty, versions=provenance.versions(), converted=converted,
+        )  # fmt: skip
+        files.write_json(scratch / CARD, card.model_dump(mode="json"))
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a finished checkpoint, its weights held against their SHA-256."""
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+SECTIONS = ("pseudo_mask", "autoencoder", "network")
+
+
+def place_of(folder: Path, model: Method, key: str) -> Path:
+    """Where a network of a checkpoint lies."""
+    return Path(folder) if len(model.sampling) == 1 else Path(folder) / key
+
+
+def fold_spectral_norms(network: nn.Module) -> None:
+    """Put plain weights in place of those that are parametrized, such as by their spectral norm, settled for them as they are."""
+    for module in network.modules():
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):  # type: ignore[arg-type, union-attr]
+                module.train()
+                for _ in range(POWER_ITERATIONS):
+                    getattr(module, name)
+                module.eval()
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a finished checkpoint, every file held against its SHA-256."""
     folder = Path(folder)
     if not (folder / CARD).exists():
-        pickles = [path.name for path in _files(folder) if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
+        beside = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+        pickles = [path.name for path in beside if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
         if pickles:
-            raise SemFlowError(f"{pickles[0]} is a pickle, which can run code; only folders with {CARD} and {WEIGHTS} are opened")
+            raise SemFlowError(f"{pickles[0]} is a pickle, which can run code; only folders with {CARD} are opened")
         raise SemFlowError(f"{folder} is not a checkpoint folder: it has no {CARD}")
-    card = files.read_json(folder / CARD, "checkpoint card")
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise SemFlowError(f"{folder / CARD} is not of format {FORMAT}; train again with this version")
-    if missing := CARD_KEYS - card.keys():
-        raise SemFlowError(f"{folder / CARD} lacks {', '.join(sorted(missing))}; copy the whole folder again")
-    for name, digest in ((WEIGHTS, card["weights_sha256"]), (prompt.FILE, card.get("prompt_sha256"))):
-        if digest and not (folder / name).exists():
+    raw = files.read_json(folder / CARD, "checkpoint card")
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        found = raw.get("format") if isinstance(raw, dict) else None
+        raise SemFlowError(f"{folder / CARD} is of format {found}, not {FORMAT}; train again with this version")
+    try:
+        card = Card.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SemFlowError(f"{folder / CARD}: {where}: {first['msg'].lower()}; copy the whole folder again") from None
+    for name, digest in card.weights.items():
+        if not (folder / name).exists():
             raise SemFlowError(f"{folder} has no {name}; copy the whole folder again")
-        if digest and provenance.file_hash(folder / name) != digest:
+        if provenance.file_hash(folder / name) != digest:
             raise SemFlowError(f"{folder / name} is damaged or replaced: its SHA-256 is not the card's; copy the folder again")
     return card
 
 
-def load_model(folder: Path, autoencoder: Autoencoder | None = None) -> tuple[Any, Suite, dict[str, Any]]:
-    """(model, suite, card) of a finished checkpoint, on the CPU and ready to sample.
+def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = None) -> tuple[Any, Card]:
+    """(model, card) of a finished checkpoint, on the CPU and ready to sample.
 
     autoencoder: where the one it was trained with lies now, if not where it lay then. SemFlowError if it is another.
     """
     card = read_card(folder)
-    suite = config.check(card["suite"], str(Path(folder) / CARD))
-    if autoencoder is not None:
-        suite = suite.model_copy(update={"autoencoder": autoencoder})
-    if card["method"] not in list(METHODS):
-        raise SemFlowError(f"{folder} holds the method {card['method']!r}; this version has {', '.join(METHODS)}")
+    if card.method not in METHODS:
+        raise SemFlowError(f"{folder} holds the method {card.method!r}; this version has {', '.join(METHODS)}")
+    method = METHODS[card.method]
+    blueprint = _blueprint(card, f"{Path(folder) / CARD}", autoencoder)
+    if autoencoder is None and card.autoencoder is not None:
+        autoencoder = _section(sections.Autoencoder, card.autoencoder, str(folder))
+    if autoencoder is not None and keys.autoencoder_key(autoencoder, opened=True) != card.autoencoder_key:
+        where = f" at {autoencoder.pretrained}" if autoencoder.kind == "kl" else ""
+        raise SemFlowError(
+            f"{folder} was trained with another autoencoder than the {autoencoder.kind}{where}; restore that or train again"
+        )
+    settings = _section(method.Settings, card.settings, f"{Path(folder) / CARD}")
     try:
-        network = open_network(Path(folder), class_of(card["method"]).time_scale)
-        model = make_model(suite, card["method"], network=network)
+        model = method.load().build(blueprint, settings)
+        for key in model.sampling:
+            fold_spectral_norms(model.networks[key])
+            model.networks[key].load(place_of(folder, model, key))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise SemFlowError(f"{folder} does not hold the network its card names ({str(error).splitlines()[0]})") from None
-    if provenance.autoencoder_key(suite.autoencoder, opened=True) != card["autoencoder"]:
-        where = f" at {suite.autoencoder.pretrained}" if suite.autoencoder.kind == "kl" else ""
-        raise SemFlowError(
-            f"{folder} was trained with another autoencoder than the {suite.autoencoder.kind}{where}; restore that or train again"
-        )
-    expected = model.image_copies * model.autoencoder.channels
-    if (channels := network.unet.config.in_channels) != expected:
-        raise SemFlowError(f"{folder}: the network takes {channels} channels, but {card['method']} needs {expected}")
-    return model, suite, card
+    model.networks.eval()
+    return model, card
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else [folder]
+def _blueprint(card: Card, origin: str, autoencoder: sections.Autoencoder | None) -> Blueprint:
+    """What a card says of its model; networks begin without the pretrained weights that training began with."""
+    code: Any = card.pseudo_mask and _section(sections.PseudoMask, card.pseudo_mask, origin)
+    network: Any = card.network and _section(sections.Network, card.network | {"pretrained": None}, origin)
+    if card.autoencoder is not None and autoencoder is None:
+        autoencoder = _section(sections.Autoencoder, card.autoencoder, origin)
+    return Blueprint(
+        len(card.classes),
+        card.size,
+        code.amplitude if code else 0.0,
+        PseudoMask(len(card.classes), code.k, code.s) if code else None,  # type: ignore[arg-type]
+        make_autoencoder(autoencoder) if autoencoder else None,  # type: ignore[arg-type]
+        network,
+    )
+
+
+def _section(kind: Any, values: dict[str, Any], origin: str) -> Any:
+    """A section of a card. Keys that this version no longer knows are left out; of those that are new to it, what has a default
+    takes it. SemFlowError if a value is impossible.
+    """
+    for option in get_args(get_args(kind)[0]) if not isinstance(kind, type) else ():  # a union, told apart by its kind
+        if option.model_fields["kind"].annotation.__args__[0] == values.get("kind"):
+            kind = option
+    if not (isinstance(kind, type) and issubclass(kind, Section)):
+        raise SemFlowError(f"{origin} has a section of kind {values.get('kind')!r}, which this version does not know")
+    known = {name: values[name] for name in kind.model_fields if name in values}
+    try:
+        if all(name in known or not field.is_required() for name, field in kind.model_fields.items()):
+            return kind.model_validate(known)
+        kinds: dict[str, Any] = {name: field.annotation for name, field in kind.model_fields.items()}
+        checked = {name: TypeAdapter(kinds[name]).validate_python(value) for name, value in known.items()}
+        return kind.model_construct(**checked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, why = ".".join(map(str, first["loc"])), first.get("ctx", {}).get("error", first["msg"])
+        raise SemFlowError(f"{origin}: {where + ': ' if where else ''}{why}; copy the whole folder again") from None

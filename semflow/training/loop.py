@@ -1,4 +1,4 @@
-"""One training loop for every model: steps, clock, checkpoints, logs. Knows no loss.
+"""One training loop for every method: phases, clock, checkpoints, logs. Knows no loss.
 
 Step k is a function of (seed, k) and the state before it: the data order, the flips and the noise are drawn anew from
 named seeds at every step. So a run that is killed and started again ends in the same bits as one that is not; and however
@@ -8,6 +8,7 @@ order of sums differs.
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -16,27 +17,27 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import InitProcessGroupKwargs
 from accelerate.utils.memory import should_reduce_batch_size
-from diffusers.optimization import get_scheduler
-from diffusers.training_utils import EMAModel
-from torch import Tensor
+from torch import Tensor, nn
 
+from baselines import METHODS
 from semflow import files, provenance
 from semflow.data import Dataset, open_dataset
 from semflow.errors import Interrupted, SemFlowError
-from semflow.loading.batches import Batch, Source, Views, in_memory, load, to_unit_range
+from semflow.loading.batches import Batch, Source, Views, in_memory, load
 from semflow.loading.latents import FOLDER, Latents, Stop
 from semflow.loading.steps import Choices, Share, Steps, noise
-from semflow.method.semflow import Model
+from semflow.method.autoencoder import Autoencoder
+from semflow.method.contract import Method, Phase
 from semflow.progress import Progress
-from semflow.seeds import Stream
-from semflow.suite import Run, Suite, Training, swaps_of
-from semflow.suite.reading import content_hash
-from semflow.training import checkpoints, devices
-from semflow.training.build import make_model
+from semflow.seeds import Stream, seed_of
+from semflow.suite import Run, Suite, keys, swaps_of
+from semflow.training import checkpoints, devices, optimizers
+from semflow.training.build import make_model, make_pseudo_mask
 
 NO_ROOM = ("ALLOC_FAILED", "out of memory", "unable to find an engine")  # what CUDA's libraries say near a full card
+BUCKET = 1 << 24  # gradients that processes sum at once
 
 
 def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
@@ -44,7 +45,7 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
 
     Starts where `state` left off. SemFlowError if a loss is not finite; Interrupted after Ctrl-C, state saved.
     """
-    settings, run = suite.training, suite.run
+    run = suite.run
     accelerator = make_accelerator(suite, state)
     alone = checkpoints.only_trainer(state) if accelerator.is_main_process else nullcontext()
     with alone, _stop_signals() as signalled:
@@ -52,101 +53,157 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
         batches = training_batches(open_dataset(suite.data, "train"), trainer, FOLDER, signalled)
         with trainer.progress(f"train {method} seed {seed}") as progress:
             for batch in batches:
-                loss, norm = trainer.advance(batch)
-                progress.update(settings.batch_size)
+                scalars = trainer.advance(batch)
+                progress.update(trainer.batch_size)
                 if trainer.step % run.log_every == 0:
-                    trainer.log(loss, norm, progress)
+                    trainer.log(scalars, progress)
                 stop = trainer.agree_to_stop(signalled())
-                if trainer.step % run.checkpoint_every == 0 or trainer.step == settings.steps or stop:
+                if trainer.step % run.checkpoint_every == 0 or trainer.step == trainer.steps or stop:
                     trainer.save()
-                if stop and trainer.step < settings.steps:
+                if stop and trainer.step < trainer.steps:
                     trainer.end()
-                    raise Interrupted(f"stopped at step {trainer.step} of {settings.steps}; the same command goes on from there")
+                    raise Interrupted(f"stopped at step {trainer.step} of {trainer.steps}; the same command goes on from there")
         trainer.export(out)
 
 
+class Turn:
+    """A phase with its optimizer: the parameters that it moves, by name, and its learning rate at every step."""
+
+    def __init__(self, phase: Phase, networks: nn.ModuleDict, recipe: optimizers.Recipe) -> None:
+        self.phase, self.recipe = phase, recipe
+        self.parameters = {f"{key}.{name}": weight for key in phase.moves for name, weight in networks[key].named_parameters()}
+        self.optimizer = optimizers.optimizer_of(list(self.parameters.values()), recipe)
+        self.rate = optimizers.schedule(recipe)
+
+    def take(self, step: int) -> Tensor:
+        """Clip the gradient, make the optimizer's step, and clear the gradient; returns its norm before clipping."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(step)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+
 class Trainer:
-    """What a training carries from step to step: network, average, optimizer, and the number of the step."""
+    """What a training carries from step to step: networks, averages, optimizers, and the number of the step."""
 
     def __init__(self, accelerator: Accelerator, suite: Suite, method: str, seed: int, state: Path) -> None:
         self.accelerator, self.suite, self.method, self.seed, self.state = accelerator, suite, method, seed, state
-        self.settings, self.choices = suite.training, choices_of(suite)
+        self.choices, self.steps, self.batch_size = choices_of(suite), *optimizers.length(suite, method)
         self.share = Share(accelerator.process_index, accelerator.num_processes)
-        self.rows = self.share.rows(self.settings.batch_size)
+        self.rows = self.share.rows(self.batch_size)
         with files.writing(state):
             self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
         # A package's kernels make the bits: another training with others. How many processes share the work does not.
-        self.key = f"{provenance.weights_key(suite, method, seed)}-{content_hash({'versions': provenance.versions()})[:16]}"
+        versions = provenance.content_hash({"versions": provenance.versions()})[:16]
+        self.key = f"{keys.weights_key(suite, method, seed)}-{versions}"
         self.model = make_model(suite, method, seed)
-        device = self.accelerator.device
-        prepare_network(self.model, suite.run, device, accelerator.mixed_precision)
-        self.optimizer: Any = make_optimizer(self.model, self.settings)
-        decay = self.settings.ema_decay
-        self.ema = EMAModel(self.model.network.parameters(), decay=decay, foreach=True) if decay else None
-        self.step = checkpoints.load_state(state, self.key, self.model.network, self.ema, self.optimizer)
-        if self.ema is not None:
-            self.ema.to(device)
-        self.model.network, self.optimizer = self.accelerator.prepare(self.model.network.train(), self.optimizer)
-        self.learning_rate = schedule(self.settings)
-        self.first_bad_step = torch.full((), -1, device=device)  # read now and then: looking stalls an accelerator
-        self.micro_batch = min(suite.run.micro_batch or len(self.rows), len(self.rows))
-        self.fits = device.type == "cpu" or suite.run.micro_batch is not None
+        self.networks = self.model.networks
+        prepare(self.model, suite.run, accelerator)
+        self.turns = [Turn(phase, self.networks, optimizers.recipe(suite, method, phase.name)) for phase in self.model.phases]
+        self.average = self._average()
+        self.step, self.wall_s = checkpoints.load_state(state, self.key, self.networks, self.turns, self.average)
+        self.started = time.monotonic() - self.wall_s
+        self.networks.train()
+        self.first_bad_step = torch.full((), -1, device=accelerator.device)  # read now and then: looking stalls an accelerator
+        cut = suite.run.micro_batch if self.model.rowwise else None
+        self.micro_batch = min(cut or len(self.rows), len(self.rows))
+        self.fits = accelerator.device.type == "cpu" or cut is not None or not self.model.rowwise
 
-    def advance(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One optimizer step on this process's share of a batch. Returns its loss and the gradient's norm, before clipping."""
+    def _average(self) -> optimizers.Average | None:
+        decay = optimizers.ema_decay(self.suite, self.method)
+        weights = {f"{key}.{name}": w for key in self.model.sampling for name, w in self.networks[key].named_parameters()}
+        return optimizers.Average(weights, decay) if decay else None
+
+    def advance(self, batch: Batch) -> dict[str, Tensor]:
+        """One step on this process's share of a batch: every phase takes its turn. Returns scalars to log: of each phase its
+        losses by name, their sum (`loss`) and the gradient's norm before clipping (`grad_norm`).
+        """
         batch = batch.on(self.accelerator.device)
         if not self.fits:
             self.micro_batch, self.fits = self.find_micro_batch(batch), True
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.step)
-        loss = self.accumulate(batch)
-        norm = self.accelerator.clip_grad_norm_(self.model.network.parameters(), self.settings.grad_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.ema is not None:
-            self.ema.step(self.model.network.parameters())
-        newly_bad = ~torch.isfinite(loss + norm) & (self.first_bad_step < 0)
-        self.first_bad_step = torch.where(newly_bad, self.step, self.first_bad_step)
+        parts, scalars = self.parts(batch), dict[str, Tensor]()
+        for turn in self.turns:
+            self.freeze_all_but(turn)
+            losses = self.accumulate(turn, parts)
+            self.sum_gradients(turn)
+            losses["grad_norm"] = turn.take(self.step)
+            prefix = f"{turn.phase.name}/" if len(self.turns) > 1 else ""
+            scalars |= {f"{prefix}{name}": value for name, value in losses.items()}
+            newly_bad = ~torch.isfinite(losses["loss"] + losses["grad_norm"]) & (self.first_bad_step < 0)
+            self.first_bad_step = torch.where(newly_bad, self.step, self.first_bad_step)
+        if self.average is not None:
+            self.average.step()
         self.step += 1
-        return loss, norm
+        return scalars
 
-    def accumulate(self, batch: Batch) -> Tensor:
-        """Leave the gradient of the mean loss over a batch, a micro-batch at a time; processes are averaged with the last."""
-        n, losses = len(batch), []
-        for first in range(0, n, self.micro_batch):
-            last = min(first + self.micro_batch, n)
-            together = nullcontext() if last == n else self.accelerator.no_sync(self.model.network)
-            with together:
-                loss = self.loss(batch.rows(first, last), first)
-                loss = loss if last - first == n else loss * ((last - first) / n)
-                self.accelerator.backward(loss)
-            losses.append(loss.detach())
-        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+    def parts(self, batch: Batch) -> list["Part"]:
+        """A batch cut into micro-batches."""
+        firsts = range(0, len(batch), self.micro_batch)
+        return [Part(self, batch, first, min(first + self.micro_batch, len(batch))) for first in firsts]
 
-    def loss(self, batch: Batch, first: int) -> Tensor:
-        """Mean loss of some rows of this process's share, the first of which is its row `first`."""
-        rows = range(self.rows.start + first, self.rows.start + first + len(batch))
-        draws = noise(self.accelerator.device, self.seed, self.step, rows, self.settings.batch_size, self.choices)
-        with torch.no_grad():
-            image, mask = latents_of(self.model, batch, draws)
-        return self.model.loss(image, mask, draws)  # `prepare` made the network compute in bf16, nothing else
+    def freeze_all_but(self, turn: Turn) -> None:
+        """Let a phase move its own networks alone."""
+        if len(self.turns) > 1:
+            for other in self.turns:
+                for weight in other.parameters.values():
+                    weight.requires_grad_(False)
+            for weight in turn.parameters.values():
+                weight.requires_grad_(True)
+
+    def accumulate(self, turn: Turn, parts: list["Part"]) -> dict[str, Tensor]:
+        """Leave the gradient of the mean loss over a batch, a micro-batch at a time; the losses by name, and their sum."""
+        n, sums = sum(len(part) for part in parts), dict[str, Tensor]()
+        for part in parts:
+            losses = part.losses(turn.phase)
+            losses["loss"] = sum_of(list(losses.values()))
+            if len(part) < n:
+                losses = {name: loss * (len(part) / n) for name, loss in losses.items()}
+            losses["loss"].backward()
+            for name, loss in losses.items():
+                sums[name] = sums[name] + loss.detach() if name in sums else loss.detach()
+        return sums
+
+    def sum_gradients(self, turn: Turn) -> None:
+        """Average the gradients of a phase over all processes, many at once; between them nothing else is summed."""
+        if self.share.ranks == 1:
+            return
+        gradients, bucket = [weight.grad for weight in turn.parameters.values() if weight.grad is not None], list[Tensor]()
+        for number, gradient in enumerate(gradients, 1):
+            bucket.append(gradient)
+            if number == len(gradients) or sum(map(Tensor.numel, bucket)) >= BUCKET:
+                whole = self.accelerator.reduce(torch.cat([one.flatten() for one in bucket]), "mean")
+                for one, part in zip(bucket, whole.split([one.numel() for one in bucket]), strict=True):
+                    one.copy_(part.view_as(one))
+                bucket = []
 
     def find_micro_batch(self, batch: Batch) -> int:
-        """As many images at once as fit into memory in every process, found by halving until a gradient can be worked out."""
-        size = self.micro_batch
+        """As many images at once as fit into memory in every process, found by halving until all gradients can be worked out.
+
+        What the networks keep in buffers is as before when it is found.
+        """
+        size, buffers = self.micro_batch, [(buffer, buffer.clone()) for buffer in self.networks.buffers()]
         while True:
             reserve, fits = [], True
             try:
-                if not self.optimizer.state:  # the optimizer's two moments will want room as well
-                    reserve = [torch.empty_like(weight) for weight in self.model.network.parameters() for _ in range(2)]
-                with self.accelerator.no_sync(self.model.network), torch.compiler.set_stance("force_eager"):
-                    self.accelerator.backward(self.loss(batch.rows(0, size), 0))
+                for turn in self.turns:
+                    if not turn.optimizer.state:  # its two moments will want room as well
+                        reserve += [torch.empty_like(weight) for weight in turn.parameters.values() for _ in range(2)]
+                part = Part(self, batch, 0, size)
+                for turn in self.turns:
+                    self.freeze_all_but(turn)
+                    with torch.compiler.set_stance("force_eager"):
+                        sum_of(list(part.losses(turn.phase).values())).backward()
             except RuntimeError as error:
                 if size == 1 or not (should_reduce_batch_size(error) or any(words in str(error) for words in NO_ROOM)):
                     raise
                 fits = False
             del reserve
-            self.optimizer.zero_grad(set_to_none=True)
+            for turn in self.turns:
+                turn.optimizer.zero_grad(set_to_none=True)
+            for buffer, before in buffers:
+                buffer.copy_(before)
             if self.accelerator.device.type == "cuda":
                 torch.cuda.empty_cache()
             if self.accelerator.reduce(torch.tensor(float(fits), device=self.accelerator.device), "sum") == self.share.ranks:
@@ -164,44 +221,42 @@ class Trainer:
     def save(self) -> None:
         """Write the state, unless it is spoilt."""
         self.check_finite()
+        self.wall_s = time.monotonic() - self.started
         if self.accelerator.is_main_process:
-            network = self.accelerator.unwrap_model(self.model.network)
-            checkpoints.save_state(self.state, self.key, self.step, network, self.ema, self.optimizer.optimizer)
+            checkpoints.save_state(self.state, self.key, self.step, self.wall_s, self.networks, self.turns, self.average)
 
     def export(self, out: Path) -> None:
         """End, and write the averaged weights, or without an average the last ones, as a finished checkpoint."""
         self.end()
         if self.accelerator.is_main_process:
-            if self.ema is not None:
-                self.ema.copy_to(self.model.network.parameters())
-            checkpoints.export(out, self.suite, self.method, self.seed, self.model.network)
+            if self.average is not None:
+                self.average.apply()
+            device = devices.name_of(self.accelerator.device)
+            if self.share.ranks > 1:
+                device = f"{self.share.ranks} x {device}"
+            checkpoints.export(out, self.suite, self.method, self.seed, self.model, wall_s=self.wall_s, device=device)
 
     def end(self) -> None:
-        """Close the log and leave the other processes.
-
-        The wrapper that sums gradients has to go before the process group: were its reference the group's last, the group
-        would be torn down with Python's lock held and wait for a thread that may need that lock (PyTorch issue 56297).
-        """
-        self.model.network = self.accelerator.unwrap_model(self.model.network)
-        self.accelerator.free_memory()
+        """Close the log."""
         with files.writing(self.state):
             self.accelerator.end_training()
 
-    def log(self, loss: Tensor, norm: Tensor, progress: Progress) -> None:
-        """Scalars of the last step to TensorBoard, the loss to the progress line too."""
+    def log(self, scalars: dict[str, Tensor], progress: Progress) -> None:
+        """Scalars of the last step to TensorBoard, each phase's loss to the progress line too."""
         self.check_finite()
-        loss = self.accelerator.reduce(loss, "mean")
-        scalars = {"loss": loss.item(), "grad_norm": norm.item(), "lr": self.learning_rate(self.step - 1)}
+        told = {name: self.accelerator.reduce(value, "mean").item() for name, value in scalars.items()}
+        for turn in self.turns:
+            told[f"{turn.phase.name}/lr" if len(self.turns) > 1 else "lr"] = turn.rate(self.step - 1)
         with files.writing(self.state):
-            self.accelerator.log(scalars | {"images_per_s": progress.images_per_s}, self.step)
-        progress.update(0, f"loss {scalars['loss']:.4f}")
+            self.accelerator.log(told | {"images_per_s": progress.images_per_s}, self.step)
+        progress.update(0, ", ".join(f"{name} {value:.4f}" for name, value in told.items() if name.split("/")[-1] == "loss"))
 
     def progress(self, what: str) -> Progress:
         """Counts images from where the state left off; silent on all processes but one."""
         if self.step and self.accelerator.is_main_process:
             print(f"{what}: goes on from step {self.step}", file=sys.stderr)
-        size = self.settings.batch_size
-        return Progress(what, self.settings.steps * size, self.step * size, silent=not self.accelerator.is_main_process)
+        size, silent = self.batch_size, not self.accelerator.is_main_process
+        return Progress(what, self.steps * size, self.step * size, silent=silent)
 
     def agree_to_stop(self, signalled: bool) -> bool:
         """Whether any process was asked to stop; several ask each other only where they wait for one another anyway."""
@@ -213,25 +268,70 @@ class Trainer:
         return bool(self.accelerator.reduce(votes, "sum"))
 
 
-def latents_of(model: Model, batch: Batch, source: list[Stream]) -> tuple[Tensor, Tensor]:
-    """Latents (B, C, h, w) of a batch's images and masks, of whatever it is made."""
-    image, mask = batch
-    moments = image.is_floating_point()
-    z_image = model.autoencoder.draw(image, source) if moments else model.autoencoder.encode(to_unit_range(image), source)
-    return z_image, mask if mask.is_floating_point() else model.encode_labels(mask, source)
+class Part:
+    """Some rows of this process's share of a step: what all phases see of them, and what these hand on to one another."""
+
+    def __init__(self, trainer: Trainer, batch: Batch, first: int, last: int) -> None:
+        self.trainer, self.batch, self.carry = trainer, batch.rows(first, last), dict[str, Any]()
+        self.rows = range(trainer.rows.start + first, trainer.rows.start + last)
+        self.seen: Any = None
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def losses(self, phase: Phase) -> dict[str, Tensor]:
+        """A phase's mean losses over these rows. The first phase draws on where looking at the batch stopped, the others from
+        streams of their own.
+        """
+        trainer, model, opening = self.trainer, self.trainer.model, phase == self.trainer.model.phases[0]
+        names = () if opening else (phase.name,)
+        draws = self.draws(*names)
+        if opening:
+            with torch.no_grad():
+                self.seen = model.look(self.batch, draws)
+        torch.manual_seed(seed_of("dropout", trainer.seed, trainer.step, phase.name, self.rows.start))  # which draws from there
+        return dict(model.losses(phase.name, self.seen, draws, self.carry))
+
+    def draws(self, *names: str) -> list[Stream]:
+        """Streams of random numbers for these rows at this step."""
+        trainer = self.trainer
+        return noise(
+            trainer.accelerator.device, trainer.seed, trainer.step, self.rows, trainer.batch_size, trainer.choices, *names
+        )
 
 
-def prepare_network(model: Model, run: Run, device: torch.device, precision: str) -> None:
-    """Move a model to `device`, laid out and compiled as `run` says; `precision` bf16: the autoencoder encodes in it."""
-    model.autoencoder.to(device).precision = "bf16" if precision == "bf16" else "fp32"
-    model.network.to(device)
+def sum_of(losses: list[Tensor]) -> Tensor:
+    """The sum of losses; one alone stays itself."""
+    total = losses[0]
+    for loss in losses[1:]:
+        total = total + loss
+    return total
+
+
+def prepare(model: Method, run: Run, accelerator: Accelerator) -> None:
+    """Move a model to its device, laid out and compiled as `run` says; where the precision is bf16, networks and the autoencoder
+    compute in it, and what networks give is float32 again. SemFlowError if batch-norm statistics cannot be shared by processes.
+    """
+    device, bf16 = accelerator.device, accelerator.mixed_precision == "bf16"
+    model.beside.to(device)
+    for frozen in model.beside:
+        if isinstance(frozen, Autoencoder):
+            frozen.precision = "bf16" if bf16 else "fp32"
+    for key, network in model.networks.items():
+        if accelerator.num_processes > 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+            if device.type != "cuda":
+                raise SemFlowError("batch-norm statistics are shared by processes on GPUs alone; train with one process")
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        if run.activation_checkpointing:
+            network.checkpoint_activations()
+        if run.compile:  # in place: names of weights stay as they are
+            network.compile(dynamic=False)
+        model.networks[key] = accelerator.prepare_model(network, evaluation_mode=True)  # no wrapper: `sum_gradients` is ours
     if run.channels_last:
-        for part in (model.network, model.autoencoder):
+        for part in (model.networks, model.beside):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of which PyTorch's types do not know
-    if run.activation_checkpointing:
-        model.network.unet.enable_gradient_checkpointing()
-    if run.compile:  # in place: names of weights stay as they are
-        for module in (model.network.unet, *(part for name, part in model.autoencoder.named_modules() if name == "vae.encoder")):
+    if run.compile:
+        for module in (part for name, part in model.beside.named_modules() if name.endswith("vae.encoder")):
             module.compile(dynamic=False)
 
 
@@ -245,49 +345,31 @@ def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
     device = devices.pick(suite.run.device)
     precision = "bf16" if suite.training.precision == "bf16" and devices.has_bf16(device) else "no"
     patient = InitProcessGroupKwargs(timeout=timedelta(hours=24))  # latents may be encoded while the other processes wait
-    # The one buffer, the prompt, is the same everywhere; and a forward that waits for others could wait for one without memory.
-    shared = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=precision,
         log_with="tensorboard",
         project_dir=logs,
-        kwargs_handlers=[patient, shared],
+        kwargs_handlers=[patient],
     )
-
-
-def make_optimizer(model: Model, settings: Training) -> torch.optim.AdamW:
-    """AdamW, fused into one kernel."""
-    return torch.optim.AdamW(
-        model.network.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, fused=True
-    )
-
-
-def schedule(settings: Training) -> Callable[[int], float]:
-    """Learning rate as a function of the step alone, by diffusers' formulas; so a resumed run needs no scheduler state."""
-    name = "constant_with_warmup" if settings.lr_schedule == "constant" else settings.lr_schedule
-    anything = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-    scheduler = get_scheduler(name, anything, num_warmup_steps=settings.warmup_steps, num_training_steps=settings.steps)
-    (factor,) = scheduler.lr_lambdas
-    return lambda step: settings.lr * factor(step + 1 if step < settings.warmup_steps else step)
 
 
 def training_batches(dataset: Dataset, trainer: Trainer, cache: Path = FOLDER, stop: Stop = lambda: False) -> Iterator[Batch]:
     """This process's share of every step that is left. cache: folder for latents.  stop: whether to end as they are encoded."""
-    suite, settings = trainer.suite, trainer.settings
-    steps = Steps(len(dataset), settings.batch_size, trainer.seed, trainer.step, settings.steps, trainer.choices, trainer.share)
-    return load(_source(dataset, trainer, cache, stop), steps, suite.run.workers, trainer.accelerator.device.type == "cuda")
+    steps = Steps(len(dataset), trainer.batch_size, trainer.seed, trainer.step, trainer.steps, trainer.choices, trainer.share)
+    source = _source(dataset, trainer, cache, stop)
+    return load(source, steps, trainer.suite.run.workers, trainer.accelerator.device.type == "cuda")
 
 
 def _source(dataset: Dataset, trainer: Trainer, cache: Path, stop: Stop) -> Source:
-    """Training images: held in memory, read anew at every step, or as latents that were encoded once."""
-    suite, model = trainer.suite, trainer.model
-    painted = getattr(suite.data, "masks", "labels") == "rgb"
-    colours = model.pseudo_mask.colours().numpy() if painted else None
+    """Training images: held in memory, read anew at every step, or, for a method that sees latents, as those encoded once."""
+    suite, model, reads = trainer.suite, trainer.model, METHODS[trainer.method].reads
+    rgb = "pseudo_mask" in reads and getattr(suite.data, "masks", "labels") == "rgb"
+    colours = make_pseudo_mask(suite).colours().numpy() if rgb else None
     whole = colours is None and not trainer.choices.crop
     samples = in_memory(dataset, "load training images") if suite.run.in_memory and whole else dataset
     views = Views(samples, swaps_of(suite), colours)
-    if not (suite.run.cache_latents or suite.training.cached_perturbations):
+    if "autoencoder" not in reads or not (suite.run.cache_latents or suite.training.cached_perturbations):
         return views
     return Latents(views, len(dataset), suite, model, trainer.method, trainer.accelerator, cache, stop)
 

@@ -16,6 +16,7 @@ from semflow import files, provenance, published
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
 from semflow.report import WITH_INTERVALS
+from semflow.suite import keys
 from semflow.suite import reading as configuration
 from semflow.suite import runs as cells
 
@@ -56,7 +57,7 @@ PREPARED = ("coco_stuff", "celebamask_hq", "cityscapes")  # data sets that it pr
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()
-    if name in PREPARED and "missing" in provenance.data_stamps(suite)
+    if name in PREPARED and "missing" in keys.data_stamps(suite)
 ]
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += sorted(

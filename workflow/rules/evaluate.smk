@@ -21,7 +21,7 @@ rule evaluate:
     params:
         configured=configured,
         features=FEATURES,
-        key=lambda w: provenance.scores_key(suite_of(w), w.method, w.task),
+        key=lambda w: keys.scores_key(suite_of(w), w.method, w.task),
         drawn=lambda w: f"--sampling-amplitude {w.drawn[2:]}" if w.drawn else "",
         checkpoint=lambda w, input: str(Path(input.checkpoint[0]).parent),
     shell:
@@ -53,7 +53,7 @@ rule evaluate_control:
     params:
         configured=configured,
         features=FEATURES,
-        key=lambda w: provenance.scores_key(part_of(w), w.method, w.task),
+        key=lambda w: keys.scores_key(part_of(w), w.method, w.task),
     shell:
         "python -m semflow evaluate {params.configured} --method {wildcards.method} --task {wildcards.task}"
         " --cache {params.features} --threads {threads} --out {output.record} 2>&1 | tee -i {log}  # {params.key}"

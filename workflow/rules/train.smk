@@ -14,7 +14,7 @@ rule prepare:
         runtime=720,
     params:
         root=lambda w: configuration.data_root(part_of(w).data),
-        key=lambda w: provenance.data_stamps(part_of(w)),
+        key=lambda w: keys.data_stamps(part_of(w)),
     shell:
         "python -m semflow data prepare {wildcards.data} {params.root:q} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -41,7 +41,7 @@ rule train:
         runtime=runtime_min,
     params:
         configured=configured,
-        state=lambda w: f"{STATE}/{w.method}-{provenance.weights_key(suite_of(w), w.method, int(w.seed))}",
+        state=lambda w: f"{STATE}/{w.method}-{keys.weights_key(suite_of(w), w.method, int(w.seed))}",
         out=lambda w, output: str(Path(output[0]).parent),
     shell:
         "python -m semflow train {params.configured} --method {wildcards.method} --seed {wildcards.seed}"

@@ -1,0 +1,98 @@
+"""How a phase is optimized: its recipe, its schedule, and the moving average of what sampling needs."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from semflow.errors import SemFlowError
+from semflow.suite import Suite
+
+WARM_UP = 10  # the average's decay after n steps is at most (1 + n) / (WARM_UP + n)
+
+
+class Recipe(NamedTuple):
+    """Of one phase. steps: of the whole training."""
+
+    steps: int
+    lr: float
+    lr_schedule: str
+    warmup_steps: int
+    betas: tuple[float, float]
+    weight_decay: float
+    grad_clip: float
+
+
+def length(suite: Suite, method: str) -> tuple[int, int]:
+    """(steps, images a step) of a method's training, in which it sees as many images as every other of the suite.
+
+    SemFlowError if its own batch does not divide the suite's.
+    """
+    whole, own = suite.training.batch_size, suite.methods[method].batch_size
+    if own and whole % own:
+        raise SemFlowError(f"methods.{method}.batch_size {own} must divide training.batch_size {whole}")
+    return suite.training.steps * (whole // (own or whole)), own or whole
+
+
+def ema_decay(suite: Suite, method: str) -> float:
+    """Of the average of a method's weights; 0: there is none."""
+    own = suite.methods[method].ema_decay
+    return suite.training.ema_decay if own is None else own
+
+
+def recipe(suite: Suite, method: str, phase: str) -> Recipe:
+    """The suite's recipe, with what the method's settings say of the phase in its place."""
+    steps, size = length(suite, method)
+    shared = suite.training.model_dump(include=set(Recipe._fields)) | {"steps": steps}
+    shared["warmup_steps"] *= suite.training.batch_size // size  # of as many images
+    own = getattr(suite.methods[method], phase, None)
+    return Recipe(**shared | (own.model_dump(exclude_none=True) if own else {}))
+
+
+def optimizer_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW, fused into one kernel; without weight decay it is Adam."""
+    return torch.optim.AdamW(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
+
+
+def schedule(recipe: Recipe) -> Callable[[int], float]:
+    """Learning rate as a function of the step alone, so that a resumed run needs no scheduler's state.
+
+    It rises from 0 over `warmup_steps`, whose last step has all of it; then it is constant, or falls to 0 linearly or as half a
+    cosine (Loshchilov and Hutter, 2017, without restarts).
+    """
+    warmup, after = recipe.warmup_steps, max(1, recipe.steps - recipe.warmup_steps)
+
+    def factor(step: int) -> float:
+        if step < warmup - 1:
+            return (step + 1) / warmup
+        if step < warmup or recipe.lr_schedule == "constant":
+            return 1.0
+        if recipe.lr_schedule == "linear":
+            return max(0.0, (recipe.steps - step) / after)
+        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * ((step - warmup) / after))))
+
+    return lambda step: recipe.lr * factor(step)
+
+
+class Average:
+    """Exponential moving average of parameters, by name; its decay warms up as diffusers' does (WARM_UP)."""
+
+    def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
+        self.parameters, self.decay, self.steps = parameters, decay, 0
+        self.values = {name: value.detach().clone() for name, value in parameters.items()}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take in the parameters as they are now; the first time they are all of it."""
+        n, self.steps = self.steps, self.steps + 1
+        decay = min((1 + n) / (WARM_UP + n), self.decay) if n else 0.0
+        averages: list[Tensor] = list(self.values.values())
+        torch._foreach_sub_(averages, torch._foreach_sub(averages, list(self.parameters.values())), alpha=1 - decay)
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        """Put the averages in the parameters' place."""
+        for name, value in self.values.items():
+            self.parameters[name].copy_(value)
