@@ -273,7 +273,7 @@ class Part:
 
     def __init__(self, trainer: Trainer, batch: Batch, first: int, last: int) -> None:
         self.trainer, self.batch, self.carry = trainer, batch.rows(first, last), dict[str, Any]()
-        self.rows = range(trainer.rows.start + first, trainer.rows.start + last)
+        self.rows = range(trainer.rows.start + first, trainer.rows.start + first + len(self.batch))
         self.seen: Any = None
 
     def __len__(self) -> int:

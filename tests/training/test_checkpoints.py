@@ -3,38 +3,45 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
 from safetensors.torch import load_file, save_file
 
+from baselines import METHODS
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
+from semflow.method import settings as sections
+from semflow.method.network import WEIGHTS
 from semflow.method.samplers import Sampler
-from semflow.method.unet import UNet
+from semflow.method.semflow import SemFlow
 from semflow.provenance import file_hash
 from semflow.suite import reading as config
 from semflow.suite.runs import Evaluation
+from semflow.training import checkpoints
 from semflow.training.build import make_model
-from semflow.training.checkpoints import CARD, WEIGHTS
-from semflow.training.loop import checkpoints, train
+from semflow.training.checkpoints import CARD
+from semflow.training.loop import train
 
 
 @pytest.fixture
-def wrapped(tiny_suite) -> UNet:
-    return make_model(tiny_suite, "semflow", seed=3).network.eval()
+def model(tiny_suite) -> SemFlow:
+    made = make_model(tiny_suite, "semflow", seed=3)
+    made.networks.eval()
+    return made
 
 
 @pytest.fixture
-def network(wrapped) -> UNet2DModel:
-    return wrapped.unet
+def network(model) -> UNet2DModel:
+    return model.network.unet
 
 
 @pytest.fixture
-def folder(tmp_path, tiny_suite, wrapped):
+def folder(tmp_path, tiny_suite, model):
     folder = tmp_path / "checkpoints" / "semflow"
-    checkpoints.export(folder, tiny_suite, "semflow", 3, wrapped)
+    checkpoints.export(folder, tiny_suite, "semflow", 3, model)
     return folder
 
 
@@ -42,7 +49,7 @@ def folder(tmp_path, tiny_suite, wrapped):
 def other(tmp_path, tiny_suite):
     """A checkpoint of DSM, whose network takes 6 channels."""
     folder = tmp_path / "checkpoints" / "dsm"
-    checkpoints.export(folder, tiny_suite, "dsm", 3, make_model(tiny_suite, "dsm").network)
+    checkpoints.export(folder, tiny_suite, "dsm", 3, make_model(tiny_suite, "dsm"))
     return folder
 
 
@@ -53,7 +60,7 @@ def z() -> torch.Tensor:
 
 def complaint(folder) -> str:
     with pytest.raises(SemFlowError) as error:
-        checkpoints.load_model(folder)
+        checkpoints.open_checkpoint(folder)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -65,14 +72,15 @@ def change_card(folder, **values) -> None:
 
 def vouch(folder) -> None:
     """Make the card agree with the weights that lie there, whatever they are."""
-    change_card(folder, weights_sha256=file_hash(folder / WEIGHTS))
+    names = json.loads((folder / CARD).read_text())["weights"]
+    change_card(folder, weights={name: file_hash(folder / name) for name in names})
 
 
 @pytest.mark.parametrize("amplitude", [0, 3, 24])  # none of them the suite's; twice the last is past s/2
-def test_weights_of_any_amplitude_open_again(tmp_path, tiny_suite, wrapped, amplitude):
-    checkpoints.export(tmp_path / "b", config.with_amplitude(tiny_suite, amplitude), "semflow", 3, wrapped)
-    model, suite, _ = checkpoints.load_model(tmp_path / "b")
-    assert model.amplitude == suite.pseudo_mask.amplitude == amplitude
+def test_weights_of_any_amplitude_open_again(tmp_path, tiny_suite, model, amplitude):
+    checkpoints.export(tmp_path / "b", config.with_amplitude(tiny_suite, amplitude), "semflow", 3, model)
+    opened, card = checkpoints.open_checkpoint(tmp_path / "b")
+    assert opened.amplitude == card.pseudo_mask["amplitude"] == amplitude
 
 
 @torch.no_grad()
@@ -83,27 +91,26 @@ def test_diffusers_opens_the_folder_and_computes_the_same(folder, network, z):
 
 @torch.no_grad()
 def test_a_loaded_model_computes_the_same(folder, network, z, tiny_suite):
-    model, suite, card = checkpoints.load_model(folder)
+    model, card = checkpoints.open_checkpoint(folder)
     assert torch.equal(model.network(z, torch.tensor(0.5)), network(z, 500).sample)
-    assert suite == tiny_suite
-    assert (card["method"], card["seed"]) == ("semflow", 3)
+    assert (card.method, card.seed, card.suite, card.size) == ("semflow", 3, tiny_suite.suite, tiny_suite.data.size)
 
 
 def test_a_loaded_model_is_ready_to_sample(folder):
-    assert not checkpoints.load_model(folder)[0].network.unet.training
+    assert not checkpoints.open_checkpoint(folder)[0].network.unet.training
 
 
 def test_nothing_but_safetensors_and_json_is_written(folder):
     assert {path.name for path in folder.iterdir()} == {"config.json", WEIGHTS, CARD}
 
 
-def test_exporting_again_replaces_the_folder(folder, tiny_suite, wrapped):
+def test_exporting_again_replaces_the_folder(folder, tiny_suite, model):
     before = file_hash(folder / WEIGHTS)
     with torch.no_grad():
-        wrapped.unet.conv_in.weight.add_(1)
-    checkpoints.export(folder, tiny_suite, "semflow", 3, wrapped)
+        model.network.unet.conv_in.weight.add_(1)
+    checkpoints.export(folder, tiny_suite, "semflow", 3, model)
     assert file_hash(folder / WEIGHTS) != before
-    checkpoints.load_model(folder)
+    checkpoints.open_checkpoint(folder)
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.99])
@@ -143,7 +150,7 @@ def test_weights_and_shape_of_another_method_that_the_card_vouches_for_are_named
     vouch(folder)
     text = complaint(folder)
     assert str(folder) in text
-    assert "6 channels" in text
+    assert "conv_in.weight is (8, 6, 3, 3) there, (8, 3, 3, 3) here" in text
 
 
 @pytest.mark.parametrize("content", [None, "", "not json", "[]"])
@@ -178,7 +185,7 @@ def test_a_damaged_card_is_named(folder, content):
     assert str(folder / CARD) in complaint(folder)
 
 
-@pytest.mark.parametrize("key", ["format", "method", "weights_sha256", "suite"])
+@pytest.mark.parametrize("key", ["format", "method", "weights", "suite"])
 def test_a_card_without_a_key_is_named(folder, key):
     change_card(folder, **{key: KeyError})
     text = complaint(folder)
@@ -192,20 +199,45 @@ def test_a_card_with_an_unknown_method_is_named(folder, method):
     assert str(folder) in complaint(folder)
 
 
-def test_a_card_whose_suite_does_not_hold_names_the_key(folder, tiny_suite):
-    suite = config.check(tiny_suite.model_dump(mode="json"), "again").model_dump(mode="json")
-    suite["pseudo_mask"]["amplitude"] = 30
-    change_card(folder, suite=suite)
+def test_a_card_whose_section_is_impossible_names_the_key(folder):
+    code = json.loads((folder / CARD).read_text())["pseudo_mask"]
+    change_card(folder, pseudo_mask=code | {"amplitude": 30})
     text = complaint(folder)
     assert str(folder / CARD) in text
     assert "amplitude 30" in text
+
+
+def test_an_older_card_is_refused_in_one_sentence(folder):
+    (folder / CARD).write_text(json.dumps({"format": 2, "method": "semflow", "suite": {}}))
+    assert complaint(folder) == f"{folder / CARD} is of format 2, not 3; train again with this version"
+
+
+def test_a_card_holds_what_its_method_read_and_opens_after_anything_was_added(folder, monkeypatch, z):
+    """A method, a data set, a key of a section, one of the method's own settings, and a key taken away."""
+    card = json.loads((folder / CARD).read_text())
+    assert "methods" not in card
+    assert "evaluation" not in card
+    before = checkpoints.open_checkpoint(folder)[0].network(z, torch.tensor(0.5))
+
+    class PseudoMask(sections.PseudoMask):
+        shape: str  # without a default, as keys of a suite have none
+
+    class Settings(METHODS["semflow"].Settings):
+        temperature: float
+
+    monkeypatch.setattr(sections, "PseudoMask", PseudoMask)
+    monkeypatch.setitem(METHODS, "semflow", replace(METHODS["semflow"], Settings=Settings))
+    monkeypatch.setitem(METHODS, "another", METHODS["dsm"])
+    change_card(folder, data=card["data"] | {"name": "a data set of old"}, network=card["network"] | {"gone": 1})
+    assert torch.equal(checkpoints.open_checkpoint(folder)[0].network(z, torch.tensor(0.5)), before)
 
 
 @pytest.fixture
 def conditional(sd_suite, tmp_path):
     """A checkpoint of DSM around Stable Diffusion's network, with its model."""
     model = make_model(sd_suite, "dsm")
-    checkpoints.export(tmp_path / "sd", sd_suite, "dsm", 0, model.network.eval())
+    model.networks.eval()
+    checkpoints.export(tmp_path / "sd", sd_suite, "dsm", 0, model)
     return tmp_path / "sd", model
 
 
@@ -230,10 +262,10 @@ def test_sampling_needs_neither_text_encoder_nor_the_folder_it_began_with(
     folder, model = conditional
     monkeypatch.setattr("semflow.method.prompt._encode", lambda place: pytest.fail("a text encoder was needed"))
     card = json.loads((folder / CARD).read_text())
-    card["suite"]["network"]["pretrained"] = "/gone"
+    card["network"]["pretrained"] = "/gone"
     (folder / CARD).write_text(json.dumps(card))
     vae = shutil.copytree(sd_folder / "vae", tmp_path / "moved")
-    opened, _, _ = checkpoints.load_model(folder, sd_suite.autoencoder.model_copy(update={"pretrained": str(vae)}))
+    opened, _ = checkpoints.open_checkpoint(folder, sd_suite.autoencoder.model_copy(update={"pretrained": str(vae)}))
     images = 2 * torch.rand(1, 3, 32, 32) - 1
     labels = [dsm.segment(images, Sampler("ddim", 2), torch.Generator().manual_seed(1)) for dsm in (opened, model)]
     assert torch.equal(*labels)
@@ -247,8 +279,9 @@ def test_a_missing_prompt_is_named(conditional):
 
 def test_a_missing_prompt_that_the_card_does_not_know_is_named(conditional):
     folder, _ = conditional
-    change_card(folder, prompt_sha256=KeyError)
     (folder / "prompt.safetensors").unlink()
+    names = json.loads((folder / CARD).read_text())["weights"]
+    change_card(folder, weights={name: digest for name, digest in names.items() if name != "prompt.safetensors"})
     assert "prompt.safetensors, the prompt of its network" in complaint(folder)
 
 
@@ -262,7 +295,7 @@ def test_a_replaced_prompt_is_named(conditional):
 def test_a_prompt_of_another_network_is_named(conditional, shape):
     folder, _ = conditional
     save_file({"prompt": torch.zeros(shape)}, folder / "prompt.safetensors")
-    change_card(folder, prompt_sha256=file_hash(folder / "prompt.safetensors"))
+    vouch(folder)
     assert "its network takes a prompt of float32 (1, 77, 12)" in complaint(folder)
 
 
@@ -277,7 +310,7 @@ def test_stable_diffusion_trains_and_its_checkpoint_is_scored(sd_suite, tmp_path
     for method, sampler in (("semflow", Sampler("euler", 1)), ("dsm", Sampler("ddim", 1))):
         train(suite, method, 0, tmp_path / f"{method}-state", tmp_path / method)
         before = make_model(suite, method).network.unet.state_dict()
-        after = checkpoints.load_model(tmp_path / method)[0].network.unet.state_dict()
+        after = checkpoints.open_checkpoint(tmp_path / method)[0].network.unet.state_dict()
         assert not torch.equal(after["conv_in.weight"], before["conv_in.weight"])
         amplitude = suite.pseudo_mask.amplitude if method == "semflow" else 0.0
         cell = Evaluation(method, "segmentation", sampler, amplitude)

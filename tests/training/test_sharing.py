@@ -18,8 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from semflow.data.scenes import Scenes
 from semflow.files import write_json
 from semflow.loading.batches import Batch, Batches
+from semflow.method.network import WEIGHTS
 from semflow.method.semflow import SemFlow
-from semflow.training.loop import Trainer, checkpoints, make_accelerator, train
+from semflow.training import checkpoints
+from semflow.training.loop import Trainer, make_accelerator, train
 
 
 def changed(suite, **sections):
@@ -52,7 +54,7 @@ def processes(n: int, path: Path, folder: Path) -> list[Any]:
 
 
 def weights_of(folder: Path) -> torch.Tensor:
-    return torch.cat([value.flatten() for _, value in sorted(load_file(folder / checkpoints.WEIGHTS).items())])
+    return torch.cat([value.flatten() for _, value in sorted(load_file(folder / WEIGHTS).items())])
 
 
 @pytest.mark.slow
@@ -98,7 +100,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(tiny_suite, tmp_path
     def gradient(micro_batch: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         other = changed(suite, run={"micro_batch": micro_batch})
         trainer = Trainer(make_accelerator(other, tmp_path), other, method, 0, tmp_path)
-        loss = trainer.accumulate(batch_of(other, 20))
+        loss = trainer.accumulate(trainer.turns[0], trainer.parts(batch_of(other, 20)))["loss"]
         return loss, torch.cat([weight.grad.flatten() for weight in trainer.model.network.parameters()])
 
     for parts, whole in zip(gradient(size), gradient(None), strict=True):
@@ -108,15 +110,15 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(tiny_suite, tmp_path
 def test_a_micro_batch_is_found_by_halving_until_memory_suffices(tiny_suite, tmp_path, monkeypatch):
     suite = changed(tiny_suite, training={"batch_size": 20})
     trainer = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
-    whole, sizes = SemFlow.loss, []
+    whole, sizes = SemFlow.losses, []
 
-    def narrow(self, image, *more):
-        sizes.append(len(image))
-        if len(image) > 5:
+    def narrow(self, phase, x, *more):
+        sizes.append(len(x[0]))
+        if len(x[0]) > 5:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return whole(self, image, *more)
+        return whole(self, phase, x, *more)
 
-    monkeypatch.setattr(SemFlow, "loss", narrow)
+    monkeypatch.setattr(SemFlow, "losses", narrow)
     trainer.fits = False
     trainer.advance(batch_of(suite, 20))
     assert sizes == [20, 10, 5, 5, 5, 5, 5]
@@ -129,7 +131,7 @@ def test_an_error_that_is_not_memory_is_not_tried_again(tiny_suite, tmp_path, mo
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(SemFlow, "loss", broken)
+    monkeypatch.setattr(SemFlow, "losses", broken)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         trainer.find_micro_batch(batch_of(tiny_suite, 4))
 
@@ -171,7 +173,7 @@ def test_a_state_goes_on_under_another_memory_layout(tiny_suite, tmp_path):
     train(whole, "semflow", 0, tmp_path / "whole/state", tmp_path / "whole/out")
     trainer = Trainer(make_accelerator(whole, tmp_path), whole, "semflow", 0, tmp_path / "whole/state")
     for weight in trainer.model.network.parameters():
-        moments = trainer.optimizer.optimizer.state[weight]
+        moments = trainer.turns[0].optimizer.state[weight]
         assert moments["exp_avg"].stride() == weight.stride()
 
 
@@ -180,14 +182,14 @@ import os, sys
 from pathlib import Path
 import torch
 from semflow import cli
-from semflow.training.loop import Trainer
+from semflow.training.loop import Part, Trainer
 
-whole, finish = Trainer.loss, Trainer.find_micro_batch
+whole, finish = Part.losses, Trainer.find_micro_batch
 
-def loss(self, batch, first):
-    if not self.fits and os.environ["RANK"] == "1" and len(batch) > 2:
+def losses(self, phase):
+    if not self.trainer.fits and os.environ["RANK"] == "1" and len(self) > 2:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-    return whole(self, batch, first)
+    return whole(self, phase)
 
 def start(self, *inputs):
     init(self, *inputs)
@@ -198,7 +200,7 @@ def find(self, batch):
     Path(__file__).with_name("found-" + os.environ["RANK"]).write_text(str(found))
     return found
 
-init, Trainer.loss, Trainer.__init__, Trainer.find_micro_batch = Trainer.__init__, loss, start, find
+init, Part.losses, Trainer.__init__, Trainer.find_micro_batch = Trainer.__init__, losses, start, find
 cli.main(sys.argv[1:])
 """
 
@@ -222,8 +224,8 @@ def test_without_an_average_the_last_weights_are_written_and_nothing_else_is_kep
     train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
     state = load_file(tmp_path / "state" / checkpoints.STATE)
     assert not [name for name in state if name.startswith("ema.")]
-    last = load_file(tmp_path / "out" / checkpoints.WEIGHTS)
-    assert all(torch.equal(last[name], state[f"network.unet.{name}"]) for name in last)
+    last = load_file(tmp_path / "out" / WEIGHTS)
+    assert all(torch.equal(last[name], state[f"networks.unet.unet.{name}"]) for name in last)
     more = changed(suite, training={"steps": 2})
     train(more, "semflow", 0, tmp_path / "state", tmp_path / "again")
     assert torch.equal(weights_of(tmp_path / "again"), weights_of(tmp_path / "out"))

@@ -23,10 +23,13 @@ from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.segmentation import confusion, miou
 from semflow.files import write_json
 from semflow.loading import batches
+from semflow.method.network import WEIGHTS
 from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.suite import reading as config
-from semflow.training.loop import Trainer, checkpoints, devices, make_accelerator, schedule, train
+from semflow.training import checkpoints, devices
+from semflow.training.loop import Trainer, make_accelerator, train
+from semflow.training.optimizers import recipe, schedule
 
 
 def with_training(suite, **changes):
@@ -38,7 +41,7 @@ def with_run(suite, **changes):
 
 
 def weights_of(folder: Path) -> str:
-    return hashlib.sha256((folder / checkpoints.WEIGHTS).read_bytes()).hexdigest()
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 def step_of(state: Path) -> int:
@@ -60,7 +63,7 @@ def test_overfits_four_images(tiny_suite, tmp_path, method, steps, sampler):
     )
     suite = with_training(suite, steps=steps, batch_size=4, lr=3e-3, flip=False, warmup_steps=20, ema_decay=0.95)
     train(suite, method, 0, tmp_path / "state", tmp_path / "out")
-    model, _, _ = checkpoints.load_model(tmp_path / "out")
+    model, _ = checkpoints.open_checkpoint(tmp_path / "out")
     images, labels = batches.Batches(Scenes(4, suite.data.size, suite.data.seed, "train"))[range(4)]
     with torch.inference_mode():
         predicted = model.segment(batches.to_unit_range(images), sampler, torch.Generator().manual_seed(0))
@@ -141,13 +144,13 @@ def test_same_seed_same_bits_other_seed_other_bits(tiny_suite, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_names_the_step_and_keeps_the_good_state(tiny_suite, tmp_path, monkeypatch):
     suite = with_run(with_training(tiny_suite, steps=9), checkpoint_every=3, log_every=100)
-    whole, calls = SemFlow.loss, []
+    whole, calls = SemFlow.losses, []
 
     def spoilt(self, *inputs):
         calls.append(1)
-        return whole(self, *inputs) * (float("inf") if len(calls) == 5 else 1.0)
+        return {name: loss * (float("inf") if len(calls) == 5 else 1.0) for name, loss in whole(self, *inputs).items()}
 
-    monkeypatch.setattr(SemFlow, "loss", spoilt)
+    monkeypatch.setattr(SemFlow, "losses", spoilt)
     with pytest.raises(SemFlowError, match=r"not finite at step 4; the last good checkpoint stays in"):
         train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
     assert step_of(tmp_path / "state") == 3
@@ -173,7 +176,7 @@ def test_finished_weights_are_the_moving_average_of_the_steps(tiny_suite, tmp_pa
     for n, weights in enumerate(seen[1:], 1):
         decay = min((1 + n) / (10 + n), 0.25)
         average = [decay * old + (1 - decay) * new for old, new in zip(average, weights, strict=True)]
-    model, _, _ = checkpoints.load_model(tmp_path / "out")
+    model, _ = checkpoints.open_checkpoint(tmp_path / "out")
     for ours, by_hand in zip(model.network.parameters(), average, strict=True):
         torch.testing.assert_close(ours, by_hand)
 
@@ -194,7 +197,7 @@ def test_bf16_computes_in_bf16_and_keeps_weights_and_times_in_float32(tiny_suite
     network, seen = trainer.model.network, {}
     network.register_forward_pre_hook(lambda _, inputs: seen.update(t=inputs[1].dtype))
     network.unet.conv_in.register_forward_hook(lambda _, inputs, output: seen.update(features=output.dtype))
-    loss, _ = trainer.advance(four_scenes(suite))
+    loss = trainer.advance(four_scenes(suite))["loss"]
     assert seen == {"t": torch.float32, "features": torch.bfloat16}
     assert loss.isfinite()
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
@@ -224,11 +227,13 @@ def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, t
     tiny["autoencoder"] = kl_section
     suite = with_training(config.check(tiny, "tiny"), steps=2, batch_size=2)
     train(suite, method, 0, tmp_path / "state", tmp_path / "out")
-    model, _, _ = checkpoints.load_model(tmp_path / "out")
-    assert model.network.unet.config.in_channels == 5 * model.image_copies
+    model, _ = checkpoints.open_checkpoint(tmp_path / "out")
+    assert model.network.unet.config.in_channels == 5 * (2 if method == "dsm" else 1)
     images, _ = batches.Batches(Scenes(2, suite.data.size, 0, "test"))[range(2)]
     with torch.inference_mode():
-        predicted = model.segment(batches.to_unit_range(images), Sampler(model.samplers[0], 2), torch.Generator())
+        predicted = model.segment(
+            batches.to_unit_range(images), Sampler({"semflow": "euler", "dsm": "ddim"}[method], 2), torch.Generator()
+        )
     assert predicted.shape == (2, 16, 16)
 
 
@@ -236,12 +241,12 @@ def test_gradients_are_clipped_to_the_norm_asked_for(tiny_suite, tmp_path):
     suite = with_training(tiny_suite, grad_clip=1e-3)
     trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
     norms = []
-    trainer.optimizer.optimizer.register_step_pre_hook(
+    trainer.turns[0].optimizer.register_step_pre_hook(
         lambda optimizer, *_: norms.append(
             torch.cat([weight.grad.flatten() for group in optimizer.param_groups for weight in group["params"]]).norm().item()
         )
     )
-    _, before = trainer.advance(four_scenes(suite))
+    before = trainer.advance(four_scenes(suite))["grad_norm"]
     assert before > 1e-3
     assert norms == [pytest.approx(1e-3, rel=1e-3)]
 
@@ -303,8 +308,8 @@ def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
     ("name", "middle", "last"), [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)], ids=lambda value: str(value)
 )
 def test_schedule_warms_up_then_follows_its_name(tiny_suite, name, middle, last):
-    settings = tiny_suite.training.model_copy(update={"lr": 2.0, "lr_schedule": name, "warmup_steps": 10, "steps": 110})
-    rate = schedule(settings)
+    suite = with_training(tiny_suite, lr=2.0, lr_schedule=name, warmup_steps=10, steps=110)
+    rate = schedule(recipe(suite, "semflow", "flow"))
     assert rate(0) == pytest.approx(0.2)
     assert rate(10) == pytest.approx(2.0)
     assert rate(60) == pytest.approx(2.0 * middle)
