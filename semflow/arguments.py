@@ -13,7 +13,7 @@ Verb = Callable[[str, str], argparse.ArgumentParser]  # its name and what it is 
 EXAMPLES = {
     "train": "train --config config/mini.yaml --method semflow --state state --out checkpoint",
     "evaluate": "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
-    "convert": "convert face.pt --config config/paper.yaml --part celebamask_hq --out checkpoint",
+    "convert": "convert face.pt --config config/paper.yaml --dataset celebamask_hq --out checkpoint",
     "data check": "data check cityscapes data/cityscapes --out sheet.png",
     "data prepare": "data prepare celebamask_hq data/celebamask_hq",
     "report": "report table2 --records r1.json r2.json --out table2.csv table2.md",
@@ -171,7 +171,7 @@ def _example(verb: str) -> str:
 
 def _common(parser: argparse.ArgumentParser, methods: Iterable[str], default: str | None = None) -> None:
     parser.add_argument("--config", type=Path, required=True, help="the suite's YAML file")
-    parser.add_argument("--part", help="which data set's part of it, where it has several")
+    parser.add_argument("--dataset", help="which of its data sets, where it has several")
     parser.add_argument("--method", required=default is None, default=default, choices=tuple(methods), help="which method")
     parser.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
 

@@ -49,7 +49,7 @@ def _devices_of(a: argparse.Namespace) -> tuple[int, str]:
         return a.gpus, "auto"
     from semflow.suite import reading as config
 
-    suite = config.load(a.config, getattr(a, "part", None))
+    suite = config.load(a.config, getattr(a, "dataset", None))
     if getattr(a, "method", None) in CONTROLS and suite.autoencoder.kind != "kl":  # nothing to compute
         return 1, "cpu"
     return a.gpus, suite.run.device
@@ -59,7 +59,7 @@ def _suite_of(a: argparse.Namespace) -> "Suite":
     """The suite, with masks perturbed as asked for."""
     from semflow.suite import reading as config
 
-    suite = config.load(a.config, a.part)
+    suite = config.load(a.config, a.dataset)
     return suite if a.amplitude is None else config.with_amplitude(suite, a.amplitude)
 
 
@@ -101,7 +101,7 @@ def _convert(a: argparse.Namespace) -> None:
     from semflow.tools.convert import convert
     from semflow.training import checkpoints
 
-    suite = config.load(a.config, a.part)
+    suite = config.load(a.config, a.dataset)
     checkpoints.check_target(a.out)
     convert(a.file, suite, a.method, a.out)
     print(a.out)
@@ -196,7 +196,7 @@ def _bench(a: argparse.Namespace) -> None:
     from semflow.suite import reading as config
     from semflow.tools import bench
 
-    suite = config.load(a.config, a.part)
+    suite = config.load(a.config, a.dataset)
     suite = bench.synthetic(suite) if a.synthetic else suite
     measured = {"train": bench.train, "sample": bench.sample, "load": bench.load}[a.what](suite, a.method, a.repeats)
     print(measured.text)

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import time
@@ -12,6 +13,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
+
+import yaml
 
 from semflow.errors import SemFlowError
 
@@ -74,6 +77,50 @@ def read_json(source: Path, what: str) -> Any:
         raise SemFlowError(f"there is no {what} at {source}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SemFlowError(f"{source} is not a readable {what} ({error}); delete it and make it again") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with the numbers of its version 1.2, and no key given twice in a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if key in lines and key_node.tag != "tag:yaml.org,2002:merge":
+                raise SemFlowError(f"{self.name}: {key} is given twice, in lines {lines[key]} and {line}; remove one")
+            lines[key] = line
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
+)  # version 1.1, which is PyYAML's, takes 1e-3 for a word
+
+
+def read_yaml(source: Path, what: str) -> tuple[Any, dict[str, int]]:
+    """Read YAML, or JSON by the suffix: what it holds, and by dotted key the line where each key stands (of YAML).
+
+    SemFlowError names `what` if the file is missing, damaged or gives a key twice.
+    """
+    source = Path(source)
+    try:
+        text = source.read_text(encoding="utf-8")
+        if source.suffix == ".json":
+            return json.loads(text), {}
+        loader = _Loader(text)
+        loader.name = str(source)
+        node = loader.get_single_node()
+        return (None, {}) if node is None else (loader.construct_document(node), dict(_lines(node)))
+    except FileNotFoundError:
+        raise SemFlowError(f"there is no {what} at {source}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, TypeError) as error:
+        raise SemFlowError(f"{source} is not readable YAML or JSON: {' '.join(str(error).split())}") from None
+
+
+def _lines(node: yaml.Node, above: str = "") -> Iterator[tuple[str, int]]:
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        yield f"{above}{key.value}", key.start_mark.line + 1
+        yield from _lines(value, f"{above}{key.value}.")
 
 
 @contextmanager

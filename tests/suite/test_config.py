@@ -10,9 +10,10 @@ from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
 from semflow.files import write_json
 from semflow.suite import reading as config
-from semflow.suite.runs import PRODUCTS
+from semflow.suite.needs import PRODUCTS, check_outputs
 
-SUITES = sorted((Path(__file__).resolve().parents[2] / "config").glob("*.yaml"))
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+SUITES = sorted(CONFIG.glob("*.yaml"))
 TOP = [
     "suite",
     "data",
@@ -24,7 +25,7 @@ TOP = [
     "methods",
     "evaluation",
     "synthesis",
-    "ablations",
+    "runs",
 ]
 PATCHIFY = {"kind": "patchify", "factor": 3}
 
@@ -54,6 +55,7 @@ def complaint(raw: object) -> str:
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_every_suite_in_the_repository_loads(path):
     study = config.load_study(path)
+    check_outputs(study)
     assert study.name == path.stem
     assert {suite.suite for suite in study.suites.values()} == {path.stem}
 
@@ -66,8 +68,8 @@ def test_no_part_of_a_suite_has_a_default(mini, key):
 @pytest.mark.parametrize(
     "key",
     ["data.n_train", "data.seed", "pseudo_mask.amplitude", "network.attention", "training.ema_decay", "training.precision",
-     "synthesis.features", "synthesis.diversity.layouts", "ablations.determinism", "run.device", "methods.dsm",
-     "methods.dsm.timestep_spacing", "evaluation.block_length", "evaluation.sweeps.1.seeds"],
+     "synthesis.features", "synthesis.diversity.layouts", "evaluation.seed_agreement", "run.device", "run.evaluations_per_job",
+     "methods.dsm.timestep_spacing", "evaluation.block_length", "runs.1.method", "runs.1.task", "runs.1.sampler"],
 )  # fmt: skip
 def test_no_key_of_a_part_has_a_default(mini, key):
     assert f"{key} is missing" in complaint(changed(mini, key, KeyError))
@@ -76,7 +78,7 @@ def test_no_key_of_a_part_has_a_default(mini, key):
 @pytest.mark.parametrize(
     ("key", "near"),
     [("trainig", "training"), ("training.stepz", "steps"), ("pseudo_mask.amplitud", "amplitude"), ("data.n_trian", "n_train"),
-     ("evaluation.sweeps.1.sampIer", "sampler")],
+     ("runs.1.sampIer", "sampler"), ("methods.dsm.mask_scal", "mask_scale"), ("methods.semflo", "semflow")],
 )  # fmt: skip
 def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
     assert f"unknown key {key}; did you mean {near}?" in complaint(changed(mini, key, 1))
@@ -95,8 +97,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
         ("training.lr_schedule", "step", "training.lr_schedule is 'step'"),
         ("training.seeds", [], "training.seeds is []"),
         ("synthesis.diversity.samples", 1, "synthesis.diversity.samples is 1"),
-        ("synthesis.solver", "rk45", "synthesis.solver is 'rk45'"),
-        ("ablations.determinism.seeds", 1, "ablations.determinism.seeds is 1"),
+        ("evaluation.seed_agreement.seeds", 1, "evaluation.seed_agreement.seeds is 1"),
         ("training.flip", "yes", "training.flip is 'yes'"),
         ("training.seeds", [0, 0], "seeds [0, 0] name a training twice"),
         ("training.weight_decay", float("inf"), "training.weight_decay is inf"),
@@ -110,7 +111,8 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
         ("data.size", 32, "data.size is 32"),
         ("data.size", [32, 32, 32], "data.size is [32, 32, 32]"),
         ("data.size", [32, 8], "data.size.1 is 8"),
-        ("data.name", "coco", "'coco'"),
+        ("data.name", "coco_stufff", "data.name is 'coco_stufff'; did you mean coco_stuff?"),
+        ("data.name", "x", "data.name is 'x'; there are scenes, camvid, "),
         ("data", None, "data is None"),
         ("data.root", "somewhere", "unknown key data.root"),
         ("data.seed", -1, "data.seed is -1"),
@@ -120,9 +122,13 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
         ("run.device", "tpu", "run.device is 'tpu'"),
         ("methods.dsm.timestep_spacing", "even", "methods.dsm.timestep_spacing is 'even'"),
         ("methods.gan", {}, "unknown key methods.gan"),
-        ("evaluation.sweeps", [], "evaluation.sweeps is []"),
-        ("evaluation.sweeps.0.steps", [0], "evaluation.sweeps.0.steps.0 is 0"),
-        ("evaluation.sweeps.0.method", "gan", "evaluation.sweeps.0.method is 'gan'"),
+        ("runs", [], "runs is []"),
+        ("runs.0.steps", [0], "runs.0.steps.0 is 0"),
+        ("runs.0.seeds", [], "runs.0.seeds is []"),
+        ("runs.0.task", "drawing", "runs.0.task.0 is 'drawing'"),
+        ("runs.0.method", "gan", "runs.0: there is no method gan; there are "),
+        ("runs.0.method", "semflw", "runs.0: there is no method semflw; did you mean semflow?"),
+        ("evaluation.bootstrap_samples", None, "evaluation.bootstrap_samples is None"),
         ("evaluation.bootstrap_samples", 99, "evaluation.bootstrap_samples is 99"),
         ("suite", "My Suite", "suite is 'My Suite'"),
     ],
@@ -143,19 +149,23 @@ def test_an_impossible_value_is_named_with_its_key(mini, key, value, named):
         ("autoencoder", PATCHIFY, ["data.size [32, 32]", "multiples of 24"]),
         ("network.attention", [True], ["network", "attention", "block_out_channels"]),
         ("network.norm_num_groups", 7, ["norm_num_groups 7", "block_out_channels"]),
-        ("evaluation.sweeps.0.repeat_at", 3, ["evaluation.sweeps.0", "repeat_at 3"]),
-        ("synthesis.repeat_at", 3, ["synthesis", "repeat_at 3"]),
-        ("synthesis.seeds", [1, 1], ["synthesis", "must not repeat"]),
-        ("ablations.solvers.3.steps", [5], ["ablations.solvers.3", "rk45 chooses its own steps"]),
-        ("ablations.solvers.0.steps", [], ["ablations.solvers.0", "midpoint needs steps"]),
-        ("ablations.sampling_amplitudes", [1, 1], ["ablations", "sampling_amplitudes must not repeat"]),
-        ("ablations.sampling_amplitudes", [1, 5], ["an amplitude of 30", "s/2 = 25", "Eq. 14"]),
-        ("ablations.training_amplitudes", [6, 25], ["an amplitude of 25", "s/2 = 25", "Eq. 14"]),
-        ("ablations.training_amplitudes", [0, 2], ["training_amplitudes must include pseudo_mask.amplitude, 6"]),
+        ("runs.0", {"steps": [25, 25]}, ["runs.0", "steps must not repeat"]),
+        ("runs.0", {"seeds": [1, 1]}, ["runs.0", "seeds must not repeat"]),
+        ("runs.0", {"sampler": "rk45", "steps": [5]}, ["runs.0", "rk45", "it chooses its own steps"]),
+        ("runs.0", {"steps": []}, ["runs.0", "euler needs steps"]),
+        ("runs.0", {"task": ["synthesis"], "sampling_amplitudes": [1, 1]}, ["runs.0", "sampling_amplitudes must not repeat"]),
+        ("runs.0", {"task": ["synthesis"], "sampling_amplitudes": [1, 5]}, ["runs.0", "amplitude of 30", "s/2 = 25", "Eq. 14"]),
+        ("runs.0", {"sampling_amplitudes": [0, 1]}, ["runs.0", "sampling_amplitudes are for synthesis"]),
+        ("runs.0", {"amplitudes": [6, 25]}, ["runs.0", "an amplitude of 25", "s/2 = 25", "Eq. 14"]),
+        ("runs.2", {"amplitudes": [6]}, ["runs.2", "dsm perturbs no masks; leave amplitudes out"]),
+        ("runs.2", {"task": "synthesis"}, ["runs.2", "DSM cannot do synthesis; it does segmentation"]),
+        ("runs.6", {"seeds": [1]}, ["runs.6", "leave seeds out"]),
+        ("methods", {"semflow": {}}, ["runs.2", "dsm has no settings; give them under methods.dsm"]),
     ],
 )
 def test_values_that_do_not_fit_together_are_named(mini, key, value, words):
-    text = complaint(changed(mini, key, value))
+    own = mini["runs"][int(key.removeprefix("runs."))] if key.startswith("runs.") else {}
+    text = complaint(changed(mini, key, own | value if own else value))
     assert [word for word in words if word not in text] == []
 
 
@@ -168,9 +178,9 @@ def test_a_list_that_is_too_short_is_named(mini):
     [
         ("training.betas", [0.9, 2.0], "betas"),
         ("network.attention_head_dim", 128, "attention_head_dim"),
-        ("evaluation.sweeps.0.sampler", "rk46", "rk46"),
-        ("evaluation.sweeps.1.sampler", "euler", "euler"),
-        ("evaluation.sweeps.2.steps", [25, 1001], "1001"),
+        ("runs.0.sampler", "eulr", "runs.0: semflow has no sampler 'eulr' for segmentation; did you mean euler?"),
+        ("runs.2.sampler", "euler", "dsm has no sampler 'euler' for segmentation; it has ddim, ddpm"),
+        ("runs.2.steps", [25, 1001], "ddim-1001"),
     ],
 )
 def test_a_value_that_would_fail_later_is_refused_before_work_starts(mini, key, value, named):
@@ -235,12 +245,6 @@ def test_the_json_that_the_workflow_hands_on_keeps_every_number(mini, tmp_path, 
     assert config.load(tmp_path / "config.json").training.lr == lr
 
 
-def test_a_sweep_runs_each_step_once_and_one_of_them_under_every_seed(mini):
-    sweep = {"method": "dsm", "sampler": "ddim", "steps": [2, 25, 50], "seeds": [7, 8, 9], "repeat_at": 25}
-    suite = config.check(changed(mini, "evaluation.sweeps", [sweep]), "a")
-    assert suite.evaluation.sweeps[0].runs() == [(2, 7), (25, 7), (25, 8), (25, 9), (50, 7)]
-
-
 @pytest.fixture
 def camvid(mini):
     data = {"name": "camvid", "root": "data/CamVid", "size": [192, 256]}
@@ -260,11 +264,6 @@ def test_the_environment_may_name_a_folder_of_many_data_sets(camvid, monkeypatch
     assert config.data_root(camvid) == tmp_path / "camvid"
 
 
-def test_a_sweep_over_steps_needs_a_sampler_that_has_them(mini):
-    mini["evaluation"]["sweeps"][0]["sampler"] = "rk45"
-    assert "rk45 chooses its own steps" in complaint(mini)
-
-
 def test_pictures_too_small_for_alexnet_are_named(tiny):
     tiny["synthesis"]["perceptual"] = {"network": "alexnet", "weights": None}
     assert "alexnet takes pictures of at least 31 x 31 pixels" in complaint(tiny)
@@ -277,62 +276,165 @@ def test_amplitudes_out_of_range_are_named(tiny_suite):
             config.with_amplitude(tiny_suite, amplitude)
 
 
-def two_parts(mini: dict) -> dict:
-    """mini's file with two parts, the second of which trains longer on photographs."""
-    scenes = {"makes": list(PRODUCTS[:3]), "data": mini.pop("data")}
-    camvid = {"name": "camvid", "root": "x", "size": [32, 32]}
-    return mini | {"parts": {"scenes": scenes, "camvid": {"makes": list(PRODUCTS[3:]), "data": camvid, "training": {"steps": 7}}}}
+def two_data_sets(mini: dict) -> dict:
+    """mini's file with two data sets, the second of which is trained on longer."""
+    scenes = {"outputs": list(PRODUCTS[:3]), "data": mini.pop("data")}
+    data = {"name": "camvid", "root": "x", "size": [32, 32]}
+    camvid = {"outputs": list(PRODUCTS[3:]), "data": data, "training": {"steps": 7}}
+    return mini | {"datasets": {"scenes": scenes, "camvid": camvid}}
 
 
-def test_a_part_gives_what_is_its_own_key_by_key_over_what_stands_beside_it(mini):
-    whole = config.check_study(two_parts(dict(mini)), "here")
-    scenes, camvid = whole.suites["scenes"], whole.suites["camvid"]
-    assert whole.parts
+def test_a_data_set_gives_what_is_its_own_key_by_key_over_what_stands_beside_it(mini):
+    study = config.check_study(two_data_sets(dict(mini)), "here")
+    scenes, camvid = study.suites["scenes"], study.suites["camvid"]
+    assert study.several
     assert (scenes.training.steps, camvid.training.steps) == (mini["training"]["steps"], 7)
     assert camvid.training.lr == scenes.training.lr
-    assert whole.of("table2") is scenes
-    assert whole.of("figure12") is camvid
+    assert study.of("table2") is scenes
+    assert study.of("figure12") is camvid
+    check_outputs(study)
 
 
 def test_a_file_of_one_data_set_makes_everything_of_it(mini):
     study = config.check_study(mini, "here")
-    assert not study.parts
-    assert set(study.makes) == set(PRODUCTS)
+    assert not study.several
     assert {study.of(product).data.name for product in PRODUCTS} == {"scenes"}
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"makes": []}, "no part makes table1_segmentation; name it"),
-        ({"makes": ["table2", "figure12"]}, "part camvid: makes names figure12; part scenes makes it already"),
-        ({"makes": ["table9"]}, "part scenes: makes names table9; there are table1_segmentation, "),
-        ({"data": {"name": "scenes", "size": [30, 30], "n_train": 1, "n_test": 2, "seed": 0}}, "part scenes: data.size"),
-        ({"training": {"stepz": 1}}, "part scenes: unknown key training.stepz; did you mean steps?"),
+        ({"outputs": ["table2", "figure12"]}, "data set camvid: outputs names figure12, which is made of scenes already"),
+        ({"outputs": ["table9"]}, "datasets.scenes.outputs names table9; there are table1_segmentation, "),
+        ({"outputs": "table2"}, "data set scenes: outputs must be a list"),
+        ({"data": {"name": "scenes", "size": [30, 30], "n_train": 1, "n_test": 2, "seed": 0}}, "data set scenes: data.size"),
+        ({"training": {"stepz": 1}}, "data set scenes: unknown key training.stepz; did you mean steps?"),
+        ({"runs": [{"method": "dsm", "task": "segmentation", "sampler": "ddim", "steps": [25]}]}, "runs do not hold"),
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
 )
-def test_a_mistake_in_a_part_names_the_part(mini, change, said):
-    raw = two_parts(mini)
-    raw["parts"]["scenes"] |= change
+def test_a_mistake_in_a_data_set_names_it(mini, change, said):
+    raw = two_data_sets(mini)
+    raw["datasets"]["scenes"] |= change
     with pytest.raises(SemFlowError) as error:
-        config.check_study(raw, "here")
+        check_outputs(config.check_study(raw, "here"))
     assert said in str(error.value)
 
 
-def test_a_part_goes_by_its_data_sets_name(mini):
-    raw = two_parts(mini)
-    raw["parts"]["other"] = raw["parts"].pop("scenes")
-    with pytest.raises(SemFlowError, match="part other: data.name is scenes; a part goes by its data set's name"):
+def test_a_section_has_its_data_sets_name(mini):
+    raw = two_data_sets(mini)
+    raw["datasets"]["other"] = raw["datasets"].pop("scenes")
+    with pytest.raises(SemFlowError, match="data set other: data.name is scenes; the section must have the data set's name"):
         config.check_study(raw, "here")
 
 
-def test_a_command_names_one_of_several_parts(config_folder):
+def test_a_command_names_one_of_several_data_sets(config_folder):
     assert config.load(config_folder / "paper.yaml", "cityscapes").data.name == "cityscapes"
-    with pytest.raises(SemFlowError, match="has several parts, coco_stuff, celebamask_hq, cityscapes; name one with --part"):
+    with pytest.raises(SemFlowError, match="has several data sets, coco_stuff, celebamask_hq, cityscapes; name one with"):
         config.load(config_folder / "paper.yaml")
-    with pytest.raises(SemFlowError, match="has no part camvid; it has coco_stuff, celebamask_hq, cityscapes"):
+    with pytest.raises(SemFlowError, match="has no data set camvid; it has coco_stuff, celebamask_hq, cityscapes"):
         config.load(config_folder / "paper.yaml", "camvid")
+
+
+def test_a_long_name_for_a_key_is_traced_to_the_short_one_and_its_absence_not_reported_beside_it(mini):
+    mini["training"]["learning_rate"] = mini["training"].pop("lr")
+    assert complaint(mini) == "some.yaml: unknown key training.learning_rate; did you mean lr?"
+
+
+def test_an_unknown_key_is_named_before_a_missing_one_that_it_does_not_explain(mini):
+    del mini["data"]["seed"]
+    mini["training"]["stepz"] = 1
+    assert complaint(mini) == "some.yaml: unknown key training.stepz; did you mean steps? (and 1 more like it)"
+
+
+FLOATS = {
+    "1e-3": 1e-3,
+    "1.5E-3": 1.5e-3,
+    "2e5": 2e5,
+    "-.5e1": -5.0,
+    "1.e2": 100.0,
+    "1.0e-5": 1e-5,
+    "3": 3,
+    "e3": "e3",
+    "1e": "1e",
+}
+
+
+@pytest.mark.parametrize("text", FLOATS)
+def test_a_number_in_yaml_is_the_number_it_means(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(f"a: {text}\n")
+    found = config.resolve(tmp_path / "a.yaml").raw["a"]
+    assert (found, type(found)) == (FLOATS[text], type(FLOATS[text]))
+
+
+def test_a_key_that_is_given_twice_is_named_with_its_lines(tmp_path):
+    (tmp_path / "a.yaml").write_text("training:\n  lr: 1\n  steps: 2\n  lr: 3\n")
+    with pytest.raises(SemFlowError) as error:
+        config.load(tmp_path / "a.yaml")
+    assert str(error.value) == f"{tmp_path / 'a.yaml'}: lr is given twice, in lines 2 and 4; remove one"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """write(name, text) -> the file, in one folder with a copy of mini.yaml."""
+    (tmp_path / "mini.yaml").write_text((CONFIG / "mini.yaml").read_text())
+
+    def write(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_suite_on_another_has_its_keys_but_what_differs(write):
+    one = write("one.yaml", "base: mini.yaml\nsuite: one\ntraining: {lr: 1e-2, seeds: [0, 1]}\n")
+    write("below/two.yaml", "base: ../one.yaml\nsuite: two\ntraining: {steps: 3}\nautoencoder: {kind: patchify, factor: 2}\n")
+    mini, two = config.load(one.parent / "mini.yaml"), config.load(one.parent / "below/two.yaml")
+    wanted = mini.model_dump(mode="json")
+    wanted |= {"suite": "two", "autoencoder": {"kind": "patchify", "factor": 2}}
+    wanted["training"] |= {"lr": 0.01, "seeds": [0, 1], "steps": 3}
+    assert two.model_dump(mode="json") == wanted
+
+
+def test_data_of_another_kind_do_not_keep_the_keys_of_the_base(write):
+    path = write("one.yaml", "base: mini.yaml\ndata: {name: camvid, root: x, size: [32, 32]}\n")
+    assert config.load(path).data.model_dump() == {"name": "camvid", "root": "x", "size": (32, 32)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("base: nowhere.yaml", "builds on nowhere.yaml (base), but there is no "),
+        ("base: 3", "base is 3; it must be the path of another configuration"),
+        ("base: one.yaml", "is a circle; remove one"),
+        ("base: two.yaml", "is a circle; remove one"),
+        ("base: mini.yaml\ntraining: {stepz: 1}", "one.yaml: unknown key training.stepz; did you mean steps?"),
+    ],
+)
+def test_a_base_that_cannot_be_built_on_is_refused(write, text, said):
+    write("two.yaml", "base: one.yaml")
+    with pytest.raises(SemFlowError) as error:
+        config.load(write("one.yaml", text))
+    assert said in str(error.value)
+
+
+def test_what_is_shown_is_the_whole_with_the_file_and_line_of_every_key(write):
+    path = write("one.yaml", "base: mini.yaml\nsuite: one\n\ntraining:\n  lr: 1e-2\n")
+    shown = config.show(path)
+    assert yaml.safe_load(shown) == yaml.safe_load((CONFIG / "mini.yaml").read_text()) | {
+        "suite": "one", "training": yaml.safe_load((CONFIG / "mini.yaml").read_text())["training"] | {"lr": 0.01},
+    }  # fmt: skip
+    lines = {line.partition(":")[0].strip(): line for line in shown.splitlines()}
+    assert lines["lr"].endswith(f"# {path}:5")
+    number = (CONFIG / "mini.yaml").read_text().splitlines().index("  lr_schedule: cosine") + 1
+    assert lines["lr_schedule"].endswith(f"# {path.with_name('mini.yaml')}:{number}")
+
+
+def test_what_cannot_be_run_is_not_shown(write):
+    with pytest.raises(SemFlowError, match="training.steps is 0"):
+        config.show(write("one.yaml", "base: mini.yaml\ntraining: {steps: 0}\n"))
 
 
 def test_a_random_crop_is_not_cached(mini):

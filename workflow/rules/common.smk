@@ -11,21 +11,29 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 import semflow
-from semflow.suite.registry import TASKS
 from semflow import files, provenance, published
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
 from semflow.report import WITH_INTERVALS
 from semflow.suite import keys
 from semflow.suite import reading as configuration
+from semflow.suite import needs
 from semflow.suite import runs as cells
 
 try:
-    STUDY = configuration.check_study(config, "the configuration")
-    for suite in STUDY.suites.values():
-        cells.check(suite)
+    if config and config != STATED:  # a dictionary, from the workflow that this one is a module of
+        raw = configuration.on_base(configuration.Resolved(dict(config), {}), Path("config")).raw
+    else:  # files, which Snakemake reads without `base`, and 1e-3 as a word; the default only where there are none
+        paths = workflow.overwrite_configfiles or [workflow.source_path("../../config/mini.yaml")]
+        changes = {key: value for key, value in workflow.config_settings.config.items() if key != "reason"}
+        raw = configuration.given(paths, changes)
+    STUDY = configuration.check_study(raw, "the configuration")
+    needs.check_outputs(STUDY)
 except SemFlowError as error:
     raise WorkflowError(str(error)) from None
+if isinstance(raw, dict):
+    config.clear()
+    config.update(raw)  # resolved
 
 STARTED = time.time()
 RESULTS = f"results/{STUDY.name}"
@@ -38,10 +46,10 @@ FIRST = next(
     iter(STUDY.suites.values())
 )  # whose `run` and seeds are those of all parts
 BY_DATA = (
-    "{data}/" if STUDY.parts else ""
+    "{data}/" if STUDY.several else ""
 )  # what a suite of one data set need not say of a training
 SPLIT = (
-    "{data}-{split}" if STUDY.parts else f"{FIRST.data.name}-{FIRST.evaluation.split}"
+    "{data}-{split}" if STUDY.several else f"{FIRST.data.name}-{FIRST.evaluation.split}"
 )
 TRAINED = "{method}{variant}"
 CHECKPOINT = f"{RESULTS}/checkpoints/{BY_DATA}{TRAINED}/seed{{seed}}"
@@ -50,7 +58,7 @@ if FIRST.network.kind == "stable_diffusion":
     WEIGHTS.append("prompt.safetensors")
 RECORD = f"{RESULTS}/records/{SPLIT}/{TRAINED}/{{task}}/{{sampler}}{{drawn}}/train{{seed}}-sample{{sample}}.json"
 MEASURED = (
-    f"{SPLIT}/" if STUDY.parts else ""
+    f"{SPLIT}/" if STUDY.several else ""
 ) + f"{TRAINED}-{{task}}-{{sampler}}{{drawn}}-train{{seed}}-sample{{sample}}"
 MANIFEST = f"{RESULTS}/data/{{data}}.json"  # what `semflow data prepare` found
 PREPARED = ("coco_stuff", "celebamask_hq", "cityscapes")  # data sets that it prepares
@@ -72,14 +80,14 @@ ABSENT += sorted(
 FEATURES = "results/features"  # of real images, kept by content
 METHODS = sorted(
     {
-        sweep.method
+        entry.method
         for suite in STUDY.suites.values()
-        for sweep in suite.evaluation.sweeps
+        for entry in suite.runs
     }
 )
-CONTROLS = sorted({name for names in TASKS.values() for name in names})
+CONTROLS = sorted(cells.CONTROL_TITLES)
 
-FIGURES = {name: f"{REPORTS}/figures/{name}" for name in cells.FIGURES}
+FIGURES = {name: f"{REPORTS}/figures/{name}" for name in needs.FIGURES}
 FIGURE_TABLE2 = f"{REPORTS}/figures/table2"
 DRAWN = [f"{path}.{suffix}" for path in FIGURES.values() for suffix in ("png", "svg")]
 TABLE1 = [
@@ -110,9 +118,9 @@ EXECUTED = [
 wildcard_constraints:
     data="|".join(STUDY.suites),
     split="val|test",
-    method="[a-z0-9]+",
+    method="[a-z0-9_]+",
     variant=r"(-b[\d.]+)?",  # of the training, where its perturbation is not the suite's
-    task="|".join(TASKS),
+    task="|".join(cells.TASKS),
     sampler=r"[a-z0-9]+(-\d+)?",
     drawn=r"(-b[\d.]+)?",  # of the sampling, where its perturbation is not that of the training
     seed=r"\d+",
@@ -151,7 +159,7 @@ def records(*products, controls=None):
         for cell in (
             cells.controls(controls)
             if controls
-            else cells.of_product(product, STUDY.of(product))
+            else needs.needs(product, STUDY.of(product))
         )
     ]
     return list(dict.fromkeys(wanted))
@@ -174,7 +182,7 @@ def suite_of(wildcards):
 
 def configured(wildcards):
     """Options of every command that say which suite it is about."""
-    part = f" --part {wildcards.data}" if STUDY.parts else ""
+    part = f" --dataset {wildcards.data}" if STUDY.several else ""
     perturbed = f" --amplitude {wildcards.variant[2:]}" if wildcards.variant else ""
     return f"--config {CONFIG}{part}{perturbed}"
 

@@ -111,7 +111,7 @@ def _record_bytes(suite: Suite, cell: Evaluation) -> int:
     h, w = suite.data.size
     n = workload.count(suite.data, suite.evaluation.split).n
     channels = 3 + 1 + (3 if cell.task == "synthesis" else 1)  # of picture, labels, output
-    if cell.sampler == main_sampler(suite) and cell.task != "seed_agreement":
+    if cell.sampler == main_sampler(suite, cell.method, cell.task) and cell.task != "seed_agreement":
         channels += 3 * min(STATES, cell.sampler.steps + 1)
     confuses = cell.task != "seed_agreement" and cell.method != "real_images"
     confused = min(MIXED, len(CLASSES[suite.data.name])) ** 2 if confuses else 0

@@ -62,11 +62,8 @@ class Training(NamedTuple):
 
 
 def wanted(study: Study) -> dict[str, list[Evaluation]]:
-    """Every cell that a part of the study is measured for, each once, controls included."""
-    found: dict[str, dict[Evaluation, None]] = {part: {} for part in study.suites}
-    for product, part in study.makes.items():
-        found[part] |= dict.fromkeys(cells.of_product(product, study.suites[part]))
-    return {part: list(those) for part, those in found.items()}
+    """Every evaluation of each data set, once, controls included."""
+    return {name: cells.evaluations(suite) for name, suite in study.suites.items()}
 
 
 def trainings(chosen: list[Evaluation]) -> list[Training]:
@@ -135,12 +132,12 @@ def _training(suite: Suite, training: Training) -> Job:
 
 
 def _evaluation(suite: Suite, cell: Evaluation, n: int) -> Job:
-    chosen, evaluations = main_sampler(suite), evaluations_of(cell.sampler, cell.task)
+    chosen, evaluations = main_sampler(suite, cell.method, cell.task), evaluations_of(cell.sampler, cell.task)
     keeps_states = cell.sampler == chosen and cell.task != "seed_agreement" and hasattr(class_of(cell.method), "path")
     kept = min(STATES, cell.sampler.steps + 1) * min(suite.evaluation.examples, n) if keeps_states else 0
     cpu_flops = 0
     if cell.task == "seed_agreement":
-        settings = suite.ablations.determinism
+        settings = suite.evaluation.seed_agreement
         passes = _sampled(min(settings.images, n) * settings.seeds, evaluations)
     elif cell.task == "segmentation":
         passes = _sampled(n, evaluations).plus(Passes(decoder=kept))
