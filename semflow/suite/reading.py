@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,6 @@ from pydantic import ValidationError
 from semflow.errors import SemFlowError
 from semflow.provenance import content_hash
 from semflow.suite import Suite
-from semflow.suite.datasets import Files
 from semflow.suite.runs import PRODUCTS
 
 
@@ -133,15 +131,6 @@ def without_places(suite: Suite) -> dict[str, Any]:
         if "pretrained" in section:
             section["pretrained"] = section["pretrained"] is not None
     return plain
-
-
-def data_root(data: Files) -> Path:
-    """Where a data set lies: `SEMFLOW_DATA/<name>` or `SEMFLOW_DATA` itself where that is set, else the suite's root."""
-    override = os.environ.get("SEMFLOW_DATA")
-    if not override:
-        return Path(data.root)
-    named = Path(override) / data.name
-    return named if named.is_dir() else Path(override)
 
 
 def _sentence(error: ValidationError, raw: dict[str, Any], origin: str) -> str:
