@@ -38,7 +38,7 @@ def changed(suite, **sections):
 def losses(suite, method: str = "semflow") -> list[float]:
     """Of every step of a training."""
     trainer = Trainer(make_accelerator(suite, Path("state")), suite, method, 0, Path("state"))
-    return [float(trainer.advance(batch)[0]) for batch in training_batches(open_dataset(suite.data, "train"), trainer)]
+    return [float(trainer.advance(batch)["loss"]) for batch in training_batches(open_dataset(suite.data, "train"), trainer)]
 
 
 def shards(what: str) -> list[Path]:
