@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from semflow import __version__
+from semflow.data import OFFICIAL
 from semflow.report import PRODUCTS
 from semflow.suite.registry import CONTROLS, METHODS, TASKS
 
@@ -28,7 +29,7 @@ EXAMPLES = {
     "plan": "plan --configfile config/paper.yaml --gpus 8",
 }
 
-DATA_SETS = ("coco_stuff", "celebamask_hq", "cityscapes")  # the paper's
+DATA_SETS = tuple(OFFICIAL)  # the paper's
 
 
 def parser() -> argparse.ArgumentParser:

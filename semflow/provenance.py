@@ -24,13 +24,14 @@ VERSIONED = (
 )
 
 # Modules that decide how a run is told, stored, placed on a device or read from a file, but no formula of a weight or a
-# score. Without this list a better error message would retrain everything. semflow.data names all data sets, and one more
+# score. Without this list a better error message would retrain everything. semflow.data lists all data sets, and one more
 # must not make every training stale; the one that is used counts by its own module. Pretrained files count by their hashes.
 PLUMBING = frozenset(
     {
         *PACKAGES,
-        *(f"semflow.{name}" for name in ("data", "errors", "files", "progress", "provenance", "section", "suite")),
-        *(f"semflow.suite.{name}" for name in ("datasets", "keys", "measurements", "reading", "registry", "runs")),
+        *(f"semflow.{name}" for name in ("errors", "files", "progress", "provenance", "section", "suite")),
+        *(f"semflow.{name}" for name in ("data", "data.info", "data.settings")),
+        *(f"semflow.suite.{name}" for name in ("keys", "measurements", "reading", "registry", "runs")),
         *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
         *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
     }

@@ -9,9 +9,9 @@ from PIL import Image
 from sd_folder import sd_sections
 
 from semflow import provenance
+from semflow.data.camvid import Settings as CamVidSettings
 from semflow.method.settings import Patchify
 from semflow.suite import reading as config
-from semflow.suite.datasets import CamVidData
 from semflow.suite.measurements import InceptionV3
 
 
@@ -224,7 +224,7 @@ def test_other_files_make_other_weights(tiny_suite, tmp_path, monkeypatch):
             mode = "L" if folder.endswith("annot") else "RGB"
             Image.effect_noise((side, side), 50).convert(mode).save(tmp_path / name / folder / "x_1.png")
         (tmp_path / name / "train.txt").write_text("/x/train/x_1.png /x/trainannot/x_1.png\n")
-        data = CamVidData(name="camvid", root=str(tmp_path / name), size=(16, 16))
+        data = CamVidSettings(name="camvid", root=str(tmp_path / name), size=(16, 16))
         keys.add(provenance.weights_key(tiny_suite.model_copy(update={"data": data}), "semflow", 0))
     assert len(keys) == 2
 

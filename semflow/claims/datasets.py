@@ -7,10 +7,11 @@ them.
 from typing import NamedTuple
 
 from semflow.claims.collect import Run, identity, listed, only
+from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.evaluation.records import Record
 
-PAPERS = ("coco_stuff", "celebamask_hq", "cityscapes")  # in which order they are asked; others follow by name
+PAPERS = tuple(OFFICIAL)  # in which order they are asked; others follow by name
 
 
 class Names(NamedTuple):

@@ -1,31 +1,39 @@
-"""Data sets: one module each, all yielding (uint8 image, uint8 labels)."""
+"""Data sets: one module each, and here one line; all yield (uint8 image, uint8 labels). Imports no torch."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Union
 
+from pydantic import Field
+
+from semflow.data.info import DatasetInfo, Official
 from semflow.data.sample import IGNORE_INDEX, Dataset, Sample
+from semflow.data.settings import DataSettings
+
+__all__ = ["DATASETS", "IGNORE_INDEX", "OFFICIAL", "Data", "Dataset", "Sample", "open_dataset", "swaps_of"]
+
+DATASETS: dict[str, DatasetInfo] = {
+    name: import_module(f"semflow.data.{name}").INFO
+    for name in (
+        "scenes",
+        "camvid",
+        "coco_stuff",
+        "celebamask_hq",
+        "cityscapes",
+    )
+}
+OFFICIAL: dict[str, Official] = {name: info.official for name, info in DATASETS.items() if info.official}  # that we prepare
 
 if TYPE_CHECKING:
-    from semflow.suite.datasets import Data
+    Data = DataSettings
+else:  # the section `data` of a suite
+    Data = Annotated[Union[tuple(info.Settings for info in DATASETS.values())], Field(discriminator="name")]  # noqa: UP007
 
-__all__ = ["IGNORE_INDEX", "Dataset", "Sample", "open_dataset"]
+
+def open_dataset(data: Data, split: str) -> Dataset:
+    """A split of the data set that a suite's section `data` names. SemFlowError if a file of it is missing."""
+    return DATASETS[data.name].open(data, split)
 
 
-def open_dataset(data: "Data", split: str) -> Dataset:
-    """The data set that a suite's `data:` section names. SemFlowError if a file of it is missing."""
-    from semflow.data.camvid import CamVid
-    from semflow.data.celebamask_hq import CelebAMaskHQ
-    from semflow.data.cityscapes import Cityscapes
-    from semflow.data.coco_stuff import CocoStuff
-    from semflow.data.scenes import Scenes
-    from semflow.suite.reading import data_root
-
-    if data.name == "scenes":
-        return Scenes(data.n_train if split == "train" else data.n_test, data.size, data.seed, split)
-    root = data_root(data)
-    if data.name == "celebamask_hq":
-        return CelebAMaskHQ(root, data.size, split, data.partition)
-    if data.name == "coco_stuff":
-        return CocoStuff(root, data.size, split)
-    if data.name == "cityscapes":
-        return Cityscapes(root, data.size, split)
-    return CamVid(root, data.size, split)
+def swaps_of(data: Data) -> tuple[tuple[int, int], ...]:
+    """Classes that a mirrored training image exchanges."""
+    return DATASETS[data.name].swaps if getattr(data, "swap_left_right", True) else ()

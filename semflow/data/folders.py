@@ -1,4 +1,4 @@
-"""What data sets of picture files have in common: listing them, pairing images with annotations, reading, fingerprints.
+"""What data sets of image files have in common: listing them, pairing images with annotations, reading, fingerprints.
 
 Paths are plain strings and no file is opened, so that the 118,287 pairs of COCO-Stuff are listed in about a second.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from PIL import Image
 
 from semflow.data.images import read_image, resize_image, resize_labels
-from semflow.data.sample import Sample
+from semflow.data.sample import Colour, Sample
 from semflow.errors import SemFlowError
 
 
@@ -31,12 +31,15 @@ def pairs_of(found: Found) -> list[tuple[str, str]]:
     return [(path, found.labels[name]) for name, path in found.images.items()]
 
 
-class Pictures:
-    """A split at `size` (h, w). A data set's own `read_labels` turns a file into a label map, `read_picture` into a picture."""
+class PairedFiles:
+    """A split at `size` (h, w), an image file and an annotation file a sample.
+
+    A data set's own `read_labels` turns a file into a label map, `read_picture` into an image.
+    """
 
     name: str
     names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[Colour, ...]
     groups: tuple[str, ...] | None = None
 
     def __init__(self, pairs: list[tuple[str, str]], size: tuple[int, int]) -> None:
@@ -46,11 +49,11 @@ class Pictures:
     def over(cls, pairs: list[tuple[str, str]], size: tuple[int, int]) -> Self:
         """These pairs alone, whatever else is wrong where they lie."""
         some = cls.__new__(cls)
-        Pictures.__init__(some, pairs, size)
+        PairedFiles.__init__(some, pairs, size)
         return some
 
     def read_picture(self, path: str) -> Image.Image:
-        """An RGB picture as it lies on disk."""
+        """An RGB image as it lies on disk."""
         return read_image(Path(path))
 
     def read_labels(self, path: str) -> Image.Image:
@@ -69,7 +72,7 @@ class Pictures:
         return Sample(resize_image(image, self.size), resize_labels(labels, self.size))
 
     def native(self, index: int) -> tuple[Image.Image, Image.Image]:
-        """Picture and label map of one sample, as they lie on disk; SemFlowError if the two differ in shape."""
+        """Image and label map of a sample, as they lie on disk; SemFlowError if the two differ in shape."""
         image_path, labels_path = self.pairs[index]
         image, labels = self.read_picture(image_path), self.read_labels(labels_path)
         if not self.agree(image.size, labels.size):
@@ -80,12 +83,15 @@ class Pictures:
         return image, labels
 
     def label_map(self, index: int) -> Image.Image:
-        """The label map alone: the picture is not decoded."""
+        """The label map alone: the image is not decoded."""
         return self.read_labels(self.pairs[index][1])
 
     def agree(self, image: tuple[int, int], labels: tuple[int, int]) -> bool:
-        """Whether a picture and a label map of these sizes belong together."""
+        """Whether an image and a label map of these sizes belong together."""
         return image == labels
+
+    def verify(self, index: int, labels: Image.Image) -> None:
+        """SemFlowError if a label map is not what its raw annotations make, where it was made from such."""
 
     def stamp(self) -> str:
         """SHA-256 over the names and sizes of every file."""

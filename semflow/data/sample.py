@@ -5,10 +5,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 IGNORE_INDEX = 255
+Colour = tuple[int, int, int]  # R, G, B in 0..255
 
 
 class Sample(NamedTuple):
-    """One picture: `image` uint8 (3, H, W) RGB, `labels` uint8 (H, W) with 255 where ignored."""
+    """One image: `image` uint8 (3, H, W) RGB, `labels` uint8 (H, W) with 255 where ignored."""
 
     image: np.ndarray
     labels: np.ndarray
@@ -17,13 +18,13 @@ class Sample(NamedTuple):
 class Dataset(Protocol):
     """A sized, indexable collection of samples of one size that knows its classes.
 
-    names, palette: one entry a class, palette as (R, G, B) in 0..255.
+    names, palette: one entry a class.
     groups: one sequence name an image where neighbours are not independent (video), else None.
     """
 
     name: str
     names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[Colour, ...]
     groups: tuple[str, ...] | None
 
     def __len__(self) -> int: ...

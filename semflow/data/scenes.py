@@ -7,10 +7,15 @@ touch the pixels and all draws come from NumPy's frozen MT19937 stream, so every
 
 import hashlib
 from functools import lru_cache
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
-from semflow.data.sample import Sample
+from semflow.data.info import DatasetInfo
+from semflow.data.sample import Colour, Sample
+from semflow.data.settings import DataSettings
+from semflow.section import Positive
 
 NAMES = (
     "sky", "sun", "cloud", "mountain", "grass", "sand", "sea", "road",
@@ -20,11 +25,20 @@ PALETTE = (
     (135, 206, 235), (255, 215, 0), (240, 240, 250), (120, 100, 90), (90, 170, 60), (230, 205, 140), (30, 90, 170), (90, 90, 95),
     (20, 100, 40), (220, 170, 150), (170, 50, 40), (200, 30, 90), (250, 140, 60), (130, 70, 160), (250, 250, 190), (230, 60, 200),
 )  # fmt: skip
-SWAPS: tuple[tuple[int, int], ...] = ()
 SPLITS = {"train": 0, "val": 1, "test": 2}
 ID = {name: number for number, name in enumerate(NAMES)}
 N_DRAWS = 192  # uniform numbers set aside for one scene; a scene uses fewer
 VERSION = 1  # part of the fingerprint: raise it when the pictures change
+
+
+class Settings(DataSettings):
+    """Drawn scenes, as many as asked for."""
+
+    name: Literal["scenes"]
+    size: Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], Field(strict=False)]
+    n_train: Positive
+    n_test: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Scenes:
@@ -32,7 +46,7 @@ class Scenes:
 
     name = "scenes"
     names: tuple[str, ...] = NAMES
-    palette: tuple[tuple[int, int, int], ...] = PALETTE
+    palette: tuple[Colour, ...] = PALETTE
     groups: tuple[str, ...] | None = None
 
     def __init__(self, n: int, size: tuple[int, int], seed: int, split: str) -> None:
@@ -54,6 +68,13 @@ class Scenes:
         """SHA-256 that changes whenever a picture would."""
         text = f"scenes v{VERSION} n={self.n} size={self.size} seed={self.seed} split={self.split}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _open(data: Settings, split: str) -> Scenes:
+    return Scenes(data.n_train if split == "train" else data.n_test, data.size, data.seed, split)
+
+
+INFO = DatasetInfo(Settings, _open, NAMES, PALETTE)
 
 
 def draw(rng: np.random.RandomState, h: int, w: int) -> Sample:

@@ -19,6 +19,7 @@ from semflow.evaluation import records
 from semflow.evaluation.metrics.intervals import blocks, bootstrap
 from semflow.evaluation.metrics.scores import SCORES, class_iou
 from semflow.loading.batches import Batches, in_memory
+from semflow.loading.pixels import to_bytes
 from semflow.method.samplers import STEPLESS as ADAPTIVE
 from semflow.method.semflow import place
 from semflow.method.solvers import TOLERANCE
@@ -221,11 +222,6 @@ class Kept:
     def arrays(self) -> np.ndarray:
         """uint8 (k, n_states, 3, H, W)."""
         return np.concatenate(self.rows)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Float [-1, 1] to uint8, as they would be saved; what lies outside is clipped."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).byte()
 
 
 def _open_model(suite: Suite, cell: Evaluation, checkpoint: Path | None, device: torch.device) -> tuple[Any, str]:

@@ -9,7 +9,7 @@ import torch
 from semflow.evaluation.common import BOOTSTRAP_SEED, Measurement
 from semflow.evaluation.metrics.intervals import bootstrap_mean
 from semflow.evaluation.records import Arrays, Record
-from semflow.loading.batches import to_unit_range
+from semflow.loading.pixels import to_unit_range
 from semflow.seeds import generator
 from semflow.suite import Suite
 from semflow.suite.runs import Evaluation

@@ -8,14 +8,14 @@ from PIL import Image
 from scipy import sparse
 from torch import Tensor
 
-from semflow.data.folders import Pictures
+from semflow.data.folders import PairedFiles
 from semflow.data.images import resize_labels
 from semflow.evaluation.common import Kept, Measurement
 from semflow.evaluation.controls import Oracle, ShuffledLabels
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.evaluation.metrics.segmentation import confusion, confusions, sparse_rows
 from semflow.evaluation.records import Arrays, Record
-from semflow.loading.batches import to_unit_range
+from semflow.loading.pixels import to_unit_range
 from semflow.method.autoencoder import make_autoencoder
 from semflow.progress import Progress
 from semflow.seeds import generator
@@ -34,7 +34,7 @@ def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path,
     matrices = sparse_rows(confusions(predictions, run.labels, len(run.dataset.names)))
     scored = {name: run.score(name, matrices) for name in SCORES}
     mean_over = dict(MEAN_OVER)
-    if isinstance(run.dataset, Pictures):
+    if isinstance(run.dataset, PairedFiles):
         scored["miou_native"] = run.score("miou", _native(run.dataset, predictions))
         mean_over["miou_native"] = NATIVE
     values, draws = {name: value for name, (value, _) in scored.items()}, {name: drawn for name, (_, drawn) in scored.items()}
@@ -46,7 +46,7 @@ def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path,
     return run.write(out, values, arrays, predictions, protocol, len(run.dataset))
 
 
-def _native(dataset: Pictures, predictions: Tensor) -> sparse.csr_array:
+def _native(dataset: PairedFiles, predictions: Tensor) -> sparse.csr_array:
     """Confusion matrices, sparse int64 (n_images, n * n), of labels uint8 (n, h, w) brought to the size on disk."""
     rows = []
     with Progress("score at the labels' own size", len(dataset)) as progress:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from semflow.data import open_dataset
-from semflow.evaluation.common import BOOTSTRAP_SEED, Kept, Measurement, to_bytes
+from semflow.evaluation.common import BOOTSTRAP_SEED, Kept, Measurement
 from semflow.evaluation.controls import RealImages
 from semflow.evaluation.features import BATCH, Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
 from semflow.evaluation.metrics import pictures
@@ -19,7 +19,7 @@ from semflow.evaluation.metrics.fidelity import fid_and_kid
 from semflow.evaluation.metrics.intervals import bootstrap_mean, resamples
 from semflow.evaluation.metrics.segmentation import confusions, sparse_rows
 from semflow.evaluation.records import Arrays, Protocol, Record
-from semflow.loading.batches import to_unit_range
+from semflow.loading.pixels import to_bytes, to_unit_range
 from semflow.method.solvers import time_grid
 from semflow.progress import Progress
 from semflow.seeds import generator

@@ -1,7 +1,8 @@
 """Samples gathered into tensors."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -10,16 +11,16 @@ from torch.utils.data import DataLoader
 
 from semflow.data.sample import Dataset, Sample
 from semflow.errors import SemFlowError
-from semflow.loading.steps import Look
+from semflow.loading.steps import View
 from semflow.loading.views import training_labels, training_sample
 from semflow.progress import Progress
 
 
 class Batch(NamedTuple):
-    """What a training step is made of: pictures, or what they were encoded to before.
+    """What a training step sees: pixels and labels, or the latents that they were encoded to before.
 
-    image: uint8 (B, 3, H, W), or float32 (B, 2, C, h, w), the moments of their latents.
-    mask: uint8 (B, H, W) labels, uint8 (B, 3, H, W) painted labels, or float32 (B, C, h, w) latents.
+    image: uint8 (B, 3, H, W), or float32 (B, 2, C, h, w), mean and standard deviation of their latents.
+    mask: uint8 (B, H, W) labels, uint8 (B, 3, H, W) labels as RGB, or float32 (B, C, h, w) latents.
     """
 
     image: Tensor
@@ -48,10 +49,9 @@ class Batches:
 
 
 class Views:
-    """Training images looked at: indexed by a list of looks, a Batch of uint8 pictures.
+    """Training images as pixels: indexed by a list of views, a Batch of uint8.
 
-    swaps: classes that a mirror exchanges.  colours: uint8 (256, 3) where labels are painted before they are brought to
-    size, else None.
+    swaps: classes that a mirror exchanges.  colours: uint8 (256, 3) where masks are RGB, else None.
     """
 
     def __init__(
@@ -59,45 +59,41 @@ class Views:
     ) -> None:
         self.samples, self.swaps, self.colours = samples, swaps, colours
 
-    def __getitem__(self, looks: Sequence[Look]) -> Batch:
-        options: dict[str, Any] = {"swaps": self.swaps, "colours": self.colours}
-        samples = [
-            training_sample(self.samples, look.image, mirrored=look.mirrored, place=look.place, **options) for look in looks
-        ]
-        return Batch(*_stacked(samples))
+    def __getitem__(self, views: Sequence[View]) -> Batch:
+        read = partial(training_sample, self.samples, swaps=self.swaps, colours=self.colours)
+        return Batch(*_stacked([read(view.image, mirrored=view.mirrored, crop=view.crop) for view in views]))
 
-    def labels(self, looks: Sequence[Look]) -> Tensor:
-        """The mask of a batch alone, of which nothing is cropped; pictures on disk are not read for it."""
-        options: dict[str, Any] = {"swaps": self.swaps, "colours": self.colours}
-        masks = [training_labels(self.samples, look.image, mirrored=look.mirrored, **options) for look in looks]
-        return torch.from_numpy(np.stack(masks))
+    def labels(self, views: Sequence[View]) -> Tensor:
+        """The masks of a batch alone, where nothing is cropped; images on disk are not read for them."""
+        read = partial(training_labels, self.samples, swaps=self.swaps, colours=self.colours)
+        return torch.from_numpy(np.stack([read(view.image, mirrored=view.mirrored) for view in views]))
 
 
 class Source(Protocol):
-    """Batches by their looks."""
+    """Batches by their views."""
 
-    def __getitem__(self, looks: Sequence[Look]) -> Batch: ...
+    def __getitem__(self, views: Sequence[View]) -> Batch: ...
 
 
-class _Told(torch.utils.data.Dataset):
-    """Hands a mistake in a file on as a value: DataLoader would add a worker's traceback to its sentence."""
+class _ErrorsAsValues(torch.utils.data.Dataset):
+    """Returns a mistake in a file as a value: DataLoader would add a worker's traceback to its sentence."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def __getitem__(self, looks: Sequence[Look]) -> Batch | SemFlowError:
+    def __getitem__(self, views: Sequence[View]) -> Batch | SemFlowError:
         try:
-            return self.source[looks]
+            return self.source[views]
         except SemFlowError as error:
             return error
 
 
-def load(source: Source, order: Iterable[list[Look]], workers: int, pinned: bool = False) -> Iterator[Batch]:
-    """Batches in the order of their looks, read ahead by so many processes. SemFlowError for a mistake in a file.
+def load(source: Source, order: Iterable[list[View]], workers: int, pinned: bool = False) -> Iterator[Batch]:
+    """Batches in the order of their views, read ahead by so many processes. SemFlowError for a mistake in a file.
 
     pinned: into memory that an accelerator copies from while it computes.
     """
-    for batch in DataLoader(_Told(source), batch_size=None, sampler=order, num_workers=workers, pin_memory=pinned):
+    for batch in DataLoader(_ErrorsAsValues(source), batch_size=None, sampler=order, num_workers=workers, pin_memory=pinned):
         if isinstance(batch, SemFlowError):
             raise batch
         yield batch
@@ -111,11 +107,6 @@ def in_memory(dataset: Dataset, what: str) -> list[Sample]:
             samples.append(dataset[index])
             progress.update(1)
     return samples
-
-
-def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 0..255 to float32 [-1, 1]."""
-    return images.float() / 127.5 - 1
 
 
 def _stacked(samples: list[Sample]) -> tuple[Tensor, Tensor]:

@@ -1,15 +1,14 @@
-"""How a training picture is looked at: squeezed or cropped, mirrored or not, its labels bare or painted. uint8, on the CPU."""
+"""Views of training images: resized or cropped, mirrored or not, their masks as labels or as RGB. uint8, on the CPU."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-from semflow.data.folders import Pictures
+from semflow.data.folders import PairedFiles
 from semflow.data.images import resize_image, resize_labels
 from semflow.data.sample import Dataset, Sample
-
-Place = tuple[float, float]  # of a crop, down and right, each in [0, 1)
+from semflow.loading.steps import Crop
 
 
 def training_sample(
@@ -17,26 +16,28 @@ def training_sample(
     index: int,
     *,
     mirrored: bool,
-    place: Place | None,
+    crop: Crop | None,
     swaps: Sequence[tuple[int, int]],
     colours: np.ndarray | None,
 ) -> Sample:
-    """The training view of a sample, uint8 (3, h, w), with labels uint8 (h, w) or, painted, (3, h, w).
+    """The training view of a sample: image uint8 (3, h, w), mask uint8 (h, w) labels or (3, h, w) RGB.
 
-    place: of a crop of the data set's size after the picture's tighter side was brought to it; None: the whole, squeezed.
-    swaps: classes that a mirror exchanges.  colours: uint8 (256, 3), in which labels are painted at their own size and
-    brought to size as a picture, bilinearly, as the official code does; None: by nearest neighbour and not painted.
-    ValueError for a crop or paint of a data set without pictures on disk.
+    crop: of the data set's size, after the image's tighter side was resized to fit; None: the whole image, resized.
+    swaps: classes that a mirror exchanges.  colours: uint8 (256, 3), RGB of each label at the mask's own size, which is then
+    resized bilinearly, as in the official code; None: labels, resized by nearest neighbour.
+    ValueError for a crop or an RGB mask of a data set without files.
     """
     classes = _exchange(swaps if mirrored else ())
-    if place is None and colours is None:
+    if crop is None and colours is None:
         image, labels = dataset[index]
         labels = classes[labels]
     else:
-        picture, ids = _pictured(dataset).native(index)
-        size = _pictured(dataset).size
-        scaled = size if place is None else _covering(picture, size)
-        window = (slice(None), slice(None)) if place is None else _window(place, scaled, size)
+        if not isinstance(dataset, PairedFiles):
+            raise ValueError("crops and RGB masks are made from files on disk, which this data set has none of")
+        picture, ids = dataset.native(index)
+        size = dataset.size
+        scaled = size if crop is None else _covering(picture, size)
+        window = (slice(None), slice(None)) if crop is None else _window(crop, scaled, size)
         image = resize_image(picture, scaled)[:, *window]
         labels = _scaled(classes[np.asarray(ids)], scaled, colours)[..., *window]
     if mirrored:
@@ -52,16 +53,16 @@ def training_labels(
     swaps: Sequence[tuple[int, int]],
     colours: np.ndarray | None,
 ) -> np.ndarray:
-    """The labels of `training_sample` where nothing is cropped; a data set of files reads no picture for them."""
-    if not isinstance(dataset, Pictures):
-        return training_sample(dataset, index, mirrored=mirrored, place=None, swaps=swaps, colours=colours).labels
+    """The labels of `training_sample` where nothing is cropped; a data set of files reads no image for them."""
+    if not isinstance(dataset, PairedFiles):
+        return training_sample(dataset, index, mirrored=mirrored, crop=None, swaps=swaps, colours=colours).labels
     ids = _exchange(swaps if mirrored else ())[np.asarray(dataset.label_map(index))]
     labels = _scaled(ids, dataset.size, colours)
     return np.ascontiguousarray(labels[..., ::-1] if mirrored else labels)
 
 
 def _scaled(labels: np.ndarray, size: tuple[int, int], colours: np.ndarray | None) -> np.ndarray:
-    """Labels (H, W) at another size: (h, w) by nearest neighbour, or (3, h, w) painted first and then bilinear."""
+    """Labels (H, W) at another size: (h, w) by nearest neighbour, or (3, h, w) RGB, bilinearly."""
     if colours is None:
         return resize_labels(Image.fromarray(labels), size)
     h, w = size
@@ -77,18 +78,12 @@ def _exchange(swaps: Sequence[tuple[int, int]]) -> np.ndarray:
 
 
 def _covering(picture: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """The picture's height and width when scaled as little as covers `size`: one side is met, the other at least."""
+    """The image's height and width when scaled as little as covers `size`: one side is met, the other at least."""
     scale = max(size[0] / picture.height, size[1] / picture.width)
     return max(size[0], round(picture.height * scale)), max(size[1], round(picture.width * scale))
 
 
-def _window(place: Place, scaled: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+def _window(crop: Crop, scaled: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the crop, each of the whole pixels that it may start at being as likely."""
-    top, left = (int(at * (whole - side + 1)) for at, whole, side in zip(place, scaled, size, strict=True))
+    top, left = (int(at * (whole - side + 1)) for at, whole, side in zip(crop, scaled, size, strict=True))
     return slice(top, top + size[0]), slice(left, left + size[1])
-
-
-def _pictured(dataset: Sequence[Sample] | Dataset) -> Pictures:
-    if not isinstance(dataset, Pictures):
-        raise ValueError("crops and painted masks are made from pictures on disk, which this data set has none of")
-    return dataset

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from semflow.loading.batches import Batch, to_unit_range
+from semflow.loading.batches import Batch
+from semflow.loading.pixels import to_unit_range
 from semflow.method import pretrained
 from semflow.method.settings import KL as KLSettings
 from semflow.method.settings import Autoencoder as Settings

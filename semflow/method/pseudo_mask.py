@@ -5,7 +5,7 @@ from torch import Tensor
 
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
-from semflow.loading.batches import to_unit_range
+from semflow.loading.pixels import to_unit_range
 from semflow.seeds import Source, uniform
 
 WHITE = 255.0  # the paper's colour for ignored pixels (Figure 2)

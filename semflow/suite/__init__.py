@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from baselines import METHODS
+from semflow.data import DATASETS, Data
 from semflow.method.contract import Settings
 from semflow.method.settings import Autoencoder, Network, PseudoMask
 from semflow.section import Many, Name, Positive, Section, Share
-from semflow.suite.datasets import CLASSES, SWAPS, Data
 from semflow.suite.measurements import Entry, EvaluationSettings, SynthesisSettings
 
 ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
@@ -114,7 +114,7 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _classes_fit_anchors(self) -> "Suite":
-        n_classes = len(CLASSES[self.data.name])
+        n_classes = len(DATASETS[self.data.name].names)
         if n_classes > self.pseudo_mask.k**3:
             raise ValueError(
                 f"pseudo_mask.k = {self.pseudo_mask.k} has {self.pseudo_mask.k**3} anchors, too few for {n_classes} classes"
@@ -140,8 +140,3 @@ class Suite(Section):
         if any(side % pixels for side in self.data.size):
             raise ValueError(f"data.size {list(self.data.size)} must be multiples of {pixels}, the network's whole reduction")
         return self
-
-
-def swaps_of(suite: Suite) -> tuple[tuple[int, int], ...]:
-    """Classes that a mirrored training picture exchanges."""
-    return SWAPS[suite.data.name] if getattr(suite.data, "swap_left_right", True) else ()

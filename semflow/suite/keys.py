@@ -4,13 +4,12 @@ from functools import cache
 from typing import Any
 
 from baselines import METHODS
-from semflow.data import open_dataset
+from semflow.data import DATASETS, Data, open_dataset
 from semflow.errors import SemFlowError
 from semflow.method.pretrained import Place
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.provenance import code_hash, content_hash, file_hash
 from semflow.suite import Suite
-from semflow.suite.datasets import CLASSES, Data
 from semflow.suite.runs import Evaluation
 
 # Training reads these too, through the model's module, but never runs them.
@@ -70,7 +69,7 @@ def data_module(suite: Suite) -> str:
 
 def other_data(suite: Suite) -> frozenset[str]:
     """Modules of the data sets that the suite does not use."""
-    return frozenset(f"semflow.data.{name}" for name in CLASSES if name != suite.data.name)
+    return frozenset(f"semflow.data.{name}" for name in DATASETS if name != suite.data.name)
 
 
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def _data(suite: Suite, split: str) -> dict[str, Any]:
     return {
         "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
         "stamp": stamp(suite.data, split),
-        "classes": CLASSES[suite.data.name],
+        "classes": DATASETS[suite.data.name].names,
     }
 
 

@@ -1,7 +1,5 @@
 """A suite's configuration: a YAML file, complete or built on another, read and checked before anything runs."""
 
-import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -15,7 +13,6 @@ from semflow import files
 from semflow.errors import SemFlowError, did_you_mean, sentence
 from semflow.provenance import content_hash
 from semflow.suite import Methods, Suite
-from semflow.suite.datasets import Files
 
 KINDS = ("name", "kind", "network")  # keys that say which of several sections one is
 
@@ -201,15 +198,6 @@ def without_places(suite: Suite) -> dict[str, Any]:
         if "pretrained" in section:
             section["pretrained"] = section["pretrained"] is not None
     return plain
-
-
-def data_root(data: Files) -> Path:
-    """Where a data set lies: `SEMFLOW_DATA/<name>` or `SEMFLOW_DATA` itself where that is set, else the suite's root."""
-    override = os.environ.get("SEMFLOW_DATA")
-    if not override:
-        return Path(data.root)
-    named = Path(override) / data.name
-    return named if named.is_dir() else Path(override)
 
 
 @cache

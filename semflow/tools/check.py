@@ -1,4 +1,4 @@
-"""Looks one of the paper's data sets over: counts, pairs, sizes, classes, licence, and where to get what is missing."""
+"""Checks a published data set: counts, pairs, sizes, classes, licence, and where to get what is missing."""
 
 import re
 import zipfile
@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from semflow.data import celebamask_hq
-from semflow.data.folders import Found, Pictures, listed
-from semflow.data.official import OFFICIAL, where_to_get
+from semflow.data import OFFICIAL
+from semflow.data.folders import Found, PairedFiles, listed
+from semflow.data.info import problems_of
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
 from semflow.tools.sheet import write_sheet
-from semflow.tools.survey import READERS, problems, survey
 
-LOOKED_INTO = 200  # pairs of a split
-ON_THE_SHEET = 4  # pairs of a split
-NAMED = 12  # of a list that may be long
+PAIRS_READ = 200  # pairs of a split
+PAIRS_SHOWN = 4  # pairs of a split
+MOST_NAMED = 12  # of a list that may be long
 ASK = re.compile(r"; `semflow data check [^`]*` says where to get it")  # no help to who just did
 
 
@@ -39,14 +37,16 @@ def check(
     subset: bool = False,
     out: Path | None = None,
 ) -> Report:
-    """Look the data set over, reading some pairs of each split or all.
+    """Check a data set, reading some pairs of each split or all.
 
-    size: of the pictures on the contact sheet, which is written to `out`; None: the paper's.  subset: whether other than
-    the official numbers of pictures are meant.  SemFlowError if the sheet cannot be written.
+    size: of the images on the contact sheet, which is written to `out`; None: the paper's.  subset: whether other than
+    the official numbers of images are meant.  SemFlowError if the sheet cannot be written.
     """
-    facts, found = OFFICIAL[name], survey(name, root)
-    report = Report([f"{facts.title} in {root}"], [ASK.sub("; the lines above say where to get it", s) for s in problems(found)])
-    shown: list[Pictures] = []
+    facts = OFFICIAL[name]
+    found = facts.survey(root)
+    wrong = [ASK.sub("; the lines above say where to get it", sentence) for sentence in problems_of(found)]
+    report = Report([f"{facts.title} in {root}"], wrong)
+    shown: list[PairedFiles] = []
     for split, here in found.items():
         report.lines.append(_counted(split, here, facts.counts[split]))
         if not subset and here.images and len(here.images) != facts.counts[split]:
@@ -54,9 +54,11 @@ def check(
                 f"{split}: there are {len(here.images):,} images, officially {facts.counts[split]:,}; fetch them all, or "
                 "give --subset if these are meant"
             )
-        pairs = _readable(name, split, here, report)
-        _look(READERS[name].over(pairs, size or facts.size), split, everything, report)
-        shown.append(READERS[name].over(_spread(pairs, ON_THE_SHEET), size or facts.size))
+        pairs = [(path, here.labels[image]) for image, path in here.images.items() if image in here.labels]
+        if facts.label_maps is not None:
+            pairs = _made(pairs, split, name, report)
+        _read(facts.reader.over(pairs, size or facts.size), split, everything, report)
+        shown.append(facts.reader.over(_spread(pairs, PAIRS_SHOWN), size or facts.size))
     for split, expected in facts.unlabelled.items():
         report.lines.append(f"{split}: officially {expected:,} images, whose annotations are not public; not needed")
     for path in [root / archive.file for archive in facts.archives if (root / archive.file).exists()]:
@@ -64,7 +66,7 @@ def check(
             report.lines.append(f"{path.name} lies there; `semflow data prepare {name} {root}` unpacks what is not yet")
         else:
             report.problems.append(f"{path} is damaged or only half downloaded; fetch it again")
-    report.lines.append(where_to_get(name))
+    report.lines.append(facts.where_to_get())
     if out is not None:
         write_sheet(shown, out, report.problems)
     return report
@@ -76,61 +78,53 @@ def _counted(split: str, found: Found, expected: int) -> str:
     return f"{split}: {len(found.images):,} images, {len(found.labels):,} annotations, {pairs:,} pairs; {says}"
 
 
-def _readable(name: str, split: str, found: Found, report: Report) -> list[tuple[str, str]]:
-    """Pairs of files; what of CelebAMask-HQ is not merged yet is a problem and left out."""
-    pairs = [(path, found.labels[stem]) for stem, path in found.images.items() if stem in found.labels]
-    if name != "celebamask_hq" or not pairs:
-        return pairs
+def _made(pairs: list[tuple[str, str]], split: str, name: str, report: Report) -> list[tuple[str, str]]:
+    """Pairs whose label map was made already; that others were not is a problem."""
+    if not pairs:
+        return []
     folder = Path(pairs[0][1]).parent
-    merged = set(listed(folder, ".png"))
-    there = [pair for pair in pairs if Path(pair[1]).name in merged]
-    if len(there) < len(pairs):
+    there = set(listed(folder, ".png"))
+    made = [pair for pair in pairs if Path(pair[1]).name in there]
+    if len(made) < len(pairs):
         report.problems.append(
-            f"{split}: the parts of {len(pairs) - len(there):,} of {len(pairs):,} faces are not merged to {folder} yet; run "
+            f"{split}: {len(pairs) - len(made):,} of {len(pairs):,} label maps are not made in {folder} yet; run "
             f"`semflow data prepare {name} {folder.parent}`"
         )
-    return there
+    return made
 
 
-def _look(pictures: Pictures, split: str, everything: bool, report: Report) -> None:
+def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) -> None:
     """Read pairs: sizes, classes, and what is wrong with a file."""
-    pictures.pairs = pictures.pairs if everything else _spread(pictures.pairs, LOOKED_INTO)
-    if not pictures.pairs:
+    dataset.pairs = dataset.pairs if everything else _spread(dataset.pairs, PAIRS_READ)
+    if not dataset.pairs:
         return
     sizes, seen, wrong = Counter[str](), np.zeros(IGNORE_INDEX + 1, int), list[str]()
-    parts = celebamask_hq.part_files(Path(pictures.pairs[0][1]).parent.parent) if pictures.name == "celebamask_hq" else None
-    with Progress(f"check {split}", len(pictures)) as progress:
-        for index, (_, labels_path) in enumerate(pictures.pairs):
+    with Progress(f"check {split}", len(dataset)) as progress:
+        for index in range(len(dataset)):
             try:
-                image, labels = pictures.native(index)
+                image, labels = dataset.native(index)
                 sizes[f"{image.height} x {image.width}"] += 1
                 seen[np.unique(np.asarray(labels))] += 1
-                if parts is not None:
-                    _check_merged(labels, labels_path, parts[Path(labels_path).stem])
+                dataset.verify(index, labels)
             except SemFlowError as error:
                 wrong.append(str(error))
             progress.update(1)
-    report.problems.extend(wrong[:NAMED])
-    if wrong[NAMED:]:
-        report.problems.append(f"{split}: {len(wrong) - NAMED} more pairs like these are wrong")
-    report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(pictures, seen)}"])
-
-
-def _check_merged(labels: Image.Image, path: str, parts: list[str]) -> None:
-    if not np.array_equal(np.asarray(labels), np.asarray(celebamask_hq.merge(parts))):
-        raise SemFlowError(f"{path} is not what the parts of its face merge to; delete it and prepare the data set again")
+    report.problems.extend(wrong[:MOST_NAMED])
+    if wrong[MOST_NAMED:]:
+        report.problems.append(f"{split}: {len(wrong) - MOST_NAMED} more pairs like these are wrong")
+    report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, seen)}"])
 
 
 def _largest(sizes: Counter[str]) -> str:
-    most = ", ".join(f"{size} ({count:,})" for size, count in sizes.most_common(NAMED))
-    rest = f", and {len(sizes) - NAMED} more" if len(sizes) > NAMED else ""
+    most = ", ".join(f"{size} ({count:,})" for size, count in sizes.most_common(MOST_NAMED))
+    rest = f", and {len(sizes) - MOST_NAMED} more" if len(sizes) > MOST_NAMED else ""
     return f"{most}{rest} in {sizes.total():,} pictures"
 
 
-def _classes(pictures: Pictures, seen: np.ndarray) -> str:
-    absent = [name for name, count in zip(pictures.names, seen, strict=False) if not count]
-    most = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED} more" if len(absent) > NAMED else "")
-    found = f"{len(pictures.names) - len(absent)} of {len(pictures.names)} in {len(pictures):,} label maps"
+def _classes(dataset: PairedFiles, seen: np.ndarray) -> str:
+    absent = [name for name, count in zip(dataset.names, seen, strict=False) if not count]
+    most = ", ".join(absent[:MOST_NAMED]) + (f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else "")
+    found = f"{len(dataset.names) - len(absent)} of {len(dataset.names)} in {len(dataset):,} label maps"
     return found + (f"; not in these: {most}" if absent else "")
 
 

@@ -8,15 +8,16 @@ import torch
 from PIL import Image
 
 from semflow import files
+from semflow.data import DATASETS
+from semflow.data.colours import to_rgb
 from semflow.data.images import read_image, read_layout, resize_image, resize_labels
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
-from semflow.loading.batches import to_unit_range
+from semflow.loading.pixels import to_bytes, to_unit_range
 from semflow.method.samplers import Sampler
 from semflow.method.semflow import place
 from semflow.seeds import generator
 from semflow.suite import Suite
-from semflow.suite.datasets import CLASSES, PALETTES, VOID
 from semflow.suite.reading import check
 from semflow.training import devices
 from semflow.training.checkpoints import load_model, read_card
@@ -41,7 +42,7 @@ def segment(image: Path, checkpoint: Path, sampler: str, seed: int, size: Size, 
         labels = model.segment(pixels, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu().numpy()
     _say_resized(image, picture, size)
     label_map = Image.fromarray(labels).resize(picture.size, NEAREST)
-    colours = np.array(PALETTES[suite.data.name], np.uint8)[np.array(label_map)]
+    colours = to_rgb(np.array(label_map), DATASETS[suite.data.name].palette)
     overlay = Image.blend(picture, Image.fromarray(colours), OVERLAY)
     _save(label_map, out)
     _save(overlay, overlaid)
@@ -55,7 +56,8 @@ def synthesize(labels: Path, checkpoint: Path, sampler: str, seeds: int, size: S
     parts = [out.with_name(f"{out.stem}.seed{seed}.png") for seed in range(seeds)] if seeds > 1 else []
     _check_targets(labels, out, *parts)
     model, suite, _ = _load_semflow(checkpoint)
-    layout, size = read_layout(labels, PALETTES[suite.data.name], VOID[suite.data.name]), _size(model, suite, size)
+    info = DATASETS[suite.data.name]
+    layout, size = read_layout(labels, info.palette, info.void), _size(model, suite, size)
     if (np.array(layout) == IGNORE_INDEX).all():
         raise SemFlowError(f"{labels} holds no class: every pixel is ignored; give a layout of ids or of the data set's colours")
     _say_resized(labels, layout, size)
@@ -110,7 +112,7 @@ def describe(checkpoint: Path) -> str:
     facts: dict[str, Any] = {
         "method": card["method"],
         "suite": suite.suite,
-        "trained on": f"{suite.data.name}, {h} x {w}, {len(CLASSES[suite.data.name])} classes",
+        "trained on": f"{suite.data.name}, {h} x {w}, {len(DATASETS[suite.data.name].names)} classes",
         "steps": f"{suite.training.steps} of {suite.training.batch_size} images, seed {card['seed']}",
         "pseudo mask": f"k = {suite.pseudo_mask.k}, s = {suite.pseudo_mask.s:g}, amplitude = {suite.pseudo_mask.amplitude:g}",
         "autoencoder": suite.autoencoder.kind,
@@ -153,14 +155,12 @@ def _pixels(picture: Image.Image, size: tuple[int, int]) -> torch.Tensor:
 
 def _picture(pixels: torch.Tensor) -> Image.Image:
     """Float (3, h, w) in [-1, 1], clipped, as a picture."""
-    return Image.fromarray(((pixels.cpu() + 1) * 127.5).round().clamp(0, 255).byte().movedim(0, -1).numpy())
+    return Image.fromarray(to_bytes(pixels.cpu()).movedim(0, -1).numpy())
 
 
 def _coloured(labels: torch.Tensor, suite: Suite) -> Image.Image:
     """Labels (h, w) in the data set's colours, ignored pixels white."""
-    colours = np.full((IGNORE_INDEX + 1, 3), 255, np.uint8)
-    colours[: len(PALETTES[suite.data.name])] = PALETTES[suite.data.name]
-    return Image.fromarray(colours[labels.cpu().numpy()])
+    return Image.fromarray(to_rgb(labels.cpu().numpy(), DATASETS[suite.data.name].palette))
 
 
 def _strip(pictures: list[Image.Image]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Makes one of the paper's data sets ready: unpacks its archives, merges CelebAMask-HQ's parts, counts, writes a manifest.
+"""Makes a published data set ready: unpacks its archives, makes label maps where it has none, counts, writes a manifest.
 
 It can be killed and run again at any time: files appear whole, and what is there already stays. Nothing is locked or written
 in the data set's folder unless something is left to unpack or to merge, so that a finished one may be read-only.
@@ -11,26 +11,20 @@ import shutil
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-
 from semflow import files
-from semflow.data import celebamask_hq
+from semflow.data import OFFICIAL
 from semflow.data.folders import Found, names_and_sizes
-from semflow.data.official import OFFICIAL, Archive
+from semflow.data.info import Archive, LabelMaps, problems_of
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
-from semflow.tools.survey import problems, survey
 
 MANIFEST = "semflow-manifest.json"
-PNG_END = b"IEND\xaeB`\x82"
-MERGED_OF = "parts"  # the text in a label map that says of which parts it was merged
 
 
 def prepare(name: str, root: Path, out: Path | None = None) -> dict[str, Any]:
@@ -39,23 +33,23 @@ def prepare(name: str, root: Path, out: Path | None = None) -> dict[str, Any]:
     SemFlowError if something is missing or damaged, or is not what it was when either manifest was written. That there are
     other than the official numbers of pairs is no mistake; the manifest says so.
     """
-    root, out = Path(root), Path(out or Path(root) / MANIFEST)
+    root, out, facts = Path(root), Path(out or Path(root) / MANIFEST), OFFICIAL[name]
     earlier = {path: known for path in (out, root / MANIFEST) if (known := _read(path, name))}
-    archives = [_unpacked(archive, root, earlier) for archive in OFFICIAL[name].archives if (root / archive.file).exists()]
-    found, home = survey(name, root), celebamask_hq.home(root)
-    if wrong := problems(found):
+    archives = [_unpacked(archive, root, earlier) for archive in facts.archives if (root / archive.file).exists()]
+    found = facts.survey(root)
+    if wrong := problems_of(found):
         raise SemFlowError(
             wrong[0] + (f" (and {len(wrong) - 1} more, see `semflow data check {name} {root}`)" if wrong[1:] else "")
         )
-    parts, unmerged = parts_and_unmerged(home) if name == "celebamask_hq" else (None, [])
-    manifest = _manifest(name, found, archives, parts)
-    _compare(earlier, manifest, root)  # before faces are merged anew, so that what is wrong with their parts spoils nothing
-    if parts is not None:
-        if unmerged:
-            merge_all(home)
+    maps = facts.label_maps and facts.label_maps(root)
+    manifest = _manifest(name, found, archives, maps)
+    _compare(earlier, manifest, root, maps)  # before label maps are made anew, so that wrong annotations spoil nothing
+    if facts.label_maps and maps:
+        if maps.missing:
+            _make_all(facts.label_maps, root, maps.folder)
         manifest["merged_labels"] = _content(path for here in found.values() for path in here.labels.values())
-        if not unmerged:  # another version of Pillow writes other bytes
-            _compare(earlier, manifest, root)
+        if not maps.missing:  # another version of Pillow writes other bytes
+            _compare(earlier, manifest, root, maps)
     if manifest != earlier.get(out):
         text = json.dumps(manifest, indent=2) + "\n"
         files.write_atomically(out, lambda part: part.write_text(text, encoding="utf-8"), shared=True)
@@ -79,19 +73,19 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     return {**known, "archives": archives, "splits": splits}
 
 
-def _manifest(name: str, found: dict[str, Found], archives: list[dict[str, Any]], parts: dict[str, str] | None) -> dict[str, Any]:
-    """Facts of each split, its files by a hash over their names and sizes. parts: of each face, where faces have parts."""
+def _manifest(name: str, found: dict[str, Found], archives: list[dict[str, Any]], maps: LabelMaps | None) -> dict[str, Any]:
+    """Facts of each split, its files by a hash over their names and sizes."""
     counts, splits = {split: len(here.images) for split, here in found.items()}, {}
     for split, here in found.items():
-        if parts is None:
+        if maps is None:
             annotations = names_and_sizes(here.labels.values())
         else:
-            annotations = hashlib.sha256("".join(parts.get(face, "") for face in here.labels).encode()).hexdigest()
+            annotations = hashlib.sha256("".join(maps.sources.get(image, "") for image in here.labels).encode()).hexdigest()
         splits[split] = {"pairs": counts[split], "images": names_and_sizes(here.images.values()), "annotations": annotations}
     return {"name": name, "official": counts == OFFICIAL[name].counts, "splits": splits, "archives": archives}
 
 
-def _compare(earlier: dict[Path, dict[str, Any]], now: dict[str, Any], root: Path) -> None:
+def _compare(earlier: dict[Path, dict[str, Any]], now: dict[str, Any], root: Path, maps: LabelMaps | None) -> None:
     """SemFlowError if the files are others than when a manifest was written. What a manifest does not hold is not compared."""
     for path, then in earlier.items():
         changed = []
@@ -104,9 +98,8 @@ def _compare(earlier: dict[Path, dict[str, Any]], now: dict[str, Any], root: Pat
                 if before.get(what, facts[what]) != facts[what]:
                     changed.append(f"{split}: {what} of other names or sizes")
         merged = now.get("merged_labels")
-        if merged and then.get("merged_labels", merged) != merged:
-            labels = celebamask_hq.home(root) / celebamask_hq.MERGED
-            changed.append(f"other label maps in {labels}, which are merged again if that folder is deleted")
+        if maps and merged and then.get("merged_labels", merged) != merged:
+            changed.append(f"other label maps in {maps.folder}, which are made again if that folder is deleted")
         if changed:
             more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
             raise SemFlowError(
@@ -237,57 +230,13 @@ def _size(path: Path) -> int:
         return -1
 
 
-def merge_all(root: Path) -> None:
-    """Label maps of all faces that have none, or one of other parts than they have now."""
-    with _alone(root):
-        parts, waiting = parts_and_unmerged(root)  # another run may have been at it
-        folder, paths = root / celebamask_hq.MERGED, celebamask_hq.part_files(root)
-        palette = [channel for colour in celebamask_hq.PALETTE for channel in colour]
-
-        def write(name: str) -> None:
-            labels = celebamask_hq.merge(paths[name])
-            labels.putpalette(palette)
-            _save(labels, folder / f"{name}.png", parts[name])
-
+def _make_all(label_maps: Callable[[Path], LabelMaps], root: Path, folder: Path) -> None:
+    """Label maps of all images that have none, or one of other annotations than they have now."""
+    with _alone(folder.parent):
+        maps = label_maps(root)  # another run may have been at it
         with files.writing(folder):
             folder.mkdir(exist_ok=True)
-        with Progress("merge", len(parts), len(parts) - len(waiting)) as progress, ThreadPoolExecutor() as pool:
-            for _ in pool.map(write, waiting):
+        total = len(maps.sources)
+        with Progress("make label maps", total, total - len(maps.missing)) as progress, ThreadPoolExecutor() as pool:
+            for _ in pool.map(maps.make, maps.missing):
                 progress.update(1)
-
-
-def parts_and_unmerged(root: Path) -> tuple[dict[str, str], list[str]]:
-    """A hash over the names and sizes of each face's parts, and the faces whose label map was not merged of these.
-
-    A label map holds the hash itself, as a text, so that the two appear together, and stay together where they are copied.
-    """
-    folder, paths = root / celebamask_hq.MERGED, celebamask_hq.part_files(root)
-    able = [name for name in celebamask_hq.faces(root) if name in paths]
-
-    def look(name: str) -> tuple[str, bool]:
-        parts = names_and_sizes(paths[name])
-        return parts, _merged_of(folder / f"{name}.png", parts)
-
-    with ThreadPoolExecutor() as pool:
-        looked = dict(zip(able, pool.map(look, able), strict=True))
-    return {name: parts for name, (parts, _) in looked.items()}, [name for name, (_, done) in looked.items() if not done]
-
-
-def _merged_of(place: Path, parts: str) -> bool:
-    """Whether there is a whole label map of these parts. It is not decoded: that would take minutes for all faces."""
-    try:
-        data = place.read_bytes()
-    except OSError:
-        return False
-    return parts.encode() in data and data.endswith(PNG_END)
-
-
-def _save(picture: Image.Image, place: Path, parts: str) -> None:
-    part, told = place.with_name(f".{place.stem}.part"), PngInfo()
-    told.add_text(MERGED_OF, parts)
-    with files.writing(place):
-        try:
-            picture.save(part, format="PNG", pnginfo=told)
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)

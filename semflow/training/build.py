@@ -3,17 +3,17 @@
 import torch
 
 from baselines import METHODS
+from semflow.data import DATASETS
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Blueprint, Method
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.seeds import seed_of
 from semflow.suite import Suite
-from semflow.suite.datasets import CLASSES
 
 
 def make_pseudo_mask(suite: Suite) -> PseudoMask:
     """The suite's code between labels and colours."""
-    return PseudoMask(len(CLASSES[suite.data.name]), suite.pseudo_mask.k, suite.pseudo_mask.s)
+    return PseudoMask(len(DATASETS[suite.data.name].names), suite.pseudo_mask.k, suite.pseudo_mask.s)
 
 
 def blueprint_of(suite: Suite) -> Blueprint:

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from baselines import METHODS
 from semflow import files, provenance
+from semflow.data import DATASETS
 from semflow.errors import SemFlowError
 from semflow.method import settings as sections
 from semflow.method.autoencoder import make_autoencoder
@@ -21,7 +22,6 @@ from semflow.method.contract import Blueprint, Method
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.section import Section
 from semflow.suite import Suite, keys
-from semflow.suite.datasets import CLASSES, PALETTES, VOID
 from semflow.training import budget, optimizers
 from semflow.training.spent import TrainingBudget
 
@@ -200,7 +200,7 @@ def export(
 
     converted: name and SHA-256 of the file that they were taken from, if they were not trained here.
     """
-    reads = METHODS[method].reads
+    reads, info = METHODS[method].reads, DATASETS[suite.data.name]
     plain: dict[str, Any] = {name: getattr(suite, name).model_dump(mode="json") if name in reads else None for name in SECTIONS}
     with files.new_folder(folder) as scratch:
         for key in model.sampling:
@@ -210,8 +210,8 @@ def export(
         card = Card(
             method=method, seed=seed, suite=suite.suite, **plain,
             key=f"converted-{converted['sha256']}" if converted else keys.weights_key(suite, method, seed),
-            data=suite.data.model_dump(mode="json"), size=suite.data.size, classes=CLASSES[suite.data.name],
-            palette=PALETTES[suite.data.name], void=VOID[suite.data.name],
+            data=suite.data.model_dump(mode="json"), size=suite.data.size, classes=info.names,
+            palette=info.palette, void=info.void,
             autoencoder_key=keys.autoencoder_key(suite.autoencoder, opened=True) if "autoencoder" in reads else None,
             settings=suite.methods[method].model_dump(mode="json"),
             training=suite.training.model_dump(mode="json", exclude={"seeds"}),

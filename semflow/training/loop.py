@@ -21,20 +21,20 @@ from accelerate.utils import InitProcessGroupKwargs
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 
-from baselines import METHODS
 from semflow import files, provenance
 from semflow.data import Dataset, open_dataset
 from semflow.errors import Interrupted, SemFlowError
-from semflow.loading.batches import Batch, Source, Views, in_memory, load
-from semflow.loading.latents import FOLDER, Latents, Stop
-from semflow.loading.steps import Choices, Share, Steps, noise
+from semflow.loading.batches import Batch, load
+from semflow.loading.latents import FOLDER, Stop
+from semflow.loading.steps import Augmentation, Rank, Steps, noise
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.contract import Method, Phase
 from semflow.progress import Progress
 from semflow.seeds import Stream, seed_of
-from semflow.suite import Run, Suite, keys, swaps_of
+from semflow.suite import Run, Suite, keys
 from semflow.training import checkpoints, devices, optimizers
-from semflow.training.build import make_model, make_pseudo_mask
+from semflow.training.build import make_model
+from semflow.training.sources import source_of
 
 NO_ROOM = ("ALLOC_FAILED", "out of memory", "unable to find an engine")  # what CUDA's libraries say near a full card
 BUCKET = 1 << 24  # gradients that processes sum at once
@@ -90,9 +90,9 @@ class Trainer:
 
     def __init__(self, accelerator: Accelerator, suite: Suite, method: str, seed: int, state: Path) -> None:
         self.accelerator, self.suite, self.method, self.seed, self.state = accelerator, suite, method, seed, state
-        self.choices, self.steps, self.batch_size = choices_of(suite), *optimizers.length(suite, method)
-        self.share = Share(accelerator.process_index, accelerator.num_processes)
-        self.rows = self.share.rows(self.batch_size)
+        self.augmentation, self.steps, self.batch_size = augmentation_of(suite), *optimizers.length(suite, method)
+        self.rank = Rank(accelerator.process_index, accelerator.num_processes)
+        self.rows = self.rank.rows(self.batch_size)
         with files.writing(state):
             self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
         # A package's kernels make the bits: another training with others. How many processes share the work does not.
@@ -167,7 +167,7 @@ class Trainer:
 
     def sum_gradients(self, turn: Turn) -> None:
         """Average the gradients of a phase over all processes, many at once; between them nothing else is summed."""
-        if self.share.ranks == 1:
+        if self.rank.processes == 1:
             return
         gradients, bucket = [weight.grad for weight in turn.parameters.values() if weight.grad is not None], list[Tensor]()
         for number, gradient in enumerate(gradients, 1):
@@ -206,7 +206,7 @@ class Trainer:
                 buffer.copy_(before)
             if self.accelerator.device.type == "cuda":
                 torch.cuda.empty_cache()
-            if self.accelerator.reduce(torch.tensor(float(fits), device=self.accelerator.device), "sum") == self.share.ranks:
+            if self.accelerator.reduce(torch.tensor(float(fits), device=self.accelerator.device), "sum") == self.rank.processes:
                 return size
             size = -(-size // 2)
 
@@ -232,8 +232,8 @@ class Trainer:
             if self.average is not None:
                 self.average.apply()
             device = devices.name_of(self.accelerator.device)
-            if self.share.ranks > 1:
-                device = f"{self.share.ranks} x {device}"
+            if self.rank.processes > 1:
+                device = f"{self.rank.processes} x {device}"
             checkpoints.export(out, self.suite, self.method, self.seed, self.model, wall_s=self.wall_s, device=device)
 
     def end(self) -> None:
@@ -296,7 +296,7 @@ class Part:
         """Streams of random numbers for these rows at this step."""
         trainer = self.trainer
         return noise(
-            trainer.accelerator.device, trainer.seed, trainer.step, self.rows, trainer.batch_size, trainer.choices, *names
+            trainer.accelerator.device, trainer.seed, trainer.step, self.rows, trainer.batch_size, trainer.augmentation, *names
         )
 
 
@@ -335,9 +335,9 @@ def prepare(model: Method, run: Run, accelerator: Accelerator) -> None:
             module.compile(dynamic=False)
 
 
-def choices_of(suite: Suite) -> Choices:
-    """What is drawn for every look at a training image."""
-    return Choices(suite.training.flip, getattr(suite.data, "view", "") == "crop", suite.training.cached_perturbations)
+def augmentation_of(suite: Suite) -> Augmentation:
+    """What is chosen at random for every view of a training image."""
+    return Augmentation(suite.training.flip, getattr(suite.data, "view", "") == "crop", suite.training.cached_perturbations)
 
 
 def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
@@ -356,22 +356,10 @@ def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
 
 def training_batches(dataset: Dataset, trainer: Trainer, cache: Path = FOLDER, stop: Stop = lambda: False) -> Iterator[Batch]:
     """This process's share of every step that is left. cache: folder for latents.  stop: whether to end as they are encoded."""
-    steps = Steps(len(dataset), trainer.batch_size, trainer.seed, trainer.step, trainer.steps, trainer.choices, trainer.share)
-    source = _source(dataset, trainer, cache, stop)
+    span = (trainer.seed, trainer.step, trainer.steps)
+    steps = Steps(len(dataset), trainer.batch_size, *span, trainer.augmentation, trainer.rank)
+    source = source_of(dataset, trainer.suite, trainer.method, trainer.model, trainer.accelerator, cache, stop)
     return load(source, steps, trainer.suite.run.workers, trainer.accelerator.device.type == "cuda")
-
-
-def _source(dataset: Dataset, trainer: Trainer, cache: Path, stop: Stop) -> Source:
-    """Training images: held in memory, read anew at every step, or, for a method that sees latents, as those encoded once."""
-    suite, model, reads = trainer.suite, trainer.model, METHODS[trainer.method].reads
-    rgb = "pseudo_mask" in reads and getattr(suite.data, "masks", "labels") == "rgb"
-    colours = make_pseudo_mask(suite).colours().numpy() if rgb else None
-    whole = colours is None and not trainer.choices.crop
-    samples = in_memory(dataset, "load training images") if suite.run.in_memory and whole else dataset
-    views = Views(samples, swaps_of(suite), colours)
-    if "autoencoder" not in reads or not (suite.run.cache_latents or suite.training.cached_perturbations):
-        return views
-    return Latents(views, len(dataset), suite, model, trainer.method, trainer.accelerator, cache, stop)
 
 
 @contextmanager

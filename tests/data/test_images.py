@@ -9,7 +9,8 @@ from semflow.data.images import read_layout, resize_image, resize_labels
 from semflow.data.sample import Sample
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
-from semflow.loading.batches import Batches, in_memory, to_unit_range
+from semflow.loading.batches import Batches, in_memory
+from semflow.loading.pixels import to_unit_range
 
 
 def test_halving_a_picture_averages_two_by_two():

@@ -2,15 +2,14 @@
 
 import pytest
 
-from semflow.data import open_dataset
-from semflow.suite.datasets import CelebAMaskHQData, CityscapesData, CocoStuffData
+from semflow.data import celebamask_hq, cityscapes, coco_stuff, open_dataset
 
 KEYS = {"root": "nowhere", "size": (32, 64), "view": "resize", "masks": "labels"}
 SECTIONS = (
-    CocoStuffData(name="coco_stuff", **KEYS),
-    CelebAMaskHQData(name="celebamask_hq", partition="official", swap_left_right=True, **KEYS),
-    CelebAMaskHQData(name="celebamask_hq", partition="first_28000", swap_left_right=True, **KEYS),
-    CityscapesData(name="cityscapes", **KEYS),
+    coco_stuff.Settings(name="coco_stuff", **KEYS),
+    celebamask_hq.Settings(name="celebamask_hq", partition="official", swap_left_right=True, **KEYS),
+    celebamask_hq.Settings(name="celebamask_hq", partition="first_28000", swap_left_right=True, **KEYS),
+    cityscapes.Settings(name="cityscapes", **KEYS),
 )
 
 

@@ -12,7 +12,7 @@ from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate, records
 from semflow.evaluation.common import Kept
-from semflow.loading.batches import to_unit_range
+from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import reading as config
 from semflow.suite.runs import Evaluation

@@ -13,7 +13,7 @@ from semflow.evaluation.metrics.distances import frechet_distance, kernel_distan
 from semflow.evaluation.metrics.pictures import brightness
 from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
-from semflow.loading.batches import to_unit_range
+from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite.measurements import AlexNet, InceptionV3
 from semflow.suite.runs import Evaluation

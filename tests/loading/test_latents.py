@@ -17,6 +17,7 @@ from semflow.loading import latents
 from semflow.loading.latents import Cache
 from semflow.suite import reading as config
 from semflow.training.loop import Trainer, make_accelerator, train, training_batches
+from semflow.training.sources import masks_made_of
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def changed(suite, **sections):
 def losses(suite, method: str = "semflow") -> list[float]:
     """Of every step of a training."""
     trainer = Trainer(make_accelerator(suite, Path("state")), suite, method, 0, Path("state"))
-    return [float(trainer.advance(batch)[0]) for batch in training_batches(open_dataset(suite.data, "train"), trainer)]
+    return [float(trainer.advance(batch)["loss"]) for batch in training_batches(open_dataset(suite.data, "train"), trainer)]
 
 
 def shards(what: str) -> list[Path]:
@@ -68,7 +69,7 @@ def test_what_is_cached_is_the_mean_and_deviation_of_pictures_and_of_their_mirro
     assert kept.dtype == torch.float32
 
 
-def test_a_masks_modes_are_draws_of_its_perturbation(suite):
+def test_a_mask_has_as_many_latents_as_perturbations(suite):
     suite = changed(suite, training={"cached_perturbations": 3})
     losses(suite)
     kept = load_file(shards("masks")[0])["latents"]
@@ -76,7 +77,7 @@ def test_a_masks_modes_are_draws_of_its_perturbation(suite):
     trainer = Trainer(make_accelerator(suite, Path("other")), suite, "semflow", 0, Path("other"))
     labels = torch.from_numpy(open_dataset(suite.data, "train")[2].labels)[None]
     plain = trainer.model.encode_labels(labels, None, 0.0)[0]
-    apart = [(kept[2, 0, mode] - plain).norm() for mode in range(3)]
+    apart = [(kept[2, 0, number] - plain).norm() for number in range(3)]
     assert all(0 < distance < (kept[3, 0, 0] - plain).norm() for distance in apart)
     assert len({round(float(distance), 6) for distance in apart}) == 3
 
@@ -222,10 +223,10 @@ def test_a_process_beside_others_makes_its_share_of_what_the_first_of_them_misse
     made = []
     monkeypatch.setattr(latents, "SHARD", 4)
     monkeypatch.setattr(latents, "broadcast_object_list", lambda _: [[0, 1, 3]])
-    maker = latents._Maker(None, 16, (False,), None, 0, Second(), 0, tmp_path, lambda: False)
+    encoder = latents.Encoder(None, 16, (False,), Second(), folder=tmp_path)
     cache = Cache(tmp_path, 16, {"what": "moments"})
     files.write_atomically(cache.shards[3], lambda path: save_file({"latents": torch.ones(1)}, path, {"key": cache.key}))
-    latents._complete({"what": "moments"}, maker, encode, "encode")
+    encoder.complete({"what": "moments"}, encode, "encode")
     assert made == [4]
     assert [path.exists() for path in cache.shards] == [False, True, False, True]
 
@@ -245,9 +246,9 @@ def test_encoding_that_is_stopped_keeps_whole_shards_and_goes_on_from_them(suite
 
 
 def test_a_change_in_how_a_data_set_is_read_is_another_cache(suite, monkeypatch):
-    old = latents._masks_of(suite, "semflow", "no")
+    old = masks_made_of(suite, "semflow", "no")
     written = provenance._written
     monkeypatch.setattr(provenance, "_written", lambda name: b"new" if name == "semflow.data.scenes" else written(name))
     provenance.code_hash.cache_clear()
-    assert latents._masks_of(suite, "semflow", "no")["code"] != old["code"]
+    assert masks_made_of(suite, "semflow", "no")["code"] != old["code"]
     provenance.code_hash.cache_clear()

@@ -1,11 +1,13 @@
 """What `semflow data check` says of whole, small, partial and damaged trees."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from semflow import arguments, cli
-from semflow.data.official import OFFICIAL
+from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.tools.check import check
 
@@ -64,7 +66,7 @@ def test_other_than_the_official_numbers_are_a_problem_for_each_split(tree, run,
 
 
 def test_the_official_numbers_are_said_to_be_so(tree, monkeypatch):
-    monkeypatch.setitem(OFFICIAL, "cityscapes", OFFICIAL["cityscapes"]._replace(counts={"train": N, "val": N}))
+    monkeypatch.setitem(OFFICIAL, "cityscapes", replace(OFFICIAL["cityscapes"], counts={"train": N, "val": N}))
     report = check("cityscapes", tree("cityscapes"))
     assert report.problems == []
     assert "train: 3 images, 3 annotations, 3 pairs; as officially" in report.lines
@@ -114,18 +116,18 @@ def test_problems_of_one_kind_are_not_listed_without_end(trees, tmp_path):
 
 
 def test_only_some_pairs_are_read_unless_all_are_asked_for(trees, tmp_path, monkeypatch):
-    monkeypatch.setattr("semflow.tools.check.LOOKED_INTO", 2)
+    monkeypatch.setattr("semflow.tools.check.PAIRS_READ", 2)
     root = trees.cityscapes_tree(tmp_path / "city", N)
     sorted((root / "leftImg8bit/val").rglob("*.png"))[1].write_bytes(b"")
     assert problems("cityscapes", root) == []
     assert len(problems("cityscapes", root, everything=True)) == 1
 
 
-def test_faces_that_are_not_merged_are_counted_with_the_command(trees, tmp_path):
+def test_label_maps_that_are_not_made_are_counted_with_the_command(trees, tmp_path):
     root = trees.celebamask_hq_tree(tmp_path / "celeba", N)
     found = problems("celebamask_hq", root)
     assert len(found) == 3
-    assert all("3 of 3 faces" in sentence and f"semflow data prepare celebamask_hq {root}" in sentence for sentence in found)
+    assert all("3 of 3 label maps" in sentence and f"semflow data prepare celebamask_hq {root}" in sentence for sentence in found)
 
 
 @pytest.mark.parametrize(("bare", "counted"), [([1], "1 of 3 faces has"), ([0, 2], "2 of 3 faces have")])

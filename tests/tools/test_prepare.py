@@ -6,6 +6,7 @@ import resource
 import shutil
 import threading
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from PIL import Image
 from preparing import N, complaint, content
 
 from semflow import files
+from semflow.data import OFFICIAL
 from semflow.data.celebamask_hq import CelebAMaskHQ, merge
 from semflow.data.coco_stuff import CocoStuff
-from semflow.data.official import OFFICIAL
 from semflow.tools import prepare as module
 from semflow.tools.prepare import MANIFEST, prepare
 
@@ -55,7 +56,7 @@ def test_a_killed_run_goes_on_where_it_stopped(archives, name, monkeypatch, tmp_
 
     def update(self, n_images, note=""):
         done.append(self.what)
-        if len(done) == 5 or (self.what == "merge" and done.count("merge") == 2):
+        if len(done) == 5 or done.count("make label maps") == 2:
             raise KeyboardInterrupt
         real(self, n_images, note)
 
@@ -109,7 +110,7 @@ def test_a_tree_without_archives_is_counted_and_the_manifest_goes_where_asked(tr
 
 
 def test_the_manifest_says_whether_the_numbers_are_the_official_ones(trees, tmp_path, monkeypatch):
-    monkeypatch.setitem(OFFICIAL, "cityscapes", OFFICIAL["cityscapes"]._replace(counts={"train": N, "val": N}))
+    monkeypatch.setitem(OFFICIAL, "cityscapes", replace(OFFICIAL["cityscapes"], counts={"train": N, "val": N}))
     assert prepare("cityscapes", trees.cityscapes_tree(tmp_path / "tree", N))["official"] is True
 
 

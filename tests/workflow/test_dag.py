@@ -22,7 +22,8 @@ from semflow import published
 from semflow import report as analysis
 from semflow.claims.judging import VERDICTS
 from semflow.data.scenes import Scenes
-from semflow.loading.batches import Batches, to_unit_range
+from semflow.loading.batches import Batches
+from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import Sampler
 from semflow.training.checkpoints import load_model
 

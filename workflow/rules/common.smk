@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 import semflow
 from semflow import files, provenance, published
+from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
 from semflow.report import WITH_INTERVALS
@@ -61,7 +62,7 @@ MEASURED = (
     f"{SPLIT}/" if STUDY.several else ""
 ) + f"{TRAINED}-{{task}}-{{sampler}}{{drawn}}-train{{seed}}-sample{{sample}}"
 MANIFEST = f"{RESULTS}/data/{{data}}.json"  # what `semflow data prepare` found
-PREPARED = ("coco_stuff", "celebamask_hq", "cityscapes")  # data sets that it prepares
+PREPARED = tuple(OFFICIAL)  # data sets that it prepares
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()

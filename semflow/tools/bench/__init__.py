@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from semflow.data import open_dataset
+from semflow.data import open_dataset, scenes
 from semflow.loading.batches import in_memory
 from semflow.method.samplers import Sampler
 from semflow.method.semflow import place
 from semflow.seeds import generator
 from semflow.suite import Suite
-from semflow.suite.datasets import ScenesData
 from semflow.tools.bench.plain import PlainLoop
 from semflow.training.build import make_model
 from semflow.training.loop import Trainer, devices, make_accelerator, make_optimizer, prepare_network, training_batches
@@ -43,8 +42,8 @@ class Bench(NamedTuple):
 def synthetic(suite: Suite) -> Suite:
     """The suite with drawn scenes of its size in place of files and with random weights, to measure speed alone."""
     n_train = max(2 * suite.training.batch_size, 64)
-    scenes = ScenesData(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
-    return _random(suite).model_copy(update={"data": scenes, "run": suite.run.model_copy(update={"in_memory": True})})
+    drawn = scenes.Settings(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
+    return _random(suite).model_copy(update={"data": drawn, "run": suite.run.model_copy(update={"in_memory": True})})
 
 
 def _random(suite: Suite) -> Suite:

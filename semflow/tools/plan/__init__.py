@@ -6,7 +6,7 @@ from pathlib import Path
 
 from semflow import files
 from semflow import report as analysis
-from semflow.data.official import OFFICIAL
+from semflow.data import OFFICIAL
 from semflow.suite.reading import Study
 from semflow.suite.runs import Evaluation
 from semflow.tools.plan import storage, workload

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from semflow.data import DATASETS
 from semflow.evaluation.common import STATES
 from semflow.evaluation.metrics.segmentation import PIXELS_AT_ONCE
 from semflow.method.prompt import TOKENS
 from semflow.suite import Suite
-from semflow.suite.datasets import CLASSES
 from semflow.suite.reading import Study
 from semflow.suite.registry import CONTROLS
 from semflow.suite.runs import Evaluation, main_sampler
@@ -66,7 +66,7 @@ def memory(study: Study, wanted: dict[str, list[Evaluation]], rates: Rates) -> d
         drawn = 3 if any(cell.task == "synthesis" for cell in chosen) else 1
         pictures = 2 * (3 + 1)  # and labels, as they were read and in one tensor
         counting = min(n_images * h * w, PIXELS_AT_ONCE) * COUNTING
-        split.append(n_images * (h * w * (pictures + drawn) + 8 * len(CLASSES[suite.data.name]) ** 2) + counting)
+        split.append(n_images * (h * w * (pictures + drawn) + 8 * len(DATASETS[suite.data.name].names) ** 2) + counting)
         saving = max([0, *((STATE + _average(suite)) * costs.parameters(suite, method).network for method in methods)])
         held.append(workload.count(suite.data, "train").n * (3 + 1) * h * w * suite.run.in_memory + on_the_host * saving)
     if rates.unit != "GPU":
@@ -114,7 +114,7 @@ def _record_bytes(suite: Suite, cell: Evaluation) -> int:
     if cell.sampler == main_sampler(suite, cell.method, cell.task) and cell.task != "seed_agreement":
         channels += 3 * min(STATES, cell.sampler.steps + 1)
     confuses = cell.task != "seed_agreement" and cell.method != "real_images"
-    confused = min(MIXED, len(CLASSES[suite.data.name])) ** 2 if confuses else 0
+    confused = min(MIXED, len(DATASETS[suite.data.name].names)) ** 2 if confuses else 0
     features = costs.FEATURES[suite.synthesis.features.network][1] if cell.task == "synthesis" else 0
     draws = 8 * METRICS[cell.task] * suite.evaluation.bootstrap_samples
     return min(suite.evaluation.examples, n) * channels * h * w + draws + n * (PAIR * confused + 4 * features)

@@ -5,15 +5,13 @@ from functools import cache
 from math import comb
 from typing import Literal, NamedTuple
 
-from semflow.data import open_dataset
-from semflow.data.official import OFFICIAL
+from semflow.data import DATASETS, Data, open_dataset
 from semflow.errors import SemFlowError
 from semflow.evaluation.common import STATES
 from semflow.evaluation.synthesis import DISTANCE_DRAWS
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
 from semflow.suite import runs as cells
-from semflow.suite.datasets import Data
 from semflow.suite.reading import Study
 from semflow.suite.registry import CONTROLS, class_of
 from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
@@ -92,11 +90,8 @@ def count(data: Data, split: str) -> Count:
     try:
         return Count(len(open_dataset(data, split)), "files")
     except SemFlowError:
-        if data.name not in OFFICIAL:
+        if not (counts := DATASETS[data.name].official_counts(data)):
             raise
-    counts = OFFICIAL[data.name].counts
-    if data.name == "celebamask_hq" and data.partition == "first_28000":
-        return Count(28_000 if split == "train" else sum(counts.values()) - 28_000, "official")
     if split not in counts:
         raise SemFlowError(f"evaluation.split: {data.name} has no {split} split with labels; it has {', '.join(counts)}")
     return Count(counts[split], "official")

@@ -1,0 +1,41 @@
+"""What the sections `data` of a suite have in common, and where the files of a data set lie."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from semflow.section import Section, Size
+
+
+class DataSettings(Section):
+    """A data set and the size that its samples are brought to; each data set's own section names it by a literal."""
+
+    name: str
+    size: Size
+
+
+class FileSettings(DataSettings):
+    """Of files on disk. The environment variable SEMFLOW_DATA overrides `root`."""
+
+    root: str
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie: `SEMFLOW_DATA/<name>`, or `SEMFLOW_DATA` itself if there is no such folder, or `root`."""
+        override = os.environ.get("SEMFLOW_DATA")
+        if not override:
+            return Path(self.root)
+        named = Path(override) / self.name
+        return named if named.is_dir() else Path(override)
+
+
+class PaperSettings(FileSettings):
+    """Of the paper's three data sets.
+
+    view: what training sees of an image: all of it, resized to `size`, or a random crop of `size` after its tighter side was
+    resized to fit.  masks: `labels` are resized by nearest neighbour and encoded afterwards; `rgb` are encoded first and resized
+    as images, which invents classes along edges.  Evaluation resizes images and keeps labels either way.
+    """
+
+    view: Literal["resize", "crop"]
+    masks: Literal["labels", "rgb"]
