@@ -1,4 +1,10 @@
-"""The one exception a user sees: a sentence that names what is wrong and the mend."""
+"""The one exception a user sees, a sentence that names what is wrong and the mend; and pydantic's complaints as such."""
+
+import difflib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from pydantic import ValidationError
 
 
 class SemFlowError(Exception):
@@ -7,3 +13,94 @@ class SemFlowError(Exception):
 
 class Interrupted(SemFlowError):
     """Ctrl-C or SIGTERM arrived and the state is safe. The command line exits with status 130."""
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """The known word that was probably meant: the most alike, or the one of which it is the long or the short form (`lr`, of
+    learning_rate); "" if there is none.
+    """
+    word, known = word.casefold(), {name.casefold(): name for name in known}
+    alike = difflib.get_close_matches(word, known, 1)
+    short = [name for name in known if _initials(word) == name or _initials(name) == word]
+    return known[(alike or short)[0]] if alike or short else ""
+
+
+def did_you_mean(word: str, known: Collection[str], otherwise: str = "") -> str:
+    """The end of a sentence on a word that is not known."""
+    near = nearest(word, known)
+    return f"; did you mean {near}?" if near else otherwise
+
+
+def sentence(error: ValidationError, raw: Any = None, known_keys: Collection[str] = ()) -> str:
+    """The most telling of pydantic's complaints in one sentence: an unknown key before a missing one, which it may explain.
+
+    raw: what was validated; the names that pydantic gives to the members of a union are then left out of the key.
+    known_keys: candidates for an unknown key, besides those that are missing beside it.
+    """
+    complaints = list(_flat(error, ()))
+    first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
+    text = _worded(first, complaints, raw, known_keys)
+    more = len(complaints) - 1 - _explained(first, complaints)
+    return text + (f" (and {more} more like it)" if more else "")
+
+
+def _flat(error: ValidationError, place: tuple[int | str, ...]) -> Iterator[dict[str, Any]]:
+    """Every complaint with its whole place, those of validations within validators too."""
+    for complaint in error.errors():
+        inner, where = complaint.get("ctx", {}).get("error"), (*place, *complaint["loc"])
+        if isinstance(inner, ValidationError):
+            yield from _flat(inner, where)
+        else:
+            yield {**complaint, "loc": where}
+
+
+def _worded(first: dict[str, Any], complaints: list[dict[str, Any]], raw: Any, known: Collection[str]) -> str:
+    key, kind, context = _key(first["loc"], raw), first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        beside = _missing_beside(first, complaints)
+        word = str(first["loc"][-1])
+        near = nearest(word, beside) or nearest(word, known) or (beside[0] if len(beside) == 1 else "")
+        return f"unknown key {key}" + (f"; did you mean {near}?" if near else "; remove it")
+    if kind == "missing":
+        return f"{key} is missing; every key must be given"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        field = ".".join(word for word in (key, str(context["discriminator"]).strip("'")) if word)
+        if kind == "union_tag_not_found":
+            return f"{field} is missing; every key must be given"
+        expected = str(context["expected_tags"]).replace("'", "")
+        near = did_you_mean(str(context["tag"]), expected.split(", "), f"; there are {expected}")
+        return f"{field} is {context['tag']!r}{near}"
+    if kind in ("value_error", "assertion_error"):
+        return f"{key}: {context['error']}" if key else str(context["error"])
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{key} is {first['input']!r}; {message}" if key else message
+
+
+def _explained(first: dict[str, Any], complaints: list[dict[str, Any]]) -> int:
+    """How many complaints go away with the first: a key that is missing where an unknown one stands in its place."""
+    unknown = [other for other in complaints if other["type"] == "extra_forbidden" and other["loc"][:-1] == first["loc"][:-1]]
+    return min(1, len(_missing_beside(first, complaints))) if len(unknown) == 1 and first is unknown[0] else 0
+
+
+def _missing_beside(first: dict[str, Any], complaints: list[dict[str, Any]]) -> list[str]:
+    return [
+        str(other["loc"][-1]) for other in complaints if other["type"] == "missing" and other["loc"][:-1] == first["loc"][:-1]
+    ]
+
+
+def _key(location: tuple[int | str, ...], raw: Any) -> str:
+    """pydantic's location as a dotted key, without the tags that it inserts for unions where the raw value is at hand."""
+    path: list[str] = []
+    for number, part in enumerate(location):
+        last = number == len(location) - 1
+        if isinstance(raw, dict) and part not in raw and not last:
+            continue
+        path.append(str(part))
+        inside = part in raw if isinstance(raw, dict) else isinstance(raw, list) and isinstance(part, int) and part < len(raw)
+        raw = raw[part] if inside else None
+    return ".".join(path)
+
+
+def _initials(word: str) -> str:
+    words = word.split("_")
+    return "".join(part[:1] for part in words) if len(words) > 1 else ""

@@ -9,7 +9,7 @@ import pytest
 
 from semflow.claims import drift
 from semflow.claims.collect import Run
-from semflow.claims.reference import N_DRAWS
+from semflow.claims.drift import N_DRAWS
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.intervals import resamples
 from semflow.evaluation.records import Metric

@@ -3,13 +3,13 @@
 import pytest
 
 from semflow import published
-from semflow.claims import claims
-from semflow.claims.claims_file import load
+from semflow.claims import verdicts
+from semflow.claims.document import load
 
 
 def number(runs, name):
     """The verdict on one number of a table."""
-    return next(claim for claim in claims.judge(runs, load())["claims"] if claim["id"] == name)
+    return next(claim for claim in verdicts.judge(runs, load())["claims"] if claim["id"] == name)
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def at_paper_scale(make_run, matrices, on_dataset):
 
 
 def test_every_number_of_both_tables_is_a_claim(runs):
-    numbers = [claim for claim in claims.judge(runs, load())["claims"] if claim["kind"] == "point"]
+    numbers = [claim for claim in verdicts.judge(runs, load())["claims"] if claim["kind"] == "point"]
     assert len(numbers) == len(published.table2()) + sum(len(values) for values in published.table1().values()) == 22 + 14
     assert len({claim["id"] for claim in numbers}) == len(numbers)
 
 
 def test_a_stand_in_never_judges_a_value(runs):
-    points = [claim for claim in claims.judge(runs, load())["claims"] if claim["kind"] == "point"]
+    points = [claim for claim in verdicts.judge(runs, load())["claims"] if claim["kind"] == "point"]
     assert {claim["verdict"] for claim in points} == {"not comparable", "not run"}
     (semflow,) = [claim for claim in points if claim["id"] == "table2-semflow-euler-25-miou"]
     assert semflow["verdict"] == "not comparable"
@@ -39,7 +39,7 @@ def test_at_the_papers_scale_a_number_is_reproduced_within_its_margin(at_paper_s
     share = 2 * miou / (100 + miou)  # IoU = p / (2 - p) where either class is right in a share p
     claim = number([at_paper_scale(share)], "table2-semflow-euler-25-miou")
     assert (claim["verdict"], claim["scale"]) == (verdict, "paper")
-    part = claim["parts"][0]
+    part = claim["conditions"][0]
     assert part["effect"] == pytest.approx(miou, abs=0.2)
     assert (part["at_least"], part["at_most"]) == (37.6, 39.6)
     within = part["low90"] >= 37.6 and part["high90"] <= 39.6

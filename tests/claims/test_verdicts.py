@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from semflow.claims import claims, parts, verdicts
+from semflow.claims import terms, verdicts
 
 N = 40  # images
 
@@ -14,7 +14,7 @@ N = 40  # images
 def test_an_ordering_far_beyond_its_margin_is_reproduced_at_proxy_scale(above, verdict_of, pair):
     claim = verdict_of(pair(0.9, 0.7), above)
     assert (claim["verdict"], claim["scale"]) == ("reproduced", "proxy")
-    (part,) = claim["parts"]
+    (part,) = claim["conditions"]
     assert part["what"] == "SemFlow Euler-25 mIoU - DSM DDPM-25 mIoU"
     assert part["low"] < part["effect"] < part["high"]
     assert part["records"] == [
@@ -41,7 +41,7 @@ def test_a_claim_holds_only_where_every_number_of_steps_does(above, verdict_of, 
     runs = [*pair(0.9, 0.7), *pair(0.7, 0.9, steps=5)]
     claim = verdict_of(runs, above)
     assert claim["verdict"] == "not reproduced"
-    assert [part["holds"] for part in claim["parts"]] == [False, True]  # what decides comes first
+    assert [part["holds"] for part in claim["conditions"]] == [False, True]  # what decides comes first
     assert claim["why"].startswith("1 of 2 parts lies outside")
 
 
@@ -87,13 +87,13 @@ def test_a_helped_dsm_says_nothing_of_dsm_itself(above, verdict_of, pair):
     runs = pair(0.9, 0.7)
     settings = {"mask_scale": 0.1, "preconditioning": True}
     runs[1] = runs[1]._replace(record=runs[1].record.model_copy(update={"settings": settings}))
-    claim = verdict_of(runs, above.replace("dsm: against", "dsm: own"))
+    claim = verdict_of(runs, above.replace("modified: against", "modified: own"))
     assert (claim["verdict"], claim["p"]) == ("not comparable", None)
-    assert verdict_of(pair(0.9, 0.7), above.replace("dsm: against", "dsm: own"))["verdict"] == "reproduced"
+    assert verdict_of(pair(0.9, 0.7), above.replace("modified: against", "modified: own"))["verdict"] == "reproduced"
 
 
 def test_a_claim_of_the_papers_tier_is_not_judged_by_a_stand_in(above, verdict_of, pair):
-    claim = verdict_of(pair(0.9, 0.7), above.replace("kind: ordering", "kind: ordering\n    tier: paper"))
+    claim = verdict_of(pair(0.9, 0.7), above.replace("kind: ordering", "kind: ordering\n    min_scale: paper"))
     assert (claim["verdict"], claim["tier"]) == ("not comparable", "paper")
 
 
@@ -103,7 +103,7 @@ def test_several_trainings_must_agree_however_sure_the_images_are(above, verdict
     runs = [run for seed, (ours, theirs) in enumerate(three) for run in pair(ours, theirs, training_seed=seed)]
     claim = verdict_of(runs, above)
     assert claim["verdict"] == "inconclusive"
-    (part,) = claim["parts"]
+    (part,) = claim["conditions"]
     assert part["low"] > 2
     assert part["seed_low"] < 0 < part["seed_high"]
     assert "trainings" in claim["needs"]
@@ -118,7 +118,7 @@ def test_three_trainings_that_agree_reproduce_a_claim(above, verdict_of, pair):
         a.record.metrics["miou"].value - b.record.metrics["miou"].value for a, b in zip(runs[::2], runs[1::2], strict=True)
     ]
     reach = 4.303 * np.std(effects, ddof=1) / 3**0.5  # t of 2 degrees of freedom, from the table
-    (part,) = claim["parts"]
+    (part,) = claim["conditions"]
     assert part["seed_low"] == pytest.approx(np.mean(effects) - reach, rel=1e-3)
     draws = [a.arrays.draws["miou"] - b.arrays.draws["miou"] for a, b in zip(runs[::2], runs[1::2], strict=True)]
     expected = np.std(np.mean(draws, axis=0), ddof=1) * (N / (N - 1)) ** 0.5  # each training paired with its own
@@ -129,7 +129,7 @@ def test_trainings_that_do_not_agree_refute_nothing_however_sure_the_images_are(
     three = ((0.7, 0.9), (0.7, 0.9), (0.9, 0.7))
     runs = [run for seed, (ours, theirs) in enumerate(three) for run in pair(ours, theirs, training_seed=seed)]
     claim = verdict_of(runs, above)
-    assert claim["parts"][0]["high"] < 2
+    assert claim["conditions"][0]["high"] < 2
     assert claim["verdict"] == "inconclusive"
 
 
@@ -148,7 +148,7 @@ def test_a_control_goes_with_every_training(make_run, above, matrices, verdict_o
     ]
     above_floor = above.replace("dsm segmentation ddpm-N miou", "shuffled_labels segmentation direct miou")
     claim = verdict_of(runs, above_floor.replace("euler-N", "euler-25"))
-    assert (claim["verdict"], claim["parts"][0]["n_trainings"]) == ("reproduced", 3)
+    assert (claim["verdict"], claim["conditions"][0]["n_trainings"]) == ("reproduced", 3)
 
 
 def test_what_cannot_be_worked_out_is_inconclusive_and_leaves_other_claims_alone(make_run, above, document, matrices):
@@ -157,7 +157,7 @@ def test_what_cannot_be_worked_out_is_inconclusive_and_leaves_other_claims_alone
     )
     nothing = np.array([[[0, 50], [50, 0]]] * N)
     runs = [make_run("semflow", "euler", 25, matrices(0.9)), make_run("dsm", "ddpm", 25, nothing)]
-    share, above = claims.judge(runs, document(share_of.replace("id: above", "id: share"), above))["claims"]
+    share, above = verdicts.judge(runs, document(share_of.replace("id: above", "id: share"), above))["claims"]
     assert share["verdict"] == "inconclusive"
     assert "cannot be worked out" in share["why"]
     assert above["verdict"] == "reproduced"
@@ -180,7 +180,7 @@ def test_the_interval_that_refutes_is_simultaneous_over_a_claims_parts(above, ve
     """One part just outside at 95 %: alone it refutes, among ten it does not."""
     edge = pair(0.705, 0.7, steps=1)
     others = [run for steps in range(2, 11) for run in pair(0.95, 0.7, steps=steps)]
-    (part,) = verdict_of(edge, above)["parts"]
+    (part,) = verdict_of(edge, above)["conditions"]
     bound = part["high"] + 0.05 * (part["high"] - part["low"])
     claim = above.replace("at_least: 2", f"at_least: {bound:.3f}")
     assert verdict_of(edge, claim)["verdict"] == "not reproduced"
@@ -208,7 +208,7 @@ def test_images_needed_are_images_where_blocks_of_them_are_drawn(above, document
         return run._replace(arrays=arrays)
 
     entries = document(above)
-    ((part,), missing) = parts.tested(entries.claims[0].parts, list(map(blocks, pair(0.72, 0.7))), entries)
+    ((part,), missing) = terms.tested(entries.claims[0].conditions, list(map(blocks, pair(0.72, 0.7))), entries)
     assert not missing
     (chance,) = part.chances
     assert part.needed(0.05)["images"] == pytest.approx(4 * chance.needed(part.value, part.region, 0.05))
@@ -217,13 +217,13 @@ def test_images_needed_are_images_where_blocks_of_them_are_drawn(above, document
 def test_p_values_are_corrected_for_the_number_of_claims(make_run, above, document, matrices, pair):
     runs = [*pair(0.9, 0.7), make_run("shuffled_labels", "direct", 0, matrices(0.5, seed=2))]
     many = [above.replace("id: above", f"id: above-{i}") for i in range(3)]
-    judged = claims.judge(runs, document(*many))["claims"]
+    judged = verdicts.judge(runs, document(*many))["claims"]
     assert all(claim["p_holm"] == pytest.approx(min(1, 3 * claim["p"])) for claim in judged)
 
 
 def test_a_suite_that_is_no_better_than_chance_judges_nothing(make_run, above, matrices, verdict_of, pair):
     runs = [*pair(0.55, 0.2), make_run("shuffled_labels", "direct", 0, matrices(0.55, seed=2))]
-    claim = verdict_of(runs, above.replace("dsm: against", "assay: segmentation"))
+    claim = verdict_of(runs, above.replace("modified: against", "sanity_check: segmentation"))
     assert (claim["verdict"], claim["p"], claim["needs"]) == ("not comparable", None, "A better trained model.")
     assert claim["why"].startswith("This suite is too weak to tell: no better than another image's labels")
     assert "For what it is worth, it lies where the claim has it: SemFlow Euler-25 mIoU - DSM DDPM-25 mIoU" in claim["why"]
@@ -236,5 +236,5 @@ def test_at_the_papers_scale_a_weak_model_is_a_result(make_run, above, matrices,
         return run._replace(record=run.record.model_copy(update=fields))
 
     runs = [*pair(0.55, 0.2), make_run("shuffled_labels", "direct", 0, matrices(0.55, seed=2))]
-    claim = verdict_of([papers(run) for run in runs], above.replace("dsm: against", "assay: segmentation"))
+    claim = verdict_of([papers(run) for run in runs], above.replace("modified: against", "sanity_check: segmentation"))
     assert (claim["verdict"], claim["scale"]) == ("reproduced", "paper")

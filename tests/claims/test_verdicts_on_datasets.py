@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from semflow.claims import claims, claims_file, verdicts
-from semflow.claims.collect import Run
-from semflow.claims.datasets import by_dataset
+from semflow.claims import document as claims_file
+from semflow.claims import verdicts
+from semflow.claims.collect import Run, by_dataset
 from semflow.evaluation import records
 from semflow.report.write import write
 
@@ -20,17 +20,17 @@ def changed(run, **fields):
 
 def test_every_claim_is_judged_as_if_its_data_set_were_alone(mixed, make_synthesis, on_dataset):
     mixed = [*mixed, *(on_dataset(make_synthesis(30.0, b=0.0, drawn_with=0.0, steps=n), FACES, split="val") for n in (1, 25))]
-    judged = claims.judge(mixed, claims_file.load())["claims"]
-    alone = {name: claims.judge(of, claims_file.load())["claims"] for name, of in by_dataset(mixed).items()}
+    judged = verdicts.judge(mixed, claims_file.load())["claims"]
+    alone = {name: verdicts.judge(of, claims_file.load())["claims"] for name, of in by_dataset(mixed).items()}
     found = set()
     for number, claim in enumerate(judged):
         if "data" in claim:
             found.add(claim["data"])
             same = alone[claim["data"]][number]
-            assert all(name.startswith(f"{claim['data']}:") for part in claim["parts"] for name in part["records"])
-            for part in claim["parts"]:
+            assert all(name.startswith(f"{claim['data']}:") for part in claim["conditions"] for name in part["records"])
+            for part in claim["conditions"]:
                 part["records"] = [name.partition(":")[2] for name in part["records"]]
-            assert claim["parts"] == same["parts"]
+            assert claim["conditions"] == same["conditions"]
             assert (claim["verdict"], claim["p"]) == (same["verdict"], same["p"])
         else:
             assert claim["verdict"] == "not run"
@@ -53,7 +53,7 @@ def test_a_claim_takes_the_first_data_set_that_has_all_of_it(pair, above, verdic
 def test_sides_on_two_data_sets_are_never_held_against_each_other(pair, above, verdict_of, on_dataset):
     ours, theirs = pair(0.9, 0.7)
     claim = verdict_of(on({COCO: [theirs], FACES: [ours]}, on_dataset), above)
-    assert (claim["verdict"], claim["data"], claim["parts"]) == ("not run", COCO, [])
+    assert (claim["verdict"], claim["data"], claim["conditions"]) == ("not run", COCO, [])
     assert claim["why"] == "There is no record of SemFlow Euler segmentation."
     nowhere = verdict_of(on({STREETS: [ours], FACES: [ours]}, on_dataset), above.replace("euler-N", "rk4-N"))
     assert nowhere["verdict"] == "not run"
@@ -63,7 +63,7 @@ def test_sides_on_two_data_sets_are_never_held_against_each_other(pair, above, v
 
 def test_the_data_set_must_have_the_assay_too(pair, above, verdict_of, make_run, matrices, on_dataset):
     floor = make_run("shuffled_labels", "direct", 0, matrices(0.3, seed=9))
-    assayed = above.replace("dsm: against", "assay: segmentation")
+    assayed = above.replace("modified: against", "sanity_check: segmentation")
     there = {COCO: pair(0.9, 0.7), FACES: [*pair(0.7, 0.9), floor]}
     assert verdict_of(on(there, on_dataset), assayed)["data"] == FACES
     none = verdict_of(on(there | {FACES: there[FACES][:2]}, on_dataset), assayed)
@@ -77,7 +77,7 @@ def test_only_a_dsm_that_is_helped_where_a_claim_is_judged_weakens_it(pair, abov
     helped = [changed(run, settings={"mask_scale": 0.1}) for run in pair(0.9, 0.7)]
     runs = on({COCO: pair(0.7, 0.9), FACES: helped}, on_dataset)
     assert verdict_of(runs, above)["verdict"] == "not reproduced"
-    notes = claims.judge(runs, claims_file.load())["notes"]
+    notes = verdicts.judge(runs, claims_file.load())["notes"]
     assert [note for note in notes if "DSM is helped" in note] == [
         f"{FACES}: DSM is helped here, as the paper's is not: masks scaled by 0.1, network as it is."
     ]
@@ -85,7 +85,7 @@ def test_only_a_dsm_that_is_helped_where_a_claim_is_judged_weakens_it(pair, abov
 
 def test_notes_count_images_and_trainings_by_data_set(mixed, pair, document, above, on_dataset):
     more = [on_dataset(run, STREETS) for seed in range(2) for run in pair(0.9, 0.7, training_seed=seed)]
-    notes = claims.judge([*mixed[:-1], *more], document(above))["notes"]
+    notes = verdicts.judge([*mixed[:-1], *more], document(above))["notes"]
     assert any(f"Pairs are test images (3 on {COCO}; 3 on {FACES}; 40 on {STREETS})" in note for note in notes)
     assert any(f"the first of {COCO}, {FACES} and {STREETS} on which all of it was measured" in note for note in notes)
     assert any(note.startswith(f"{COCO}: One training a model") for note in notes)
@@ -93,7 +93,7 @@ def test_notes_count_images_and_trainings_by_data_set(mixed, pair, document, abo
 
 
 def test_notes_of_one_data_set_name_none(pair, document, above):
-    judged = claims.judge(pair(0.9, 0.7), document(above))
+    judged = verdicts.judge(pair(0.9, 0.7), document(above))
     assert "Pairs are test images (40), of which" in " ".join(judged["notes"])
     assert "data" not in judged["claims"][0]
     assert "| claim | verdict | effect |" in verdicts.markdown(judged)
@@ -129,7 +129,7 @@ def at_papers_scale(make_run, matrices, make_synthesis, on_dataset):
 
 
 def points(runs):
-    judged = claims.judge(runs, claims_file.load())["claims"]
+    judged = verdicts.judge(runs, claims_file.load())["claims"]
     return {claim["id"]: claim for claim in judged if claim["kind"] == "point"}
 
 
@@ -142,7 +142,7 @@ def test_numbers_are_reproduced_each_on_the_data_set_of_its_table(at_papers_scal
         ("reproduced", COCO), ("reproduced", FACES), ("reproduced", FACES),
     ]  # fmt: skip
     assert found["table2-semflow-euler-25-miou"]["verdict"] == "reproduced"
-    assert claims.judge(at_papers_scale, claims_file.load())["scale"] == "paper"
+    assert verdicts.judge(at_papers_scale, claims_file.load())["scale"] == "paper"
 
 
 def test_a_number_at_another_size_is_not_comparable_and_leaves_those_of_other_data_alone(at_papers_scale):
