@@ -270,7 +270,7 @@ class Document(_Entry):
 
     @model_validator(mode="after")
     def _names_fit(self) -> "Document":
-        ids = [entry.id for entry in (*self.claims, *self.discrepancies)]
+        ids = [*(claim.id for claim in self.claims), *(discrepancy.id for discrepancy in self.discrepancies)]
         if doubled := sorted({name for name in ids if ids.count(name) > 1}):
             raise ValueError(f"ids must differ; {doubled[0]} is there twice")
         for claim in self.claims:

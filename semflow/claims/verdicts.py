@@ -388,7 +388,7 @@ def _trainings(runs: list[Run]) -> str:
             "One training a model: intervals do not include the variance between trainings. Margins between models allow for it; "
             "claims within one model do not need to."
         )
-    return f"{len(trainings)} training seeds: the variance between trainings is tested apart from that of the images; both must agree."
+    return f"{len(trainings)} training seeds: the variance between trainings is tested apart from that of images; both must agree."
 
 
 def _told(discrepancy: Discrepancy) -> ToldDiscrepancy:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from record_fixtures import changed
 
 from semflow.claims import drift
 from semflow.claims.collect import by_cell, by_dataset, for_table, only, own, read_runs
@@ -13,10 +14,6 @@ from semflow.report.page import sections
 
 COCO, FACES, STREETS = "coco_stuff", "celebamask_hq", "cityscapes"
 REFERENCE = Path(__file__).parents[2] / "results/reference/mini.json"
-
-
-def changed(run, **fields):
-    return run._replace(record=run.record.model_copy(update=fields))
 
 
 # Reading.
@@ -176,12 +173,12 @@ def test_only_the_data_set_that_became_worse_has_drifted(mixed, make_run, on_dat
 
 
 def test_cells_of_a_reference_say_their_data_set_where_there_are_several(mixed):
-    cells = drift.reference_of(mixed)["cells"]
+    cells = drift.reference_of(mixed)["evaluations"]
     assert {f"SemFlow Euler-25 segmentation on {name}, b = 6" for name in (COCO, FACES)} < set(cells)
-    assert "SemFlow Euler-25 segmentation, b = 6" in drift.reference_of(only(mixed, dataset=COCO))["cells"]
+    assert "SemFlow Euler-25 segmentation, b = 6" in drift.reference_of(only(mixed, dataset=COCO))["evaluations"]
 
 
 def test_the_reference_that_was_accepted_for_one_data_set_is_still_of_these_names():
-    names = set(drift.read(REFERENCE)["cells"])
+    names = set(drift.read(REFERENCE)["evaluations"])
     assert "SemFlow Euler-25 segmentation, b = 6" in names
     assert not any(" on " in name for name in names)

@@ -15,9 +15,9 @@ RATIO = """
     place: Table 2
     words: One step keeps 73 %.
     kind: shape
-    least: {images: 20}
+    min_samples: {images: 20}
     reason: none
-    parts: [{of: semflow segmentation euler-1 miou, over: semflow segmentation euler-best miou, at_least: 0.733}]
+    conditions: [{of: semflow segmentation euler-1 miou, over: semflow segmentation euler-best miou, at_least: 0.733}]
 """
 
 
@@ -40,9 +40,9 @@ COST = """
     place: Table 2
     words: Cheaper.
     kind: shape
-    least: {images: 20}
+    min_samples: {images: 20}
     reason: none
-    parts: [{of: semflow segmentation euler-N miou, cost_against: dsm segmentation ddpm-N miou, at_most: 0.5}]
+    conditions: [{of: semflow segmentation euler-N miou, cost_against: dsm segmentation ddpm-N miou, at_most: 0.5}]
 """
 
 
@@ -75,17 +75,17 @@ def test_sampling_seeds_are_averaged_and_models_of_other_perturbations_left_out(
     assert terms.measured(runs, Term.parse("semflow synthesis euler-25 frechet b=3"), anchors) == {}
 
 
-def test_distance_is_the_kernel_below_2048_images(make_synthesis):
+def test_distance_is_mmd2_below_2048_images(make_synthesis):
     (effect,) = terms.measured([make_synthesis()], Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)).values()
-    assert effect.words == "SemFlow Euler-25 KD (EfficientNet-Lite0)"
+    assert effect.words == "SemFlow Euler-25 MMD² (EfficientNet-Lite0)"
     many = [make_synthesis(n_images=5000)]
     (effect,) = terms.measured(many, Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)).values()
-    assert effect.words == "SemFlow Euler-25 FD (EfficientNet-Lite0)"
+    assert effect.words == "SemFlow Euler-25 Fréchet distance (EfficientNet-Lite0)"
 
 
 def test_anchors_are_kept_where_every_channel_lies_within_half_the_spacing(make_synthesis):
     run = make_synthesis()
-    labels = np.array([[[7, 7], [0, 255]]], np.uint8)  # 7 = 0 * 36 + 1 * 6 + 1: painted (0, 50, 50)
+    labels = np.array([[[7, 7], [0, 255]]], np.uint8)  # 7 = 0 * 36 + 1 * 6 + 1: drawn as (0, 50, 50)
     start = np.array([[[24, 26], [0, 9]], [[50, 50], [10, 9]], [[30, 50], [0, 9]]], np.uint8)  # second pixel: 26 from 0
     states = np.stack([start, start])[None]
     arrays = type(run.arrays)(**(vars(run.arrays) | {"labels": labels, "states": states}))
