@@ -1,4 +1,8 @@
-"""Records of one suite, read together and grouped into cells."""
+"""Records of one suite, read together: what they are called, how they are grouped, and which data set a product is made of.
+
+A suite may have records of several data sets, each with its own images, classes and protocol. Nothing is averaged, paired or
+drawn across them.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -8,25 +12,46 @@ from typing import NamedTuple
 
 import numpy as np
 
+from baselines import METHODS
+from semflow import published
+from semflow.claims import document
+from semflow.claims.document import Scale, ScaleName, perturbed
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.evaluation.metrics.intervals import interval
 from semflow.evaluation.records import Arrays, Record
+from semflow.method.samplers import Sampler
 
-NAMES = {
-    "semflow": "SemFlow", "dsm": "DSM", "oracle": "oracle", "shuffled_labels": "shuffled labels", "real_images": "real images", "maskformer": "MaskFormer",
-    "pix2pixhd": "pix2pixHD", "spade": "SPADE", "scgan": "SC-GAN", "bbdm": "BBDM",
-}  # fmt: skip
-SAMPLERS = {
-    "euler": "Euler", "midpoint": "midpoint", "heun": "Heun", "rk4": "RK4", "rk45": "RK45", "ddim": "DDIM", "ddpm": "DDPM",
-    "bbdm": "BBDM", "direct": "",
-}  # fmt: skip
+ENOUGH_FOR_FRECHET = 2048  # images; below it the Fréchet distance is much biased, MMD² is not
+PAPERS = ("coco_stuff", "celebamask_hq", "cityscapes")  # data sets in the order in which they are asked; others follow by name
+
+
+class Run(NamedTuple):
+    """A record and the arrays beside it."""
+
+    record: Record
+    arrays: Arrays
+
+
+# What things are called.
+
+
+def method_title(method: str) -> str:
+    """Such as "SemFlow"; what has no card and no title in the paper's tables goes by its own name."""
+    return METHODS[method].title if method in METHODS else published.titles().get(method, method.replace("_", " "))
 
 
 def title(method: str, sampler: str, steps: int = 0) -> str:
-    """A name such as "SemFlow Euler-25" or "SemFlow RK45"; what is not listed above goes by its own name."""
-    return f"{NAMES.get(method, method)} {SAMPLERS.get(sampler, sampler)}".strip() + (f"-{steps}" if steps else "")
+    """Such as "SemFlow Euler-25" or "SemFlow RK45"."""
+    return f"{method_title(method)} {Sampler(sampler, steps).title}".strip()
+
+
+def identity(record: Record) -> str:
+    """A record's name among those of its suite and data set, such as "semflow-b6-synthesis-euler-25-b6-train0-sample1"."""
+    sampler = Sampler(record.sampler, record.steps)
+    trained, drawn = f"{record.method}-b{record.amplitude:g}", f"b{record.sampling_amplitude:g}"
+    return f"{trained}-{record.task}-{sampler}-{drawn}-train{record.training_seed}-sample{record.sampling_seed}"
 
 
 def listed(words: Iterable[object]) -> str:
@@ -41,28 +66,25 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     return f"{text} [{', '.join(ends)}]"
 
 
-CONSISTENCY = (
-    "Consistency runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
-    "nothing of quality."
-)
-ENOUGH_FOR_FRECHET = 2048  # images; below it the Frechet distance is much biased, the kernel distance is not
+class Names(NamedTuple):
+    """What records are called beside each other: their data set belongs to it where there are several."""
+
+    several: bool = False
+
+    @classmethod
+    def among(cls, runs: list[Run]) -> "Names":
+        return cls(len({run.record.dataset for run in runs}) > 1)
+
+    def identity(self, record: Record) -> str:
+        """One word, and no other record's, such as "cityscapes:semflow-b6-synthesis-euler-25-b6-train0-sample1"."""
+        return f"{'_'.join(record.dataset.split())}:{identity(record)}" if self.several else identity(record)
+
+    def on(self, record: Record) -> str:
+        """ " on cityscapes", or nothing."""
+        return f" on {record.dataset}" if self.several else ""
 
 
-class Run(NamedTuple):
-    """A record and the arrays beside it."""
-
-    record: Record
-    arrays: Arrays
-
-
-Cells = dict[tuple[str, str, int], list[Run]]
-
-
-def identity(record: Record) -> str:
-    """A record's name among those of its suite and data set, such as "semflow-b6-synthesis-euler-25-b6-train0-sample1"."""
-    sampler = f"{record.sampler}-{record.steps}" if record.steps else record.sampler
-    trained, drawn = f"{record.method}-b{record.amplitude:g}", f"b{record.sampling_amplitude:g}"
-    return f"{trained}-{record.task}-{sampler}-{drawn}-train{record.training_seed}-sample{record.sampling_seed}"
+# Reading.
 
 
 def read_runs(paths: list[Path]) -> list[Run]:
@@ -94,13 +116,25 @@ def _read(path: Path) -> Run:
     return Run(record, arrays)
 
 
-def by_cell(runs: list[Run]) -> Cells:
-    """Runs by (method, sampler, steps), each list ordered by (training seed, sampling seed).
+# Choosing and grouping.
+
+
+def only(runs: list[Run], **wanted: object) -> list[Run]:
+    """The runs whose records have these values, ordered by (training seed, sampling seed)."""
+    return _by_seed(run for run in runs if all(getattr(run.record, name) == value for name, value in wanted.items()))
+
+
+def _by_seed(runs: Iterable[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
+
+
+def by_cell(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
+    """Runs by (method, sampler, steps), a cell of a table; each list ordered by (training seed, sampling seed).
 
     SemFlowError if a task of a cell was measured with several perturbations or on several data sets, which one row would mix.
     """
-    cells: Cells = defaultdict(list)
-    for run in sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed)):
+    cells: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
+    for run in _by_seed(runs):
         cells[run.record.method, run.record.sampler, run.record.steps].append(run)
     for cell, group in cells.items():
         sets = {(run.record.task, run.record.dataset) for run in group}
@@ -114,33 +148,33 @@ def by_cell(runs: list[Run]) -> Cells:
     return dict(cells)
 
 
-def only(runs: list[Run], **wanted: object) -> list[Run]:
-    """The runs whose records have these values, ordered by (training seed, sampling seed)."""
-    chosen = [run for run in runs if all(getattr(run.record, name) == value for name, value in wanted.items())]
-    return sorted(chosen, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
-
-
 def own(runs: list[Run]) -> list[Run]:
-    """The runs at the suite's own perturbation, b' = b where pictures are drawn, and everything that is not SemFlow's.
-
-    A suite varies b around its own, so that most of SemFlow's records on a data set have that one; the lower of two that are as
-    frequent.
-    """
+    """The runs at the suite's own perturbation, b' = b where pictures are drawn, and all of methods that are not perturbed."""
     amplitudes = own_amplitudes(runs)
-    return [run for run in runs if run.record.method != "semflow" or _as_usual(run.record, amplitudes)]
+
+    def usual(record: Record) -> bool:
+        b = amplitudes[record.dataset]
+        return (record.amplitude, record.sampling_amplitude) == (b, b if record.task == "synthesis" else 0.0)
+
+    return [run for run in runs if not perturbed(run.record.method) or usual(run.record)]
 
 
 def own_amplitudes(runs: list[Run]) -> dict[str, float]:
-    """The suite's own perturbation b by data set, of those that SemFlow was measured on."""
+    """The suite's own perturbation b by data set: that of most records of perturbed methods there, as a suite varies b around
+    its own; the lower of two that are as frequent."""
     trained: dict[str, Counter[float]] = defaultdict(Counter)
-    for record in (run.record for run in runs if run.record.method == "semflow"):
+    for record in (run.record for run in runs if perturbed(run.record.method)):
         trained[record.dataset][record.amplitude] += 1
     return {name: min(counts, key=lambda b: (-counts[b], b)) for name, counts in trained.items()}
 
 
-def _as_usual(record: Record, amplitudes: dict[str, float]) -> bool:
-    b = amplitudes[record.dataset]
-    return (record.amplitude, record.sampling_amplitude) == (b, b if record.task == "synthesis" else 0.0)
+def modified(runs: list[Run]) -> str:
+    """A sentence on each method that this suite modifies, from its card; nothing where all are as published."""
+    settings = [(METHODS[run.record.method], run.record.settings) for run in runs if run.record.method in METHODS]
+    return " ".join(filter(None, dict.fromkeys(card.modified(values) for card, values in settings)))
+
+
+# Over seeds.
 
 
 class Estimate(NamedTuple):
@@ -152,9 +186,19 @@ class Estimate(NamedTuple):
     n_seeds: int
 
 
-def primary(n_images: int) -> str:
-    """The role of the distance between sets to read first."""
-    return "frechet" if n_images >= ENOUGH_FOR_FRECHET else "mmd2"
+def estimate(group: list[Run], metric: str) -> Estimate:
+    """The mean of a metric over runs, and the interval of that mean from their paired bootstrap draws.
+
+    metric: by name or by role; SemFlowError if the runs do not have it.
+    """
+    record = group[0].record
+    name = filling(metric, record.metrics)
+    if name not in record.metrics:
+        cell = title(record.method, record.sampler, record.steps)
+        raise SemFlowError(f"the records of {cell} ({record.task}) hold no {metric}; give those of the suite's main sampler")
+    value = float(np.mean([run.record.metrics[name].value for run in group]))
+    low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
+    return Estimate(value, low, high, len(group))
 
 
 def seed_sd(group: list[Run], metric: str) -> float | None:
@@ -167,16 +211,75 @@ def seed_sd(group: list[Run], metric: str) -> float | None:
     return float(np.sqrt(np.mean(variances))) if variances else None
 
 
-def estimate(group: list[Run], metric: str) -> Estimate:
-    """The mean of a metric over runs, and the interval of that mean from their paired bootstrap draws.
+def primary(n_images: int) -> str:
+    """The role of the distance between sets to read first."""
+    return "frechet" if n_images >= ENOUGH_FOR_FRECHET else "mmd2"
 
-    metric: by name or by role; SemFlowError if the runs do not have it.
+
+# Data sets.
+
+
+def by_dataset(runs: list[Run]) -> dict[str, list[Run]]:
+    """Runs by the name of their data set, in the order of `PAPERS`."""
+
+    def place(name: str) -> tuple[int, str]:
+        return next((place for place, known in enumerate(PAPERS) if same_data(name, known)), len(PAPERS)), name
+
+    return {name: only_on(runs, name) for name in sorted({run.record.dataset for run in runs}, key=place)}
+
+
+def only_on(runs: list[Run], dataset: str) -> list[Run]:
+    """The runs on a data set, in the order given."""
+    return [run for run in runs if run.record.dataset == dataset]
+
+
+def same_data(name: str, known: str) -> bool:
+    """Whether a data set's name begins with another, however either is spelt: `coco_stuff_164k` with COCO-Stuff."""
+    plain, beginning = ("".join(filter(str.isalnum, text)).lower() for text in (name, known))
+    return plain.startswith(beginning)
+
+
+def in_table(name: str, published: str) -> bool:
+    """Whether a data set is the one that a table of the paper names: `coco_stuff` is COCO-Stuff-164k."""
+    return same_data(name, published.removesuffix("-164k"))
+
+
+def for_table(runs: list[Run], published: str) -> str:
+    """Which of the runs' data sets a table of the paper is made from: the one that it names, or else the first; "" of no runs."""
+    sets = by_dataset(runs)
+    return next((name for name in sets if in_table(name, published)), next(iter(sets), ""))
+
+
+def check_one(runs: list[Run], what: str) -> None:
+    """SemFlowError if runs are of several data sets. what: the product that would mix them."""
+    if len(sets := by_dataset(runs)) > 1:
+        raise SemFlowError(f"{what} was given records of {listed(sets)}, which it would mix; give those of one data set")
+
+
+def check_one_each(runs: list[Run], what: str) -> None:
+    """SemFlowError if runs of one task are of several data sets."""
+    for task in dict.fromkeys(run.record.task for run in runs):
+        check_one(only(runs, task=task), f"the {task} of {what}")
+
+
+# Scale.
+
+
+def scale(runs: list[Run], papers: Scale | None = None) -> ScaleName:
+    """ "paper" where every record is on a data set of the paper's, at its size, by a network of its size; else "proxy".
+
+    papers: what is the paper's; that of claims.yaml by default.
     """
-    name = filling(metric, group[0].record.metrics)
-    if name not in group[0].record.metrics:
-        record = group[0].record
-        cell = title(record.method, record.sampler, record.steps)
-        raise SemFlowError(f"the records of {cell} ({record.task}) hold no {metric}; give those of the suite's main sampler")
-    value = float(np.mean([run.record.metrics[name].value for run in group]))
-    low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
-    return Estimate(value, low, high, len(group))
+    papers = document.load().scale if papers is None else papers
+    return "paper" if runs and all(_is_papers(run.record, papers) for run in runs) else "proxy"
+
+
+def comparable(runs: list[Run], published: str, papers: Scale | None = None) -> bool:
+    """Whether values can be compared with those of a table: at the paper's scale, and on the data set that it names."""
+    return all(in_table(run.record.dataset, published) for run in runs) and scale(runs, papers) == "paper"
+
+
+def _is_papers(record: Record, papers: Scale) -> bool:
+    sizes = [size for name, size in papers.datasets.items() if same_data(record.dataset, name)]
+    large = record.n_parameters is None or record.n_parameters >= papers.n_parameters
+    return bool(sizes) and record.protocol.evaluation_size == sizes[0] and large

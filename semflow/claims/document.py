@@ -1,103 +1,240 @@
-"""The paper's claims, checked: what claims.yaml may hold."""
+"""What the paper claims: the form of `semflow/published/claims.yaml`, read and checked. A claim is an entry there, and no code.
 
+Whatever names nothing that could be measured is refused: a typo is a mistake, and not a claim that was not run.
+"""
+
+import re
+from functools import cache, partial
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
-from semflow.errors import SemFlowError
+from baselines import METHODS
+from semflow import published
+from semflow.errors import SemFlowError, sentence
+from semflow.evaluation.metrics.catalogue import KINDS, ROLES
+from semflow.evaluation.metrics.scores import SCORES
+from semflow.method.samplers import DIRECT, Sampler
+from semflow.suite.runs import CONTROLS
+
+EVERY = "N"  # stands for each number of steps that was measured
+CHOSEN = ("best", "most", "fewest")  # of the numbers of steps that were measured
+OF_STATES = {  # worked out, in per cent, from the states kept of a few examples: titles
+    "label_recovery": "label recovery",
+    "path_length_excess": "path-length excess",
+}
+_SEGMENTATION = {*SCORES, "miou_native"}
+METRICS = {  # by task; `distance` is FID's role or MMD²'s, by the number of images
+    "segmentation": _SEGMENTATION | {*OF_STATES},
+    "seed_agreement": {"seed_agreement"},
+    "synthesis": {*KINDS, *ROLES, "distance"} - _SEGMENTATION - {"seed_agreement"} | {*OF_STATES},
+}
+ScaleName = Literal["proxy", "paper"]
 
 
-class Entry(BaseModel):
+class Term(NamedTuple):
+    """What is measured, as it is written: METHOD TASK SAMPLER METRIC, and b=, b'= where the perturbation is not the suite's own.
+
+    steps: a number, 0 for none, "N", or one of `CHOSEN`.  b: of the training, in 0..255 units; None for the suite's own.
+    drawn: b' in units of b; None for 1.
+    """
+
+    method: str
+    task: str
+    sampler: str
+    steps: int | str
+    metric: str
+    b: float | None = None
+    drawn: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Term":
+        """SemFlowError names what is not understood, or is nothing that could be measured."""
+        words, amplitudes = list[str](), dict[str, float]()
+        for word in str(text).split():
+            if match := re.fullmatch(r"(b'?)=(\d+(?:\.\d+)?)", word):
+                amplitudes[match[1]] = float(match[2])
+            else:
+                words.append(word)
+        if len(words) != 4:
+            raise SemFlowError(f"term {text!r} is not METHOD TASK SAMPLER METRIC, with b= and b'= after it if need be")
+        method, task, sampler, metric = words
+        name, _, ending = sampler.rpartition("-")
+        steps: int | str = ending
+        if steps not in (EVERY, *CHOSEN):
+            name, steps = Sampler.parse(sampler)
+        term = cls(method, task, name, steps, metric, amplitudes.get("b"), amplitudes.get("b'"))
+        if problem := term._problem():
+            raise SemFlowError(f"term {text!r}: {problem}")
+        return term
+
+    def _problem(self) -> str:
+        """What is wrong with it, or nothing."""
+        methods = {*METHODS, *_published(), *(name for names in CONTROLS.values() for name in names)}
+        for what, word, known in (("method", self.method, methods), ("task", self.task, METRICS), ("metric", self.metric, _ALL)):
+            if word not in known:
+                return f"there is no {what} {word!r}; it is one of {', '.join(sorted(known))}"
+        if self.sampler not in (samplers := _samplers(self.method, self.task)):
+            has = f"it has {', '.join(samplers)}" if samplers else "it has none"
+            return f"{self.method} has no sampler {self.sampler!r} for {self.task}; {has}"
+        if self.metric not in METRICS[self.task]:
+            return f"{self.metric} is no metric of {self.task}"
+        if self.b is not None and not perturbed(self.method):
+            return f"b= is for methods whose masks are perturbed; {self.method}'s are not"
+        if self.drawn is not None and self.task != "synthesis":
+            return f"b'= is for synthesis; {self.task} has no perturbation in sampling"
+        if self.steps in (EVERY, *CHOSEN) and self.task == "seed_agreement":
+            return "seed_agreement is measured at one number of steps; name it"
+        return ""
+
+
+_ALL = set[str]().union(*METRICS.values())
+
+
+def perturbed(method: str) -> bool:
+    """Whether a method's masks are perturbed (Eq. 14)."""
+    return method in METHODS and METHODS[method].perturbed
+
+
+def _published() -> dict[str, list[str]]:
+    """The samplers of every method that the paper's tables have."""
+    samplers: dict[str, list[str]] = {}
+    for row in (*published.table(1)["rows"], *published.table(2)["rows"]):
+        samplers.setdefault(row["method"], []).append(row["sampler"])
+    return samplers
+
+
+def _samplers(method: str, task: str) -> list[str]:
+    """Those that a method or control has for a task; those that the paper gives a method that is not here yet."""
+    if method in METHODS:
+        return list(METHODS[method].tasks.get("segmentation" if task == "seed_agreement" else task, ()))
+    return [DIRECT.name] if method in CONTROLS[task] else _published().get(method, [])
+
+
+class _Entry(BaseModel):
     """Closed: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _term(text: Any) -> Term:
+    try:
+        return Term.parse(text)
+    except SemFlowError as error:
+        raise ValueError(str(error)) from None
+
+
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+Written = Annotated[Term, PlainValidator(_term)]
 
 
-class Part(Entry):
-    """An effect and where it must lie: `of` a cell, less another (`minus`), over another (`over`), or the evaluations that it
-    takes to reach what another reaches, over the other's own (`cost_against`). from_steps: the least number of steps that "N"
-    stands for."""
+class Condition(_Entry):
+    """An effect and where it must lie: a term, less another (`minus`), over another (`over`), or the evaluations of its network
+    that it takes to reach what another reaches, over the other's own (`cost_against`). from_steps: the least number of steps
+    that "N" stands for."""
 
-    of: str
-    minus: str | None = None
-    over: str | None = None
-    cost_against: str | None = None
+    of: Written
+    minus: Written | None = None
+    over: Written | None = None
+    cost_against: Written | None = None
     from_steps: int = 1
     at_least: Number | None = None
     at_most: Number | None = None
 
+    @property
+    def terms(self) -> list[Term]:
+        """One, or the two that are compared."""
+        return [term for term in (self.of, self.minus, self.over, self.cost_against) if term]
+
     @model_validator(mode="after")
-    def _says_one_thing(self) -> "Part":
-        if sum(other is not None for other in (self.minus, self.over, self.cost_against)) > 1:
+    def _says_one_thing(self) -> "Condition":
+        if len(self.terms) > 2:
             raise ValueError("takes one of minus, over and cost_against")
         if self.at_least is None and self.at_most is None:
             raise ValueError("needs at_least, at_most or both")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least {self.at_least:g} lies above at_most {self.at_most:g}")
+        if self.cost_against and any(term.steps != EVERY for term in self.terms):
+            raise ValueError(f"cost_against compares every number of steps; write NAME-{EVERY} on both sides")
         return self
 
 
-class Least(Entry):
+Conditions = Annotated[tuple[Condition, ...], Field(min_length=1)]
+
+
+class MinSamples(_Entry):
     """What a claim needs before it is judged. images: of the split, or of the examples and layouts that a metric is made from."""
 
     images: Annotated[int, Field(ge=1)] = 100
     trainings: Annotated[int, Field(ge=1)] = 1
 
 
-class Claim(Entry):
-    """An ordering or a shape. It holds where every part does.
+class Claim(_Entry):
+    """An ordering or a shape. It holds where every condition does.
 
-    tier: the least scale that it can be judged at.  dsm: "against", where it puts SemFlow against DSM, so that a DSM which the
-    suite helps can confirm it but not refute it; "own", where it is about DSM itself, of which a helped one says nothing.
+    min_scale: the smallest scale that it can be judged at.  sanity_check: what a proxy must show to judge it.  modified: how it
+    is read where one of its methods is modified in this suite (see the method's card): "against", where it puts the paper's own
+    method against that one, which can then confirm the claim but not refute it; "own", where it is about that method itself, of
+    which a modified one says nothing.
     """
 
     id: Id
     place: str
     words: str
     kind: Literal["ordering", "shape"]
-    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+    conditions: Conditions
     reason: str
-    tier: Literal["proxy", "paper"] = "proxy"
-    assay: str | None = None
-    dsm: Literal["own", "against"] | None = None
-    least: Least = Least()
+    min_scale: ScaleName = "proxy"
+    sanity_check: str | None = None
+    modified: Literal["own", "against"] | None = None
+    min_samples: MinSamples = MinSamples()
 
 
-class Assay(Entry):
+class SanityCheck(_Entry):
     """What a suite must show to be able to judge. words: what is the matter where it does not."""
 
     words: str
-    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+    conditions: Conditions
 
 
-class Points(Entry):
+class TableEntries(_Entry):
     """Every number of a table as a claim, reproduced within the margin of its metric."""
 
     table: Literal[1, 2]
-    tier: Literal["paper"]
+    min_scale: Literal["paper"]
     place: str
-    least: Least
+    min_samples: MinSamples
     margins: dict[str, Annotated[float, Field(gt=0)]]
     reason: str
 
+    @model_validator(mode="after")
+    def _margins_fit(self) -> "TableEntries":
+        metrics = {"miou"} if self.table == 2 else {metric for values in published.table1().values() for metric in values}
+        if set(self.margins) != metrics:
+            raise ValueError(f"margins must be of {', '.join(sorted(metrics))}, each once")
+        return self
 
-class Quote(Entry):
-    """A number that the text gives."""
+
+class Quote(_Entry):
+    """A number of Table 2 that the text gives."""
 
     method: str
     sampler: str
     steps: int
     miou: Number
 
+    @model_validator(mode="after")
+    def _in_the_table(self) -> "Quote":
+        if (self.method, self.sampler, self.steps) not in published.table2():
+            raise ValueError(f"Table 2 has no {self.method} {self.sampler}-{self.steps}")
+        return self
 
-class Finding(Entry):
-    """Where the paper, its text and its code part or are silent, and the reading taken here."""
+
+class Discrepancy(_Entry):
+    """Where the paper, its text and its code disagree or are silent, and the reading taken here."""
 
     id: Id
     place: str
@@ -106,52 +243,68 @@ class Finding(Entry):
     quoted: tuple[Quote, ...] = ()
 
 
-class Scale(Entry):
+class Scale(_Entry):
     """From where on a suite is the paper's. datasets: (height, width) by the beginning of a name."""
 
     n_parameters: int
     datasets: dict[str, tuple[int, int]]
 
 
-class Anchors(Entry):
+class Anchors(_Entry):
     """Eq. 7: k levels a channel, s apart."""
 
     k: int
     s: Number
 
 
-class Document(Entry):
+class Document(_Entry):
     """The whole file."""
 
     version: int
     scale: Scale
     anchors: Anchors
-    assays: dict[str, Assay]
-    points: tuple[Points, ...]
+    sanity_checks: dict[str, SanityCheck]
+    table_entries: tuple[TableEntries, ...]
     claims: tuple[Claim, ...]
-    findings: tuple[Finding, ...]
+    discrepancies: tuple[Discrepancy, ...]
 
     @model_validator(mode="after")
     def _names_fit(self) -> "Document":
-        ids = [*(claim.id for claim in self.claims), *(finding.id for finding in self.findings)]
+        ids = [*(claim.id for claim in self.claims), *(discrepancy.id for discrepancy in self.discrepancies)]
         if doubled := sorted({name for name in ids if ids.count(name) > 1}):
             raise ValueError(f"ids must differ; {doubled[0]} is there twice")
-        if unknown := [claim for claim in self.claims if claim.assay and claim.assay not in self.assays]:
-            raise ValueError(
-                f"claim {unknown[0].id}: there is no assay {unknown[0].assay!r}; name one of {', '.join(self.assays)}"
-            )
+        for claim in self.claims:
+            if claim.sanity_check and claim.sanity_check not in self.sanity_checks:
+                known = ", ".join(self.sanity_checks)
+                raise ValueError(f"claim {claim.id}: there is no sanity_check {claim.sanity_check!r}; name one of {known}")
         return self
 
 
+_KEYS = {*Condition.model_fields, *Claim.model_fields, *Document.model_fields}
+
+
 def load(text: str | None = None) -> Document:
-    """Read and check the claims, or others in the same form; SemFlowError names the entry and what is wrong in it."""
-    if text is None:
-        text = resources.files("semflow.published").joinpath("claims.yaml").read_text(encoding="utf-8")
+    """The paper's claims, or others in the same form; SemFlowError names the entry and what is wrong in it."""
+    return _papers() if text is None else _checked(text)
+
+
+@cache
+def _papers() -> Document:
+    return _checked(resources.files(published).joinpath("claims.yaml").read_text(encoding="utf-8"))
+
+
+def _checked(text: str) -> Document:
     try:
-        return Document.model_validate(yaml.safe_load(text))
+        raw = yaml.safe_load(text)
+        return Document.model_validate(raw)
     except yaml.YAMLError as error:
-        raise SemFlowError(f"the claims are not readable YAML ({error})") from None
+        raise SemFlowError(f"claims.yaml is not readable YAML ({error})") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise SemFlowError(f"the claims are not in their form: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        told = sentence(error, raw, _KEYS)
+        raise SemFlowError(f"claims.yaml: {re.sub(r'(claims|discrepancies)[.]([0-9]+)', partial(_by_id, raw), told)}") from None
+
+
+def _by_id(raw: dict[str, Any], found: re.Match[str]) -> str:
+    """An entry in pydantic's location by its id, where it has one, in place of its number."""
+    entry = raw[found[1]][int(found[2])]
+    return f"{found[1]}.{entry.get('id', found[2]) if isinstance(entry, dict) else found[2]}"

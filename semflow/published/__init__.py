@@ -1,5 +1,6 @@
 """The paper's numbers, as YAML with the place they stand in the paper."""
 
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -26,5 +27,11 @@ def subject() -> str:
     return str(_read("paper.yaml")["subject"])
 
 
+def titles() -> dict[str, str]:
+    """Of methods in the tables: their titles, where they have no card in `baselines`."""
+    return {row["method"]: row["title"] for row in table(1)["rows"] if "title" in row}
+
+
+@cache
 def _read(name: str) -> dict[str, Any]:
     return yaml.safe_load(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from semflow.claims.collect import Run, estimate
-from semflow.claims.datasets import by_dataset
+from semflow.claims.collect import Run, by_dataset, estimate
 
 CELL = ("method", "task", "sampler", "steps", "amplitude", "sampling_amplitude")
 COLUMNS = [*CELL, "evaluations", "metric", "value", "low", "high", "n_images", "n_seeds"]

@@ -8,10 +8,11 @@ import pandas as pd
 
 from semflow import published
 from semflow.claims.collect import (
-    CONSISTENCY,
     ENOUGH_FOR_FRECHET,
     Run,
     by_cell,
+    check_one_each,
+    comparable,
     estimate,
     listed,
     only,
@@ -20,9 +21,8 @@ from semflow.claims.collect import (
     title,
     with_interval,
 )
-from semflow.claims.datasets import check_one_each
-from semflow.claims.scale import comparable
 from semflow.evaluation.metrics.catalogue import KINDS, filling
+from semflow.report import CONSISTENCY
 from semflow.report.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table, measured_on
 
 PAPER = {"miou": "miou", "mmd2": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one

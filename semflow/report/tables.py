@@ -7,9 +7,7 @@ import pandas as pd
 
 from semflow import published
 from semflow.claims import collect
-from semflow.claims.collect import Run, by_cell, estimate, listed, only, seed_sd, title
-from semflow.claims.datasets import by_dataset, check_one
-from semflow.claims.scale import comparable
+from semflow.claims.collect import Run, by_cell, by_dataset, check_one, comparable, estimate, listed, only, seed_sd, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.evaluation.records import Record

@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from semflow import files
-from semflow.claims import claims_file, verdicts
-from semflow.claims.claims import judge
+from semflow.claims import document, verdicts
 from semflow.claims.collect import Run, read_runs
 from semflow.errors import SemFlowError
-from semflow.report import FIGURES, figures, table1, tables
+from semflow.report import FIGURES, claims_text, figures, table1, tables
 from semflow.report.ablations import ablations
 from semflow.report.page import page, site
 
@@ -54,7 +53,7 @@ def _forms(what: str, runs: list[Run], table: Path | None, claims: Path | None, 
     if what == "ablations":
         return {".csv": _text(lambda: _csv(ablations(runs)))}
     if what == "claims":
-        return _claims(judge(runs, claims_file.load()))
+        return _claims(verdicts.judge(runs, document.load()))
     if what == "index":
         judged = _read_claims(claims, runs)
         return {".html": lambda path: site(runs, judged, _captioned(captions, path), path)}
@@ -77,9 +76,9 @@ def _table(frame: pd.DataFrame, markdown: Callable[[pd.DataFrame], str], latex: 
 
 def _claims(judged: dict[str, Any]) -> Forms:
     return {
-        ".json": lambda path: files.write_json(path, judged),
-        ".md": _text(lambda: verdicts.markdown(judged)),
-        ".svg": _text(lambda: verdicts.badge(judged)),
+        ".json": lambda path: verdicts.write(path, judged),
+        ".md": _text(lambda: claims_text.markdown(judged)),
+        ".svg": _text(lambda: claims_text.badge(judged)),
     }
 
 
@@ -87,7 +86,7 @@ def _read_claims(path: Path | None, runs: list[Run]) -> dict[str, Any]:
     """claims.json of the suite that the records are of."""
     if path is None:
         raise SemFlowError("report index needs --claims, the JSON that `semflow report claims` wrote")
-    claims = claims_file.read(path)
+    claims = verdicts.read(path)
     if claims["suite"] != runs[0].record.suite:
         raise SemFlowError(f"{path} is of suite {claims['suite']}, the records are of {runs[0].record.suite}; judge these")
     return claims

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
+from record_fixtures import changed
 
 from semflow.claims import drift
-from semflow.claims.collect import by_cell, only, own, read_runs
-from semflow.claims.datasets import by_dataset, for_table
-from semflow.claims.reference import reference_of
+from semflow.claims.collect import by_cell, by_dataset, for_table, only, own, read_runs
 from semflow.errors import SemFlowError
 from semflow.report import figures, table1, tables
 from semflow.report.ablations import CELL, ablations
@@ -15,10 +14,6 @@ from semflow.report.page import sections
 
 COCO, FACES, STREETS = "coco_stuff", "celebamask_hq", "cityscapes"
 REFERENCE = Path(__file__).parents[2] / "results/reference/mini.json"
-
-
-def changed(run, **fields):
-    return run._replace(record=run.record.model_copy(update=fields))
 
 
 # Reading.
@@ -169,21 +164,21 @@ def test_ablations_of_one_data_set_have_no_column_for_it(runs):
 def test_only_the_data_set_that_became_worse_has_drifted(mixed, make_run, on_dataset, tmp_path):
     drift.accept(mixed, tmp_path / "r.json", "first")
     reference = drift.read(tmp_path / "r.json")
-    assert drift.check(reference_of(mixed), reference).status == 0
+    assert drift.check(drift.reference_of(mixed), reference).status == 0
     lost = on_dataset(make_run("semflow", "euler", 1, [[[0, 4], [4, 0]]] * 3, digest="c"), COCO)
     now = [lost if (r.record.dataset, r.record.steps, r.record.task) == (COCO, 1, "segmentation") else r for r in mixed]
-    found = drift.check(reference_of(now), reference)
+    found = drift.check(drift.reference_of(now), reference)
     assert found.drifted
     assert all(line.startswith(f"SemFlow Euler-1 segmentation on {COCO}, b = 6: ") for line in found.drifted)
 
 
 def test_cells_of_a_reference_say_their_data_set_where_there_are_several(mixed):
-    cells = reference_of(mixed)["cells"]
+    cells = drift.reference_of(mixed)["evaluations"]
     assert {f"SemFlow Euler-25 segmentation on {name}, b = 6" for name in (COCO, FACES)} < set(cells)
-    assert "SemFlow Euler-25 segmentation, b = 6" in reference_of(only(mixed, dataset=COCO))["cells"]
+    assert "SemFlow Euler-25 segmentation, b = 6" in drift.reference_of(only(mixed, dataset=COCO))["evaluations"]
 
 
 def test_the_reference_that_was_accepted_for_one_data_set_is_still_of_these_names():
-    names = set(drift.read(REFERENCE)["cells"])
+    names = set(drift.read(REFERENCE)["evaluations"])
     assert "SemFlow Euler-25 segmentation, b = 6" in names
     assert not any(" on " in name for name in names)

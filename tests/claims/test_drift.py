@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from record_fixtures import changed
 
 from semflow.claims import drift
 from semflow.claims.collect import Run
-from semflow.claims.reference import N_DRAWS
+from semflow.claims.drift import N_DRAWS
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.intervals import resamples
 from semflow.evaluation.records import Metric
@@ -17,7 +18,10 @@ from semflow.evaluation.records import Metric
 N_IMAGES, N_CELLS, N_REPEATS = 128, 20, 1000
 GOOD, WORSE = [[[3, 1], [1, 3]]] * 3, [[[2, 2], [2, 2]]] * 3
 STILL, NOISE = np.zeros(100), 0.99 * np.tile([1.0, -1.0], 50)  # over 100 units NOISE has the standard error 1: 0.99 * 100 / 99
-UNTOLD = "; the weights are others, and one training cannot tell this model's drift from the chance of a training"
+UNTOLD = "; other weights, and a single training cannot tell drift from the variance between trainings"
+
+
+ORIGIN = {"commits": ["c" * 40], "versions": {"torch": ["2.12.1"]}, "devices": ["cpu"]}
 
 
 def accepted(runs, path):
@@ -37,13 +41,14 @@ def cell(*values, draws=STILL, metric="miou", weights="a", n_units=100):
         "n_units": n_units,
         "draws": {seed: list(draws) for seed in seeds},
     }
-    what = {"protocol": "p", "evaluations": 25.0, "adaptive": False, "metrics": {metric: kept}}
+    what = {"protocol": "p", "network_evaluations": 25.0, "adaptive": False, "metrics": {metric: kept}}
     return what | {name: {seed: {"0": f"{weights}{seed}"} for seed in seeds} for name in ("weights", "outputs", "matrices")}
 
 
 def side(*cells):
-    """What a reference keeps of such cells."""
-    return {"suite": "hand", "protocols": {"p": {}}, "cells": {f"cell {n}": kept for n, kept in enumerate(cells)}}
+    """What a reference keeps of such evaluations."""
+    evaluations = {f"cell {n}": kept for n, kept in enumerate(cells)}
+    return {"suite": "hand", "origin": ORIGIN, "protocols": {"p": {}}, "evaluations": evaluations}
 
 
 def lost(*points, **fields):
@@ -76,7 +81,9 @@ def test_a_metric_that_became_better_has_not_drifted(make_run, tmp_path):
 
 def test_of_a_distance_more_is_worse(make_synthesis, tmp_path):
     reference = accepted([make_synthesis(10.0)], tmp_path / "r.json")
-    assert "FD (EfficientNet-Lite0) was 10.00, is 12.00, 2.00 worse" in held([make_synthesis(12.0)], reference).text()
+    assert (
+        "Fréchet distance (EfficientNet-Lite0) was 10.00, is 12.00, 2.00 worse" in held([make_synthesis(12.0)], reference).text()
+    )
     assert held([make_synthesis(8.0)], reference).status == 0
 
 
@@ -90,7 +97,7 @@ def test_a_changed_protocol_is_not_the_same_metric_and_no_drift(make_run, tmp_pa
     reference = accepted([make_run("semflow", "euler", 25, GOOD)], tmp_path / "r.json")
     run = make_run("semflow", "euler", 25, WORSE)
     protocol = run.record.protocol.model_copy(update={"resize": "bilinear"})
-    found = held([run._replace(record=run.record.model_copy(update={"protocol": protocol}))], reference)
+    found = held([changed(run, protocol=protocol)], reference)
     assert found.status == 3
     assert not found.drifted
     assert found.unlike == ["SemFlow Euler-25 segmentation, b = 6: not the same metric, since its protocol changed in resize"]
@@ -100,7 +107,7 @@ def test_other_test_images_are_not_the_same_metric(make_run, tmp_path):
     reference = accepted([make_run("semflow", "euler", 25, GOOD)], tmp_path / "r.json")
     run = make_run("semflow", "euler", 25, WORSE)
     source = run.record.provenance.model_copy(update={"data_sha256": "other"})
-    (line,) = held([run._replace(record=run.record.model_copy(update={"provenance": source}))], reference).unlike
+    (line,) = held([changed(run, provenance=source)], reference).unlike
     assert line.endswith("its protocol changed in data")
 
 
@@ -117,7 +124,7 @@ def test_what_only_one_side_has_is_named(make_run, tmp_path):
 def test_one_step_fewer_is_drift_whatever_the_numbers(make_run, tmp_path):
     reference = accepted([make_run("semflow", "euler", 25, GOOD)], tmp_path / "r.json")
     run = make_run("semflow", "euler", 25, GOOD)
-    found = held([run._replace(record=run.record.model_copy(update={"evaluations": 24.0}))], reference)
+    found = held([changed(run, evaluations=24.0)], reference)
     assert found.status == 1
     assert "evaluations of the network were 25, are 24, and must be the same" in found.text()
 
@@ -182,6 +189,34 @@ def test_one_training_anew_is_tested_on_images_and_the_sentence_says_what_that_c
     assert drifted("a")[0].endswith("Holm over all metrics)")
 
 
+def made_by(reference, **origin):
+    return reference | {"origin": ORIGIN | origin}
+
+
+def test_where_drift_cannot_be_told_from_another_training_the_text_says_what_else_differs_and_what_to_do():
+    now = made_by(
+        side(cell(57, weights="b")), commits=["d" * 40 + "-dirty"], versions={"torch": ["2.13.0"]}, devices=["NVIDIA H100"]
+    )
+    lines = drift.check(now, side(cell(60))).text().splitlines()
+    assert "  commit: cccccccccc in the reference, dddddddddd-dirty here" in lines
+    assert "  torch: 2.12.1 in the reference, 2.13.0 here" in lines
+    assert "  device: cpu in the reference, NVIDIA H100 here" in lines
+    (advice,) = [line for line in lines if line.startswith("What to do: ")]
+    assert "semflow regression accept" in advice
+    unknown = drift.check(now, made_by(side(cell(60)), versions={})).text()
+    assert "  torch: unknown in the reference, 2.13.0 here" in unknown
+    alike = drift.check(side(cell(57, weights="b")), side(cell(60))).text()
+    assert "the same on both sides" in alike
+    assert "What to do: " in alike
+
+
+def test_nothing_is_said_of_machines_where_drift_can_be_told_or_there_is_none():
+    elsewhere = {"commits": ["d" * 40], "devices": ["NVIDIA H100"]}
+    for now in (side(cell(57)), side(cell(60, weights="b")), side(cell(40, 41, weights="b"))):
+        reference = side(cell(60, 61)) if len(now["evaluations"]["cell 0"]["weights"]) > 1 else side(cell(60))
+        assert drift.check(made_by(now, **elsewhere), reference).hint == []
+
+
 def test_one_more_training_beside_the_same_weights_is_not_a_model_trained_anew():
     found = drift.check(side(cell(60, 50)), side(cell(60)))
     assert (found.status, found.retrained) == (0, 0)
@@ -193,7 +228,7 @@ def test_one_more_sampling_seed_is_not_a_model_trained_anew(make_run, tmp_path):
     reference = accepted(runs[:1], tmp_path / "r.json")
     assert held(runs, reference).retrained == 0
     weights = runs[2].record.provenance.model_copy(update={"checkpoint_sha256": "other"})
-    assert held([runs[2]._replace(record=runs[2].record.model_copy(update={"provenance": weights}))], reference).retrained == 1
+    assert held([changed(runs[2], provenance=weights)], reference).retrained == 1
 
 
 def test_trainings_under_other_seeds_are_other_models(make_run, tmp_path):
@@ -244,7 +279,7 @@ def test_other_confusions_are_not_the_same_bits(make_run, tmp_path):
 def test_other_settings_are_not_the_same_metric(make_run, tmp_path):
     run = make_run("semflow", "euler", 25, GOOD)
     reference = accepted([run], tmp_path / "r.json")
-    (line,) = held([run._replace(record=run.record.model_copy(update={"settings": {"scale": 0.1}}))], reference).unlike
+    (line,) = held([changed(run, settings={"scale": 0.1})], reference).unlike
     assert line.endswith("its protocol changed in settings")
 
 
@@ -252,7 +287,7 @@ def test_draws_are_of_the_mean_over_sampling_seeds_in_every_training(make_run):
     uneven = [[[3, 1], [0, 4]], [[1, 3], [4, 0]], [[4, 0], [1, 3]]]
     runs = [make_run("semflow", "euler", 25, c, sampling_seed=seed) for seed, c in enumerate([uneven, GOOD])]
     other = make_run("semflow", "euler", 25, WORSE, training_seed=1)
-    (kept,) = drift.reference_of([*runs, other])["cells"].values()
+    (kept,) = drift.reference_of([*runs, other])["evaluations"].values()
     draws = kept["metrics"]["miou"]["draws"]
     assert draws["0"] == pytest.approx((runs[0].arrays.draws["miou"][:100] + runs[1].arrays.draws["miou"][:100]) / 2, rel=1e-5)
     assert draws["1"] == pytest.approx(other.arrays.draws["miou"][:100], rel=1e-5)
@@ -260,9 +295,9 @@ def test_draws_are_of_the_mean_over_sampling_seeds_in_every_training(make_run):
 
 def test_accepting_keeps_every_reason_with_date_and_commits(runs, tmp_path):
     path, source = tmp_path / "r.json", runs[0].record.provenance
-    dirty = runs[0].record.model_copy(update={"provenance": source.model_copy(update={"commit": "a" * 40, "dirty": True})})
+    dirty = changed(runs[0], provenance=source.model_copy(update={"commit": "a" * 40, "dirty": True}))
     drift.accept(runs, path, "first")
-    drift.accept([runs[0]._replace(record=dirty), *runs[1:]], path, " a better loss ")
+    drift.accept([dirty, *runs[1:]], path, " a better loss ")
     history = drift.read(path)["history"]
     assert [entry["reason"] for entry in history] == ["first", "a better loss"]
     assert [entry["records"] for entry in history] == [["c" * 40], ["a" * 40 + "-dirty", "c" * 40]]
@@ -273,15 +308,15 @@ def test_what_is_read_is_what_was_accepted(runs, make_synthesis, real, tmp_path)
     runs = [*runs, make_synthesis(), real]
     reference = accepted(runs, tmp_path / "r.json")
     assert reference == json.loads((tmp_path / "r.json").read_text())
-    assert {field: reference[field] for field in ("suite", "protocols", "cells")} == drift.reference_of(runs)
+    assert {field: reference[field] for field in ("suite", "origin", "protocols", "evaluations")} == drift.reference_of(runs)
 
 
 def test_accepting_says_which_cells_are_new_or_dropped(make_run, tmp_path):
     runs = [make_run("semflow", "euler", steps, GOOD) for steps in (1, 5, 25)]
-    assert drift.accept(runs[:2], tmp_path / "r.json", "first") == "2 cells, the first reference"
-    assert drift.accept(runs[:2], tmp_path / "r.json", "again") == "2 cells; new: none; dropped: none"
+    assert drift.accept(runs[:2], tmp_path / "r.json", "first") == "2 evaluations, the first reference"
+    assert drift.accept(runs[:2], tmp_path / "r.json", "again") == "2 evaluations; new: none; dropped: none"
     assert drift.accept(runs[1:], tmp_path / "r.json", "more steps") == (
-        "2 cells; new: SemFlow Euler-25 segmentation, b = 6; dropped: SemFlow Euler-1 segmentation, b = 6"
+        "2 evaluations; new: SemFlow Euler-25 segmentation, b = 6; dropped: SemFlow Euler-1 segmentation, b = 6"
     )
 
 
@@ -291,14 +326,14 @@ def test_accepting_needs_a_reason_and_the_same_suite(runs, tmp_path):
         drift.accept(runs, path, "  ")
     assert not path.exists()
     drift.accept(runs, path, "first")
-    others = [run._replace(record=run.record.model_copy(update={"suite": "other"})) for run in runs]
+    others = [changed(run, suite="other") for run in runs]
     with pytest.raises(SemFlowError, match="is the reference of suite hand, not of other"):
         drift.accept(others, path, "second")
 
 
 def test_what_is_not_finite_is_not_accepted(make_synthesis, tmp_path):
     with pytest.raises(
-        SemFlowError, match=r"make no reference: .*frechet_efficientnet_lite0\.values\.0\.0: .*finite.*evaluate them again"
+        SemFlowError, match=r"make no reference: .*frechet_efficientnet_lite0\.values\.0\.0 .*finite.*evaluate them again"
     ):
         drift.accept([make_synthesis(math.nan)], tmp_path / "r.json", "first")
     assert not (tmp_path / "r.json").exists()
@@ -308,7 +343,7 @@ def test_a_reference_that_is_missing_or_no_json_is_named(tmp_path):
     with pytest.raises(SemFlowError, match="there is no reference at .*make one with"):
         drift.read(tmp_path / "r.json")
     (tmp_path / "r.json").write_text("{")
-    with pytest.raises(SemFlowError, match="r.json is not a reference of format 1: the whole: Invalid JSON"):
+    with pytest.raises(SemFlowError, match="r.json is not a reference of format 2: invalid JSON"):
         drift.read(tmp_path / "r.json")
     with pytest.raises(SemFlowError, match="is not a readable reference"):
         drift.read(tmp_path)
@@ -328,27 +363,28 @@ def damaged(path, *where, **fields):
     path.write_text(json.dumps(reference))
 
 
-CELL = ("cells", "SemFlow Euler-25 segmentation, b = 6")
+CELL = ("evaluations", "SemFlow Euler-25 segmentation, b = 6")
 MIOU = (*CELL, "metrics", "miou")
 
 
 @pytest.mark.parametrize(
     ("where", "fields", "field"),
     [
-        ((), {"format": 2}, "format: Input should be 1"),
-        ((), {"suite": None}, "suite: Field required"),
-        ((), {"more": 1}, "more: Extra inputs"),
-        ((), {"history": []}, "history: "),
-        (("history", 0), {"reason": None}, "history.0.reason: Field required"),
-        (("history", 0), {"records": "c"}, "history.0.records: Input should be a valid array"),
+        ((), {"format": 1}, "format is 1"),
+        ((), {"suite": None}, "suite is missing"),
+        ((), {"more": 1}, "unknown key more"),
+        ((), {"history": []}, "history is []"),
+        (("history", 0), {"reason": None}, "history.0.reason is missing"),
+        (("history", 0), {"records": "c"}, "history.0.records is 'c'; input should be a valid array"),
+        ((), {"origin": {"commits": [], "devices": []}}, "origin.versions is missing"),
         ((), {"protocols": {}}, "protocol is not among protocols"),
-        (CELL, {"weights": None}, "weights: Field required"),
-        (CELL, {"evaluations": "25"}, "evaluations: Input should be a valid number"),
+        (CELL, {"weights": None}, "weights is missing"),
+        (CELL, {"network_evaluations": "25"}, "network_evaluations is '25'; input should be a valid number"),
         (CELL, {"weights": {"1": {"0": "a"}}}, "outputs has training seeds 0, but weights 1"),
         ((*CELL, "metrics"), {"beauty": {}}, "there is no metric beauty"),
-        (MIOU, {"draws": None}, "miou.draws: Field required"),
-        (MIOU, {"values": {}}, "miou.values: "),
-        (MIOU, {"values": {"0": {"0": math.nan}}}, "miou.values.0.0: Input should be a finite number"),
+        (MIOU, {"draws": None}, "miou.draws is missing"),
+        (MIOU, {"values": {}}, "miou.values is {}"),
+        (MIOU, {"values": {"0": {"0": math.nan}}}, "miou.values.0.0 is nan; input should be a finite number"),
         (MIOU, {"draws": {"0": [50.0, 51.0]}}, "miou.draws.0 has 2 draws, the rest 100"),
     ],
 )
@@ -360,9 +396,9 @@ def test_a_damaged_reference_is_one_sentence_with_file_field_and_mend(runs, tmp_
     for ask in (lambda: drift.read(path), lambda: drift.accept(runs, path, "second")):
         with pytest.raises(SemFlowError) as error:
             ask()
-        assert f"{path} is not a reference of format 1: " in str(error.value)
+        assert f"{path} is not a reference of format 2: " in str(error.value)
         assert field in str(error.value)
-        assert str(error.value).endswith("; restore it from git, or delete it and make it again with `semflow accept_reference`")
+        assert str(error.value).endswith("; restore it from git, or delete it and make it again with `semflow regression accept`")
         assert "\n" not in str(error.value)
     assert path.read_bytes() == before  # its history is not lost
 
@@ -397,8 +433,8 @@ class Cells:
         draws = self.world.miou(self.times @ confusions)
         metric = Metric.of("miou", float(self.world.miou(confusions.sum(0))), draws)
         arrays = {"units": np.arange(N_IMAGES), "draws": {"miou": draws}, "confusions": None}
-        record = self.template.record.model_copy(update={"steps": steps, "evaluations": steps, "metrics": {"miou": metric}})
-        return Run(record, type(self.template.arrays)(**(vars(self.template.arrays) | arrays)))
+        run = Run(self.template.record, type(self.template.arrays)(**(vars(self.template.arrays) | arrays)))
+        return changed(run, steps=steps, evaluations=steps, metrics={"miou": metric})
 
 
 @pytest.mark.slow

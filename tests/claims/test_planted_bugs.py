@@ -81,21 +81,21 @@ def test_perturbation_left_out_at_training():
     """On mini, whose model can draw enough to tell; the records were made with the bug in place, see the file's history."""
     reference = drift.read(ROOT / "results/reference/mini.json")
     planted = drift.read(Path(__file__).with_name("perturbation_left_out.json"))
-    (cell,) = planted["cells"]
-    now = reference | {field: reference[field] | planted[field] for field in ("protocols", "cells")}
+    (cell,) = planted["evaluations"]
+    now = reference | {field: reference[field] | planted[field] for field in ("protocols", "evaluations")}
     assert drift.check(reference, reference).status == 0
     found = drift.check(now, reference)
     assert found.status == 1
     assert not found.unlike
     assert all(line.startswith(cell) for line in found.drifted)
-    assert any("KD (EfficientNet-Lite0)" in line for line in found.drifted)
+    assert any("MMD² (EfficientNet-Lite0)" in line for line in found.drifted)
 
 
 def test_another_training_seed_is_not_taken_for_that_bug():
     """The same model trained as it should be, under another seed: the control."""
     reference = drift.read(ROOT / "results/reference/mini.json")
     control = drift.read(Path(__file__).with_name("trained_again.json"))
-    now = reference | {field: reference[field] | control[field] for field in ("protocols", "cells")}
+    now = reference | {field: reference[field] | control[field] for field in ("protocols", "evaluations")}
     found = drift.check(now, reference)
     assert found.retrained == 1
     assert found.status == 0

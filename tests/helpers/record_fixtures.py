@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from semflow.claims import claims
-from semflow.claims.claims_file import load
+from semflow.claims import verdicts
 from semflow.claims.collect import Run
+from semflow.claims.document import load
 from semflow.evaluation.metrics.intervals import bootstrap
 from semflow.evaluation.metrics.scores import SCORES, mean_iou
 from semflow.evaluation.records import Arrays, Metric, Protocol, Provenance, Record, arrays_path, write
@@ -36,6 +36,11 @@ def record_of(task, metrics, draws, **fields):
             ),
         } | fields
     )  # fmt: skip
+
+
+def changed(run, **fields):
+    """A run whose record has other values in some fields."""
+    return run._replace(record=run.record.model_copy(update=fields))
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ def runs(make_run):
         make_run("semflow", "euler", 1, HALF),
         make_run("dsm", "ddpm", 25, HALF),
         make_run("dsm", "ddpm", 25, PERFECT, sampling_seed=1, digest="b"),
-        make_run("oracle", "none", 0, PERFECT),
+        make_run("oracle", "direct", 0, PERFECT),
         make_run("shuffled_labels", "direct", 0, HALF),
     ]
 
@@ -121,21 +126,20 @@ def stored(runs, store):
 @pytest.fixture
 def real(make_synthesis):
     """The control: real images score 4.0, and have neither diversity nor round_trip_miou."""
-    run = make_synthesis(4.0, "none", 0, b=0.0, drawn_with=0.0, method="real_images", n_parameters=None, evaluations=0.0)
+    run = make_synthesis(4.0, "direct", 0, b=0.0, drawn_with=0.0, method="real_images", n_parameters=None, evaluations=0.0)
     kept = {name: metric for name, metric in run.record.metrics.items() if not name.startswith(("diversity", "round_trip_miou"))}
-    return run._replace(record=run.record.model_copy(update={"metrics": kept}))
+    return changed(run, metrics=kept)
 
 
 @pytest.fixture
 def make_determinism():
-    """make_determinism(method, sampler, agreement) -> Run of determinism, whose draws reach 2 to either side, 100 at most."""
+    """make_determinism(method, sampler, agreement) -> Run of seed_agreement, whose draws reach 2 to either side, 100 at most."""
 
     def make(method, sampler, agreement):
         draws = {"seed_agreement": np.linspace(agreement - 2, agreement + 2, 400).clip(max=100)}
         record = record_of("seed_agreement", {"seed_agreement": agreement}, draws, method=method, sampler=sampler)
         protocol = record.protocol.model_copy(update={"mean_over": {"seed_agreement": "images, and pairs of 3 seeds"}})
-        record = record.model_copy(update={"protocol": protocol})
-        return Run(record, Arrays(np.arange(3), draws, PICTURES, LABELS, LABELS))
+        return changed(Run(record, Arrays(np.arange(3), draws, PICTURES, LABELS, LABELS)), protocol=protocol)
 
     return make
 
@@ -154,14 +158,14 @@ def on_dataset():
             network = None if record.n_parameters is None else 860_000_000
             fields = {"protocol": record.protocol.model_copy(update=size), "n_parameters": network} | fields
         fields["provenance"] = record.provenance.model_copy(update={"data_sha256": f"images of {dataset}"})
-        return run._replace(record=record.model_copy(update={"dataset": dataset, **fields}))
+        return changed(run, dataset=dataset, **fields)
 
     return move
 
 
 @pytest.fixture
 def mixed(runs, real, make_run, make_synthesis, make_determinism, on_dataset):
-    """Segmentation on COCO-Stuff; both tasks on CelebAMask-HQ, of three classes, segmented worse; determinism on Cityscapes."""
+    """Segmentation on COCO-Stuff; both on CelebAMask-HQ, of three classes, segmented worse; seed agreement on Cityscapes."""
     drawn = [make_synthesis(), make_synthesis(12.0, sampling_seed=1, digest="b"), make_synthesis(20.0, steps=1)]
     others = [make_run("semflow", "euler", 25, HALF), make_run("shuffled_labels", "direct", 0, HALF), real, *drawn]
     faces = {"classes": ("a", "b", "c"), "palette": ((255, 0, 0), (0, 0, 255), (0, 9, 0)), "split": "val"}
@@ -176,12 +180,12 @@ HEAD = """
 version: 1
 scale: {n_parameters: 1000000, datasets: {coco_stuff: [4, 6]}}
 anchors: {k: 6, s: 50}
-assays:
+sanity_checks:
   segmentation:
     words: no better than another image's labels
-    parts: [{of: semflow segmentation euler-25 miou, minus: shuffled_labels segmentation direct miou, at_least: 5}]
-points: []
-findings: []
+    conditions: [{of: semflow segmentation euler-25 miou, minus: shuffled_labels segmentation direct miou, at_least: 5}]
+table_entries: []
+discrepancies: []
 claims:
 """
 ABOVE = """
@@ -189,10 +193,10 @@ ABOVE = """
     place: Table 2
     words: SemFlow is above DSM.
     kind: ordering
-    dsm: against
-    least: {images: 20}
+    modified: against
+    min_samples: {images: 20}
     reason: none
-    parts: [{of: semflow segmentation euler-N miou, minus: dsm segmentation ddpm-N miou, at_least: 2}]
+    conditions: [{of: semflow segmentation euler-N miou, minus: dsm segmentation ddpm-N miou, at_least: 2}]
 """
 
 
@@ -219,7 +223,7 @@ def verdict_of(document):
     """verdict_of(runs, entry) -> what is judged of the one claim in it."""
 
     def judge(runs, *entries):
-        (claim,) = claims.judge(runs, document(*entries))["claims"]
+        (claim,) = verdicts.judge(runs, document(*entries))["claims"]
         return claim
 
     return judge

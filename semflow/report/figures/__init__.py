@@ -8,8 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from semflow import files
-from semflow.claims.collect import Run
-from semflow.claims.datasets import check_one
+from semflow.claims.collect import Run, check_one
 from semflow.report.figures.curves import determinism, evaluations, sampling_amplitudes, table2, training_amplitudes
 from semflow.report.figures.pictures import (
     figure02,

@@ -1,8 +1,8 @@
 """What captions say alike: suite, data, models, samplers and seeds, and how the paper's data differ."""
 
-from semflow.claims.collect import NAMES, SAMPLERS, Run, listed
-from semflow.claims.datasets import same_data
+from semflow.claims.collect import Run, listed, method_title, same_data
 from semflow.evaluation.records import Record
+from semflow.method.samplers import Sampler
 from semflow.report.figures.choice import place
 
 # By figure, what the paper says it was made on; of the figures not named here it does not say.
@@ -67,12 +67,12 @@ def _model(records: list[Record]) -> str:
     samplers: dict[str, set[int]] = {}
     for record in records:
         samplers.setdefault(record.sampler, set()).add(record.steps)
-    name = NAMES.get(records[0].method, records[0].method)
+    name = method_title(records[0].method)
     return f"{name} ({records[0].n_parameters:,} parameters{trained}) by {listed(_sampler(*item) for item in samplers.items())}"
 
 
 def _sampler(name: str, steps: set[int]) -> str:
-    return "-".join([SAMPLERS.get(name, name), *filter(None, ["/".join(str(n) for n in sorted(steps) if n)])])
+    return "-".join([Sampler(name).title, *filter(None, ["/".join(str(n) for n in sorted(steps) if n)])])
 
 
 def _seeds(what: str, seeds: set[int]) -> str:

@@ -1,7 +1,8 @@
 """Which of the records given a figure shows, and in which order."""
 
-from semflow.claims.collect import SAMPLERS, Run, only
+from semflow.claims.collect import Run, only
 from semflow.errors import SemFlowError
+from semflow.method.samplers import TITLES
 
 
 def needed(runs: list[Run], figure: str, **wanted: object) -> list[Run]:
@@ -21,5 +22,5 @@ def first_of_each(runs: list[Run], field: str) -> dict[float, Run]:
 
 def place(cell: tuple[str, str, int]) -> tuple:
     """Where a (method, sampler, steps) stands among others, as a sort key: SemFlow first, plain solvers before involved ones."""
-    (method, sampler, steps), known = cell, list(SAMPLERS)
+    (method, sampler, steps), known = cell, list(TITLES)
     return method != "semflow", method, known.index(sampler) if sampler in known else len(known), sampler, steps

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from semflow import published
-from semflow.claims.collect import CONSISTENCY, SAMPLERS, Estimate, Run, by_cell, estimate, only, title
-from semflow.claims.datasets import check_one
-from semflow.claims.scale import comparable
+from semflow.claims.collect import Estimate, Run, by_cell, check_one, comparable, estimate, only, title
 from semflow.evaluation.metrics.catalogue import KINDS, filling
+from semflow.method.samplers import Sampler
+from semflow.report import CONSISTENCY
 from semflow.report.figures.captions import intervals, joined, papers_data, setting, tolerance
 from semflow.report.figures.choice import needed, place
 
@@ -110,7 +110,7 @@ def evaluations(runs: list[Run]) -> tuple[Figure, str]:
         for solver, (colour, marker) in SOLVERS.items():
             if groups := sorted(by_cell(only(of_task, sampler=solver)).values(), key=_cost):
                 points = [estimate(group, role) for group in groups]
-                _plot(axes, map(_cost, groups), points, fmt=f"{marker}-", color=colour, ms=4, label=SAMPLERS[solver])
+                _plot(axes, map(_cost, groups), points, fmt=f"{marker}-", color=colour, ms=4, label=Sampler(solver).title)
         if role in ("frechet", "mmd2"):
             _draw_real(axes, real, role)
         _log_axis(axes, "network evaluations an image", EVALUATIONS)

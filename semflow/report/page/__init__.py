@@ -11,10 +11,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from semflow import files, published
-from semflow.claims.claims import orderings, points
-from semflow.claims.collect import Run, listed, only
-from semflow.claims.datasets import Names, by_dataset
-from semflow.claims.scale import comparable
+from semflow.claims.collect import Names, Run, by_dataset, comparable, listed, only
+from semflow.claims.verdicts import orderings, table_entries
 from semflow.evaluation.records import Record
 from semflow.report import table1, tables
 from semflow.report.page import explorer, sections
@@ -55,7 +53,7 @@ def site(runs: list[Run], claims: dict[str, Any], figures: Captioned, out: Path)
 def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]], entries: list[dict[str, Any]]) -> str:
     at_paper_scale = claims.get("scale") == "paper"
     known = claims or {"claims": []}
-    others, numbers = claim_rows(orderings(known)), claim_rows(points(known))
+    others, numbers = claim_rows(orderings(known)), claim_rows(table_entries(known))
     first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), sections.ablations_grid(runs)
     names = Names.among(runs)
     report = {
@@ -67,7 +65,7 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         "point_counts": count(numbers),
         "verdicts": MEANING,
         "notes": claims.get("notes", []),
-        "findings": claims.get("findings", []),
+        "findings": claims.get("discrepancies", []),
         "table1": sections.table1_grid(first, table1.comparable_metrics(first), names) if first else None,
         "table1_notes": table1.notes(first) if first else [],
         "table2": sections.table2_grid(second, comparable(second, published.table(2)["dataset"]), names) if second else None,

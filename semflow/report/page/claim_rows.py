@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from semflow.claims.judging import JUDGED, VERDICTS
-from semflow.claims.verdicts import SCALES, p_value
+from semflow.report.claims_text import SCALES, p_value
 from semflow.report.page.grid import Cell, Grid, Row
 
 MEANING = {
@@ -50,14 +50,14 @@ def count(claims: list[Claim]) -> dict[str, int]:
 
 
 def _claim(raw: dict[str, Any]) -> Claim:
-    part = next(iter(raw["parts"]), None)  # that on which the verdict hangs stands first
+    part = next(iter(raw["conditions"]), None)  # that on which the verdict hangs stands first
     return Claim(
         id=raw["id"], words=raw["words"], place=raw["place"], verdict=raw["verdict"],
         scale=", ".join(filter(None, [_scale(raw), f"on {raw['data']}" if raw.get("data") else ""])),
         effect=_effect(part) if part else Cell.of("-"), p=_p(raw["p_holm"]),
         size=Cell.of(f"{part['n_images']} / {part['n_trainings']}" if part else "-"),
         why=raw["why"], needs=raw["needs"], reason=raw["reason"],
-        parts=_parts(raw) if raw["parts"] else None, order=VERDICTS.index(raw["verdict"]),
+        parts=_parts(raw) if raw["conditions"] else None, order=VERDICTS.index(raw["verdict"]),
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def _scale(raw: dict[str, Any]) -> str:
 
 
 def _parts(raw: dict[str, Any]) -> Grid:
-    return Grid(f"Parts of “{raw['words']}”", list(PARTS), [[Row(_part(part))] for part in raw["parts"]], name="parts")
+    return Grid(f"Parts of “{raw['words']}”", list(PARTS), [[Row(_part(part))] for part in raw["conditions"]], name="parts")
 
 
 def _part(part: dict[str, Any]) -> list[Cell]:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from semflow.claims.collect import title
-from semflow.claims.datasets import Names
+from semflow.claims.collect import Names, title
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
 from semflow.report.page.sections import measured, speed

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from semflow.claims.collect import NAMES, SAMPLERS, Run
-from semflow.claims.datasets import Names, by_dataset
+from baselines import METHODS
+from semflow import published
+from semflow.claims.collect import Names, Run, by_dataset, method_title
 from semflow.evaluation.records import Record
+from semflow.method.samplers import Sampler
 from semflow.report.page.sections import at_main_sampler, headline
 from semflow.report.tables import CONTROLS
 
@@ -62,7 +64,7 @@ def _ordered(runs: list[Run]) -> list[Run]:
     main = [run.record for run in at_main_sampler(runs)]
     b = main[0].amplitude if main else 0.0
     usual = {(record.sampler, record.steps) for record in main}
-    methods, samplers = list(NAMES), list(SAMPLERS)
+    methods, samplers = list(METHODS), list(METHODS[published.subject()].tasks["segmentation"])
 
     def place(run: Run) -> tuple:
         r = run.record
@@ -90,7 +92,7 @@ def _entry(run: Run, several: bool, names: Names, folder: Path) -> dict[str, Any
     h, w = arrays.images.shape[2:]
     return {
         "record": names.identity(record), "task": f"{record.task}{names.on(record)}", "model": _model(record, several),
-        "sampler": SAMPLERS.get(record.sampler, record.sampler) or "none", "steps": record.steps,
+        "sampler": Sampler(record.sampler).title or "none", "steps": record.steps,
         "perturbation": _perturbation(record), "seed": record.sampling_seed, "examples": n, "ratio": w / h,
         "result": headline(record),
         "pictures": [[head, f"{FOLDER}/{name}"] for head, name in zip(HEADS[record.task], (given, truth, made), strict=True)],
@@ -98,7 +100,7 @@ def _entry(run: Run, several: bool, names: Names, folder: Path) -> dict[str, Any
 
 
 def _model(record: Record, several: bool) -> str:
-    name = CONTROLS.get(record.method) or NAMES.get(record.method, record.method)
+    name = CONTROLS.get(record.method) or method_title(record.method)
     perturbed = f", trained with b = {record.amplitude:g}" if record.method == "semflow" else ""
     return name + perturbed + (f", training {record.training_seed}" if several and record.n_parameters is not None else "")
 

@@ -7,10 +7,23 @@ from collections.abc import Collection, Iterable
 import pandas as pd
 
 from semflow import published
-from semflow.claims.collect import NAMES, SAMPLERS, Run, listed, only, own, primary, title, with_interval
-from semflow.claims.datasets import Names, by_dataset, for_table, only_on
+from semflow.claims.collect import (
+    Names,
+    Run,
+    by_dataset,
+    for_table,
+    listed,
+    method_title,
+    only,
+    only_on,
+    own,
+    primary,
+    title,
+    with_interval,
+)
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.evaluation.records import Record
+from semflow.method.samplers import Sampler
 from semflow.report import table1, tables
 from semflow.report.ablations import CELL, ablations
 from semflow.report.page.grid import Cell, Grid, Row, plain
@@ -162,8 +175,8 @@ def ablations_grid(runs: list[Run]) -> Grid:
         cells = [
             *([Cell(row.dataset)] if names.several else []),
             Cell(row.task),
-            Cell(NAMES.get(row.method, row.method), kind="head"),
-            Cell(SAMPLERS.get(row.sampler, row.sampler) or "-"),
+            Cell(method_title(row.method), kind="head"),
+            Cell(Sampler(row.sampler).title or "-"),
             *map(Cell.of, (str(row.steps or "-"), b, drawn, f"{row.evaluations:g}")),
             Cell(kind.title),
             value._replace(sort=row.value),
@@ -238,7 +251,7 @@ def cost_grids(runs: list[Run], of_first: list[Run], names: Names) -> list[Grid]
     grids = [plain("What the rows of Table 1 cost", *table1.cost(table1.table1(of_first)))] if of_first else []
     spent: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for run in runs:
-        spent[NAMES.get(run.record.method, run.record.method), f"{run.record.task}{names.on(run.record)}"].append(run.record)
+        spent[method_title(run.record.method), f"{run.record.task}{names.on(run.record)}"].append(run.record)
     rows = [
         [method, task, str(len(group)), f"{sum(record.n_images for record in group):,}", _seconds(group)]
         for (method, task), group in spent.items()

@@ -4,33 +4,31 @@ import json
 
 import numpy as np
 import pytest
+from record_fixtures import changed
 
-from semflow.claims import claims, claims_file, verdicts
-from semflow.claims.collect import Run
-from semflow.claims.datasets import by_dataset
+from semflow.claims import verdicts
+from semflow.claims.collect import Run, by_dataset
+from semflow.claims.document import load
 from semflow.evaluation import records
+from semflow.report import claims_text
 from semflow.report.write import write
 
 COCO, FACES, STREETS = "coco_stuff", "celebamask_hq", "cityscapes"
 
 
-def changed(run, **fields):
-    return run._replace(record=run.record.model_copy(update=fields))
-
-
 def test_every_claim_is_judged_as_if_its_data_set_were_alone(mixed, make_synthesis, on_dataset):
     mixed = [*mixed, *(on_dataset(make_synthesis(30.0, b=0.0, drawn_with=0.0, steps=n), FACES, split="val") for n in (1, 25))]
-    judged = claims.judge(mixed, claims_file.load())["claims"]
-    alone = {name: claims.judge(of, claims_file.load())["claims"] for name, of in by_dataset(mixed).items()}
+    judged = verdicts.judge(mixed, load())["claims"]
+    alone = {name: verdicts.judge(of, load())["claims"] for name, of in by_dataset(mixed).items()}
     found = set()
     for number, claim in enumerate(judged):
-        if "data" in claim:
+        if claim["data"]:
             found.add(claim["data"])
             same = alone[claim["data"]][number]
-            assert all(name.startswith(f"{claim['data']}:") for part in claim["parts"] for name in part["records"])
-            for part in claim["parts"]:
+            assert all(name.startswith(f"{claim['data']}:") for part in claim["conditions"] for name in part["records"])
+            for part in claim["conditions"]:
                 part["records"] = [name.partition(":")[2] for name in part["records"]]
-            assert claim["parts"] == same["parts"]
+            assert claim["conditions"] == same["conditions"]
             assert (claim["verdict"], claim["p"]) == (same["verdict"], same["p"])
         else:
             assert claim["verdict"] == "not run"
@@ -53,60 +51,58 @@ def test_a_claim_takes_the_first_data_set_that_has_all_of_it(pair, above, verdic
 def test_sides_on_two_data_sets_are_never_held_against_each_other(pair, above, verdict_of, on_dataset):
     ours, theirs = pair(0.9, 0.7)
     claim = verdict_of(on({COCO: [theirs], FACES: [ours]}, on_dataset), above)
-    assert (claim["verdict"], claim["data"], claim["parts"]) == ("not run", COCO, [])
+    assert (claim["verdict"], claim["data"], claim["conditions"]) == ("not run", COCO, [])
     assert claim["why"] == "There is no record of SemFlow Euler segmentation."
     nowhere = verdict_of(on({STREETS: [ours], FACES: [ours]}, on_dataset), above.replace("euler-N", "rk4-N"))
-    assert nowhere["verdict"] == "not run"
-    assert "data" not in nowhere
+    assert (nowhere["verdict"], nowhere["data"]) == ("not run", None)
     assert nowhere["why"] == "There is no record of SemFlow RK4 segmentation and DSM DDPM segmentation."
 
 
-def test_the_data_set_must_have_the_assay_too(pair, above, verdict_of, make_run, matrices, on_dataset):
+def test_the_data_set_must_have_the_sanity_check_too(pair, above, verdict_of, make_run, matrices, on_dataset):
     floor = make_run("shuffled_labels", "direct", 0, matrices(0.3, seed=9))
-    assayed = above.replace("dsm: against", "assay: segmentation")
+    checked = above.replace("modified: against", "sanity_check: segmentation")
     there = {COCO: pair(0.9, 0.7), FACES: [*pair(0.7, 0.9), floor]}
-    assert verdict_of(on(there, on_dataset), assayed)["data"] == FACES
-    none = verdict_of(on(there | {FACES: there[FACES][:2]}, on_dataset), assayed)
+    assert verdict_of(on(there, on_dataset), checked)["data"] == FACES
+    none = verdict_of(on(there | {FACES: there[FACES][:2]}, on_dataset), checked)
     assert (none["data"], none["verdict"]) == (COCO, "not run")
-    assert "which says whether the suite can tell" in none["why"]
-    partly = verdict_of(on({COCO: there[COCO][:1], FACES: there[FACES][:2]}, on_dataset), assayed)
-    assert partly["data"] == FACES  # where all but the assay is, rather than where a part of the claim is
+    assert "which the sanity check needs" in none["why"]
+    partly = verdict_of(on({COCO: there[COCO][:1], FACES: there[FACES][:2]}, on_dataset), checked)
+    assert partly["data"] == FACES  # where all but the sanity check is, rather than where a part of the claim is
 
 
-def test_only_a_dsm_that_is_helped_where_a_claim_is_judged_weakens_it(pair, above, verdict_of, on_dataset):
-    helped = [changed(run, settings={"mask_scale": 0.1}) for run in pair(0.9, 0.7)]
-    runs = on({COCO: pair(0.7, 0.9), FACES: helped}, on_dataset)
+def test_only_a_dsm_that_is_modified_where_a_claim_is_judged_weakens_it(pair, above, verdict_of, on_dataset):
+    stronger = [changed(run, settings={"mask_scale": 0.1}) for run in pair(0.9, 0.7)]
+    runs = on({COCO: pair(0.7, 0.9), FACES: stronger}, on_dataset)
     assert verdict_of(runs, above)["verdict"] == "not reproduced"
-    notes = claims.judge(runs, claims_file.load())["notes"]
-    assert [note for note in notes if "DSM is helped" in note] == [
-        f"{FACES}: DSM is helped here, as the paper's is not: masks scaled by 0.1, network as it is."
-    ]
+    notes = verdicts.judge(runs, load())["notes"]
+    (note,) = [note for note in notes if "DSM is modified" in note]
+    assert note.startswith(f"{FACES}: DSM is modified here (stronger than the paper's): masks are scaled by 0.1")
 
 
 def test_notes_count_images_and_trainings_by_data_set(mixed, pair, document, above, on_dataset):
     more = [on_dataset(run, STREETS) for seed in range(2) for run in pair(0.9, 0.7, training_seed=seed)]
-    notes = claims.judge([*mixed[:-1], *more], document(above))["notes"]
-    assert any(f"Pairs are test images (3 on {COCO}; 3 on {FACES}; 40 on {STREETS})" in note for note in notes)
+    notes = verdicts.judge([*mixed[:-1], *more], document(above))["notes"]
+    assert any(f"paired by test image (3 on {COCO}; 3 on {FACES}; 40 on {STREETS})" in note for note in notes)
     assert any(f"the first of {COCO}, {FACES} and {STREETS} on which all of it was measured" in note for note in notes)
     assert any(note.startswith(f"{COCO}: One training a model") for note in notes)
     assert any(note.startswith(f"{STREETS}: 2 training seeds") for note in notes)
 
 
 def test_notes_of_one_data_set_name_none(pair, document, above):
-    judged = claims.judge(pair(0.9, 0.7), document(above))
-    assert "Pairs are test images (40), of which" in " ".join(judged["notes"])
-    assert "data" not in judged["claims"][0]
-    assert "| claim | verdict | effect |" in verdicts.markdown(judged)
+    judged = verdicts.judge(pair(0.9, 0.7), document(above))
+    assert "paired by test image (40): " in " ".join(judged["notes"])
+    assert judged["claims"][0]["data"] is None
+    assert "| claim | verdict | effect |" in claims_text.markdown(judged)
 
 
 def test_claims_on_several_data_sets_survive_writing_and_say_which(mixed, store, tmp_path):
     write("claims", store(mixed), [tmp_path / "claims.json", tmp_path / "claims.md"])
-    judged = claims_file.read(tmp_path / "claims.json")
+    judged = verdicts.read(tmp_path / "claims.json")
     assert judged == json.loads((tmp_path / "claims.json").read_text())
     text = (tmp_path / "claims.md").read_text()
     assert "| claim | verdict | data | effect |" in text
     (flat,) = [claim for claim in judged["claims"] if claim["id"] == "semflow-drops-at-one-step"]
-    assert f"| {flat['words']} | {verdicts.verdict(flat)} | {COCO} |" in text
+    assert f"| {flat['words']} | {claims_text.verdict(flat)} | {COCO} |" in text
 
 
 # Numbers of tables.
@@ -121,42 +117,42 @@ def at_papers_scale(make_run, matrices, make_synthesis, on_dataset):
     run = make_synthesis()
     metrics = {name: records.Metric.of(name, value, draws[name]) for name, value in values.items()}
     arrays = type(run.arrays)(**(vars(run.arrays) | {"draws": draws, "units": np.arange(2993)}))
-    drawn = Run(run.record.model_copy(update={"metrics": metrics, "n_images": 2993}), arrays)
+    drawn = changed(Run(run.record, arrays), metrics=metrics, n_images=2993)
     return [
         on_dataset(make_run("semflow", "euler", 25, matrices(share, 2500)), COCO, papers=True),
         on_dataset(drawn, FACES, papers=True),
     ]
 
 
-def points(runs):
-    judged = claims.judge(runs, claims_file.load())["claims"]
-    return {claim["id"]: claim for claim in judged if claim["kind"] == "point"}
+def entries(runs):
+    judged = verdicts.judge(runs, load())["claims"]
+    return {claim["id"]: claim for claim in judged if claim["kind"] == "table_entry"}
 
 
 SEMFLOW = ("table1-semflow-euler-25-miou", "table1-semflow-euler-25-fid", "table1-semflow-euler-25-lpips")
 
 
 def test_numbers_are_reproduced_each_on_the_data_set_of_its_table(at_papers_scale):
-    found = points(at_papers_scale)
+    found = entries(at_papers_scale)
     assert [(found[name]["verdict"], found[name]["data"]) for name in SEMFLOW] == [
         ("reproduced", COCO), ("reproduced", FACES), ("reproduced", FACES),
     ]  # fmt: skip
     assert found["table2-semflow-euler-25-miou"]["verdict"] == "reproduced"
-    assert claims.judge(at_papers_scale, claims_file.load())["scale"] == "paper"
+    assert verdicts.judge(at_papers_scale, load())["scale"] == "paper"
 
 
 def test_a_number_at_another_size_is_not_comparable_and_leaves_those_of_other_data_alone(at_papers_scale):
     coco, faces = at_papers_scale
     small = faces.record.protocol.model_copy(update={"evaluation_size": (256, 256)})
-    found = points([coco, changed(faces, protocol=small)])
+    found = entries([coco, changed(faces, protocol=small)])
     assert [found[name]["verdict"] for name in SEMFLOW] == ["reproduced", "not comparable", "not comparable"]
-    found = points([changed(coco, n_parameters=1000), faces])
+    found = entries([changed(coco, n_parameters=1000), faces])
     assert [found[name]["verdict"] for name in SEMFLOW] == ["not comparable", "reproduced", "reproduced"]
 
 
 def test_a_number_is_never_taken_from_another_data_set_than_its_tables(at_papers_scale, on_dataset):
     coco, faces = at_papers_scale
     elsewhere = [on_dataset(coco, FACES, papers=True), faces, changed(on_dataset(coco, COCO, papers=True), steps=5)]
-    assert points(elsewhere)[SEMFLOW[0]]["verdict"] == "not run"
-    nowhere = points([on_dataset(coco, STREETS, papers=True), on_dataset(faces, "zoo")])
+    assert entries(elsewhere)[SEMFLOW[0]]["verdict"] == "not run"
+    nowhere = entries([on_dataset(coco, STREETS, papers=True), on_dataset(faces, "zoo")])
     assert (nowhere[SEMFLOW[0]]["verdict"], nowhere[SEMFLOW[0]]["data"]) == ("not comparable", STREETS)

@@ -1,15 +1,16 @@
 """The numbers of the paper's tables as claims."""
 
 import pytest
+from record_fixtures import changed
 
 from semflow import published
-from semflow.claims import claims
-from semflow.claims.claims_file import load
+from semflow.claims import verdicts
+from semflow.claims.document import load
 
 
 def number(runs, name):
     """The verdict on one number of a table."""
-    return next(claim for claim in claims.judge(runs, load())["claims"] if claim["id"] == name)
+    return next(claim for claim in verdicts.judge(runs, load())["claims"] if claim["id"] == name)
 
 
 @pytest.fixture
@@ -19,15 +20,15 @@ def at_paper_scale(make_run, matrices, on_dataset):
 
 
 def test_every_number_of_both_tables_is_a_claim(runs):
-    numbers = [claim for claim in claims.judge(runs, load())["claims"] if claim["kind"] == "point"]
+    numbers = [claim for claim in verdicts.judge(runs, load())["claims"] if claim["kind"] == "table_entry"]
     assert len(numbers) == len(published.table2()) + sum(len(values) for values in published.table1().values()) == 22 + 14
     assert len({claim["id"] for claim in numbers}) == len(numbers)
 
 
-def test_a_stand_in_never_judges_a_value(runs):
-    points = [claim for claim in claims.judge(runs, load())["claims"] if claim["kind"] == "point"]
-    assert {claim["verdict"] for claim in points} == {"not comparable", "not run"}
-    (semflow,) = [claim for claim in points if claim["id"] == "table2-semflow-euler-25-miou"]
+def test_a_proxy_never_judges_a_value(runs):
+    entries = [claim for claim in verdicts.judge(runs, load())["claims"] if claim["kind"] == "table_entry"]
+    assert {claim["verdict"] for claim in entries} == {"not comparable", "not run"}
+    (semflow,) = [claim for claim in entries if claim["id"] == "table2-semflow-euler-25-miou"]
     assert semflow["verdict"] == "not comparable"
     assert "COCO-Stuff-164k, 512 x 512" in semflow["needs"]
 
@@ -39,7 +40,7 @@ def test_at_the_papers_scale_a_number_is_reproduced_within_its_margin(at_paper_s
     share = 2 * miou / (100 + miou)  # IoU = p / (2 - p) where either class is right in a share p
     claim = number([at_paper_scale(share)], "table2-semflow-euler-25-miou")
     assert (claim["verdict"], claim["scale"]) == (verdict, "paper")
-    part = claim["parts"][0]
+    part = claim["conditions"][0]
     assert part["effect"] == pytest.approx(miou, abs=0.2)
     assert (part["at_least"], part["at_most"]) == (37.6, 39.6)
     within = part["low90"] >= 37.6 and part["high90"] <= 39.6
@@ -60,17 +61,16 @@ def test_a_smaller_network_other_data_or_another_size_are_not_the_papers(at_pape
     run = at_paper_scale(0.5)
     if "evaluation_size" in fields:
         fields = {"protocol": run.record.protocol.model_copy(update=fields)}
-    claim = number([run._replace(record=run.record.model_copy(update=fields))], "table2-semflow-euler-25-miou")
+    claim = number([changed(run, **fields)], "table2-semflow-euler-25-miou")
     assert claim["verdict"] == "not comparable"
 
 
-def test_numbers_of_a_helped_dsm_are_not_comparable_even_at_the_papers_scale(at_paper_scale):
+def test_numbers_of_a_modified_dsm_are_not_comparable_even_at_the_papers_scale(at_paper_scale):
     run = at_paper_scale(0.5)
-    plain = {"method": "dsm", "sampler": "ddpm", "settings": {"mask_scale": 1.0, "preconditioning": False}}
-    dsm = run._replace(record=run.record.model_copy(update=plain))
+    dsm = changed(run, method="dsm", sampler="ddpm", settings={"mask_scale": 1.0, "preconditioning": False})
     assert number([dsm], "table2-dsm-ddpm-25-miou")["verdict"] == "not reproduced"
-    helped = dsm._replace(record=dsm.record.model_copy(update={"settings": {"mask_scale": 0.15, "preconditioning": True}}))
-    assert number([helped], "table2-dsm-ddpm-25-miou")["verdict"] == "not comparable"
+    stronger = changed(dsm, settings={"mask_scale": 0.15, "preconditioning": True})
+    assert number([stronger], "table2-dsm-ddpm-25-miou")["verdict"] == "not comparable"
 
 
 def test_an_interval_that_merely_contains_the_published_value_proves_nothing(at_paper_scale):
@@ -83,9 +83,9 @@ def test_an_interval_that_merely_contains_the_published_value_proves_nothing(at_
         assert claim["needs"]
 
 
-def test_a_stand_ins_distance_is_no_fid_even_on_the_papers_data(make_synthesis):
+def test_a_proxys_distance_is_no_fid_even_on_the_papers_data(make_synthesis):
     run = make_synthesis(dataset="celebamask_hq", n_parameters=860_000_000)
     protocol = run.record.protocol.model_copy(update={"evaluation_size": (512, 512)})
-    run = run._replace(record=run.record.model_copy(update={"protocol": protocol, "n_images": 3000}))
+    run = changed(run, protocol=protocol, n_images=3000)
     claim = number([run], "table1-semflow-euler-25-fid")
     assert claim["verdict"] == "not comparable"

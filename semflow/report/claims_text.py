@@ -1,0 +1,95 @@
+"""The claims of claims.json as Markdown and as a badge."""
+
+from collections import Counter
+from typing import Any
+from xml.sax.saxutils import escape
+
+from semflow.claims.collect import with_interval
+from semflow.claims.judging import JUDGED, VERDICTS
+from semflow.claims.verdicts import orderings, table_entries
+from semflow.report.tables import markdown_table
+
+COLOURS = {
+    "reproduced": "#1b7837", "not reproduced": "#a50026", "inconclusive": "#8a6100", "not comparable": "#4d5b6a",
+    "not run": "#6b6b6b",
+}  # fmt: skip
+SCALES = {"proxy": "proxy scale", "paper": "paper scale"}
+HEADER = ["claim", "verdict", "effect", "p (Holm)", "images", "why"]
+DATA = "data"  # a column after the verdict, where a suite has several data sets
+
+
+def verdict(claim: dict[str, Any]) -> str:
+    """Such as "reproduced at proxy scale"."""
+    scale = claim["scale"] if claim["verdict"] in JUDGED else None
+    return f"{claim['verdict']} at {SCALES[scale]}" if scale else claim["verdict"]
+
+
+def effect(condition: dict[str, Any]) -> str:
+    """Such as "8.0 [6.1, 9.9]"."""
+    return with_interval(condition["effect"], condition["low"], condition["high"], condition["digits"])
+
+
+def p_value(p: float | None) -> str:
+    """To three digits; "< 0.001" below that; "exact" where nothing varies and no test is made."""
+    return "-" if p is None else "exact" if p == 0 else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def summary(claims: list[dict[str, Any]]) -> str:
+    """Such as "9 reproduced, 3 not reproduced, 9 inconclusive, 3 not comparable, 2 not run"."""
+    counts = Counter(claim["verdict"] for claim in claims)
+    return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name]) or "none"
+
+
+def markdown(claims: dict[str, Any]) -> str:
+    """Verdicts, what would settle the open ones, discrepancies and how it was judged."""
+    judged, entries = orderings(claims), table_entries(claims)
+    several = any(claim["data"] for claim in claims["claims"])
+    header = [*HEADER[:2], DATA, *HEADER[2:]] if several else HEADER
+    rows = [
+        [claim["words"], verdict(claim), *([claim["data"] or "-"] if several else []), *_numbers(claim), claim["why"]]
+        for claim in judged
+    ]
+    open_ones = [f"- {claim['words']} {claim['needs']}" for claim in judged if claim["needs"]]
+    found = [
+        [entry["place"], f"{entry['words']} {entry['quoted']}".strip(), entry["reading"]] for entry in claims["discrepancies"]
+    ]
+    parts = [
+        f"# The paper's claims, suite {claims['suite']}",
+        f"At {SCALES[claims['scale']]}: {summary(judged)}.",
+        markdown_table(header, [list(map(_cell, row)) for row in rows]),
+        f"The {len(entries)} entries of Tables 1 and 2, each a claim of its own: {summary(entries)}.",
+        "What would settle the rest:",
+        "\n".join(open_ones) or "Nothing is open.",
+        "Discrepancies between the paper, its text and its public code, and the reading taken here:",
+        markdown_table(["where", "what", "reading"], [list(map(_cell, row)) for row in found]),
+        *claims["notes"],
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _numbers(claim: dict[str, Any]) -> list[str]:
+    if not claim["conditions"]:
+        return ["-", "-", "-"]
+    first = claim["conditions"][0]
+    return [effect(first), p_value(claim["p_holm"]), f"{first['n_images']:,}"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def badge(claims: dict[str, Any]) -> str:
+    """One line of SVG: how many claims have which verdict, the tables' entries aside."""
+    counts = Counter(claim["verdict"] for claim in orderings(claims))
+    words = [(f"claims at {SCALES[claims['scale']]}", "#333333")]
+    words += [(f"{counts[name]} {name}", COLOURS[name]) for name in VERDICTS if counts[name]]
+    pieces, x = [], 0.0
+    for text, colour in words:
+        inner = 6.6 * len(text)  # of DejaVu Sans at 11 px, the widest of the fonts named below
+        pieces.append(f'<rect x="{x:g}" width="{inner + 14:g}" height="20" fill="{colour}"/>')
+        pieces.append(f'<text x="{x + 7:g}" y="14" textLength="{inner:g}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>')
+        x += inner + 14
+    label = escape(", ".join(text for text, _ in words))
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:g}" height="20" role="img" aria-label="{label}">'
+    font = 'fill="#fff" font-family="Verdana, DejaVu Sans, sans-serif" font-size="11"'
+    return f"{head}<title>{label}</title><g {font}>{''.join(pieces)}</g></svg>\n"
