@@ -16,6 +16,7 @@ from baselines import METHODS
 from semflow import published
 from semflow.claims import document
 from semflow.claims.document import Scale, ScaleName, perturbed
+from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.evaluation.metrics.catalogue import KINDS, filling
@@ -24,7 +25,7 @@ from semflow.evaluation.records import Arrays, Record
 from semflow.method.samplers import Sampler
 
 ENOUGH_FOR_FRECHET = 2048  # images; below it the Fréchet distance is much biased, MMD² is not
-PAPERS = ("coco_stuff", "celebamask_hq", "cityscapes")  # data sets in the order in which they are asked; others follow by name
+PAPERS = tuple(OFFICIAL)  # data sets in the order in which they are asked; others follow by name
 
 
 class Run(NamedTuple):

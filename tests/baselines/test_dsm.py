@@ -7,19 +7,21 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from given import Given
 
+from baselines.dsm import CARD, DSMSettings
 from baselines.dsm.model import DSM
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.method.samplers import Sampler
-from semflow.method.settings import DSMMethod
 from semflow.suite import reading as config
+from semflow.training import budget
 from semflow.training.build import make_model
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
-SPACINGS = get_args(DSMMethod.model_fields["timestep_spacing"].annotation)
+SPACINGS = get_args(DSMSettings.model_fields["timestep_spacing"].annotation)
 STEPS = [1, 2, 5, 25, 40, 200, 1000]
 CODE = PseudoMask(len(NAMES))
 
@@ -32,7 +34,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def dsm(network, spacing: str = "leading", scale: float = 1.0, preconditioning: bool = False) -> DSM:
-    return DSM(network, CODE, Autoencoder(), spacing, scale, preconditioning)
+    return DSM(network and Given(network), CODE, Autoencoder(), spacing, scale, preconditioning)
 
 
 def reverse_step(x, eps, abar, abar_next, noise, sampler: str):
@@ -62,7 +64,9 @@ def test_forward_process_has_the_mean_and_variance_of_eq_1(t):
 def loss_of(model, images, labels) -> torch.Tensor:
     """The training loss of images and labels, as a step works it out."""
     draws = seeded()
-    return model.loss(model.autoencoder.encode(images, draws), model.encode_labels(labels, draws), draws)
+    pair = model.autoencoder.encode(images, draws), model.encode_labels(labels, draws)
+    (loss,) = model.losses("denoising", pair, draws, {}).values()
+    return loss
 
 
 def test_training_predicts_the_noise_of_eq_1(images, labels):
@@ -179,41 +183,37 @@ def test_the_network_is_told_whole_timesteps(images):
     seen = []
     dsm(lambda z, t: seen.append(t) or z[:, :3]).segment(images, Sampler("ddim", 4), seeded())
     assert [t.item() for t in seen] == [750, 500, 250, 0]
-    assert DSM.time_scale == 1
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CONFIG.glob("*.yaml")))
 def test_networks_of_both_methods_have_the_same_size_within_2_percent(name):
     suite = next(iter(config.load_study(CONFIG / name).suites.values()))
-    own = {part: getattr(suite, part) for part in ("autoencoder", "network")}
-    suite = suite.model_copy(
-        update={
-            part: section.model_copy(update={"pretrained": None})
-            for part, section in own.items()
-            if hasattr(section, "pretrained")
-        }
-    )
-    with torch.device("meta"):
-        ours, theirs = (
-            sum(weight.numel() for weight in make_model(suite, method).network.parameters()) for method in ("semflow", "dsm")
-        )
+    ours, theirs = (budget.parameters(suite, method).training for method in ("semflow", "dsm"))
     assert abs(theirs / ours - 1) < 0.02
 
 
 @pytest.mark.parametrize("n", [7, 30, 1001])
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
 def test_steps_that_do_not_divide_the_timesteps_are_refused(sampler, n):
-    with pytest.raises(SemFlowError, match=f"{sampler}-{n}: dsm takes steps that divide"):
-        dsm(None).scheduler(Sampler(sampler, n))
+    with pytest.raises(SemFlowError, match=f"{sampler}-{n}: DSM takes steps that divide"):
+        CARD.check("segmentation", Sampler(sampler, n))
 
 
-def test_an_unknown_sampler_is_named(images):
+def test_an_unknown_sampler_is_named():
     with pytest.raises(SemFlowError, match="'euler'"):
-        dsm(None).segment(images, Sampler("euler", 2), seeded())
+        CARD.check("segmentation", Sampler("euler", 2))
 
 
 def test_dsm_offers_no_synthesis():
-    assert not hasattr(DSM, "synthesize")
+    with pytest.raises(SemFlowError, match="DSM cannot do synthesis; it does segmentation"):
+        CARD.check("synthesis", Sampler("ddpm", 25))
+
+
+@pytest.mark.parametrize(("scale", "preconditioning", "said"), [(1, False, ""), (0.1, False, "0.1"), (1, True, "preconditioned")])
+def test_the_card_says_what_settings_change_of_eq_2(scale, preconditioning, said):
+    sentence = CARD.modified({"mask_scale": scale, "preconditioning": preconditioning})
+    assert (sentence == "") == (said == "")
+    assert said in sentence
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1])
