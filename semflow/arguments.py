@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from baselines import METHODS
 from semflow import __version__
 from semflow.data import OFFICIAL
 from semflow.report import PRODUCTS
-from semflow.suite.registry import CONTROLS, METHODS, TASKS
+from semflow.suite.runs import CONTROL_TITLES, TASKS
 
 Verb = Callable[[str, str], argparse.ArgumentParser]  # its name and what it is for
 EXAMPLES = {
@@ -64,7 +65,7 @@ def _harness_verbs(verb: Verb) -> None:
     p.add_argument("--gpus", type=_whole, default=1, help="GPUs that share the training, over all nodes of a job (default 1)")
 
     p = verb("evaluate", "measure a method on a split and write a record")
-    _common(p, (*METHODS, *CONTROLS))
+    _common(p, (*METHODS, *CONTROL_TITLES, "controls"))
     p.set_defaults(gpus=1)
     p.add_argument(
         "--checkpoint", type=Path, help="folder that `train` wrote; not for the controls oracle, shuffled_labels and real_images"
@@ -76,7 +77,17 @@ def _harness_verbs(verb: Verb) -> None:
     p.add_argument("--cache", type=Path, default=Path("results/features"), help="folder for features of real images")
     p.add_argument("--training-seed", type=_whole, default=0)
     p.add_argument("--sampling-seed", type=_whole, default=0)
-    p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
+    p.add_argument("--all", action="store_true", help="every evaluation of the checkpoint in the suite's `runs`")
+    p.add_argument(
+        "--store", type=Path, help="with --all: where records are kept, to go on from (default: results/SUITE/evaluated)"
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="the record's JSON file, its arrays go beside it; with --all: the records that are wanted (default: all)",
+    )
 
     p = verb("convert", "make a checkpoint of a UNet's state dict that was trained elsewhere")
     p.add_argument("file", type=Path, help="what torch.save made of it, or .safetensors; no code in it is run")

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from baselines import METHODS
 from semflow import arguments
 from semflow.errors import Interrupted, SemFlowError
-from semflow.suite.registry import CONTROLS
+from semflow.suite.runs import CONTROL_TITLES
 from semflow.training import launch
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _devices_of(a: argparse.Namespace) -> tuple[int, str]:
     from semflow.suite import reading as config
 
     suite = config.load(a.config, getattr(a, "dataset", None))
-    if getattr(a, "method", None) in CONTROLS and suite.autoencoder.kind != "kl":  # nothing to compute
+    if getattr(a, "method", None) in (*CONTROL_TITLES, "controls") and suite.autoencoder.kind != "kl":  # nothing to compute
         return 1, "cpu"
     return a.gpus, suite.run.device
 
@@ -80,20 +81,51 @@ def _evaluate(a: argparse.Namespace) -> None:
     from semflow.method.samplers import DIRECT, Sampler
     from semflow.suite.runs import Evaluation, amplitude_of
 
-    if a.method not in CONTROLS and not (a.checkpoint and a.sampler):
+    if a.all or a.method == "controls":
+        _evaluate_all(a)
+        return
+    if len(a.out) != 1:
+        raise SemFlowError("--out: give one file for the record, or --all for all evaluations of the checkpoint")
+    if a.method not in CONTROL_TITLES and not (a.checkpoint and a.sampler):
         raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
     suite = _suite_of(a)
-    sampler = DIRECT if a.method in CONTROLS else Sampler.parse(a.sampler)
+    sampler = DIRECT if a.method in CONTROL_TITLES else Sampler.parse(a.sampler)
     trained = amplitude_of(suite, a.method)
     if a.sampling_amplitude is not None and a.task != "synthesis":
         raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
     drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
-    cell = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
-    record = evaluate(suite, cell, a.checkpoint, a.out, a.cache)
+    evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
+    record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache)
     for name, metric in record.metrics.items():
         kind = KINDS[name]
         unit = "" if kind.unit == "none" else f" {kind.unit}"
         print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+
+
+def _evaluate_all(a: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from semflow.evaluation import evaluate_all
+    from semflow.suite import reading as config
+    from semflow.suite import runs
+
+    suite, controls = config.load(a.config, a.dataset), a.method == "controls"
+    amplitude = runs.amplitude_of(suite, a.method) if a.amplitude is None else a.amplitude
+    of = runs.Checkpoint(a.method, amplitude, a.training_seed)
+    own = [e for e in runs.evaluations(suite) if (e.is_control if controls else runs.checkpoint_of(e) == of)]
+    if not own:
+        raise SemFlowError(
+            f"{a.config} runs no {a.method} of training seed {of.seed} and amplitude {amplitude:g}; add it to `runs`"
+        )
+    places = {e: Path(runs.record_path(e, suite)) for e in own}
+    wanted = {e: out for out in a.out for e, place in places.items() if out.parts[-5:] == place.parts[-5:]}
+    if lost := set(a.out) - set(wanted.values()):
+        raise SemFlowError(
+            f"--out {min(lost)} is the record of no run of this checkpoint; {next(iter(places.values()))} would be"
+        )
+    store = a.store or Path(f"results/{suite.suite}/evaluated", suite.data.name)
+    trained = config.with_amplitude(suite, amplitude) if not controls and METHODS[a.method].perturbed else suite
+    evaluate_all(trained, wanted or places, a.checkpoint, store, a.cache)
 
 
 def _convert(a: argparse.Namespace) -> None:

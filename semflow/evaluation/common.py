@@ -1,4 +1,4 @@
-"""What every task's evaluation shares: opening the model, counting its work, and writing down where numbers come from."""
+"""What every task's evaluation shares: sampling in batches, counting the work, and writing down where numbers come from."""
 
 import hashlib
 import shlex
@@ -13,57 +13,36 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from semflow.data import Dataset, open_dataset
+from baselines import METHODS
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
-from semflow.evaluation.metrics.intervals import blocks, bootstrap
+from semflow.evaluation.metrics.intervals import bootstrap
 from semflow.evaluation.metrics.scores import SCORES, class_iou
-from semflow.loading.batches import Batches, in_memory
+from semflow.evaluation.session import Session
 from semflow.loading.pixels import to_bytes
-from semflow.method.samplers import STEPLESS as ADAPTIVE
-from semflow.method.semflow import place
 from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
 from semflow.provenance import commit, versions
-from semflow.suite import Suite
 from semflow.suite.keys import scores_key
-from semflow.suite.reading import result_hash, without_places
-from semflow.suite.registry import CONTROLS, TASKS
-from semflow.suite.runs import Evaluation, main_sampler
-from semflow.training import devices
-from semflow.training.build import settings_of
-from semflow.training.checkpoints import load_model
+from semflow.suite.reading import result_hash
+from semflow.suite.runs import CONTROLS, Evaluation, main_sampler
+from semflow.training import budget, devices
 
 BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
 STATES = 11  # kept of a trajectory, its ends included
 
 
-DOES = {"segmentation": "segment", "synthesis": "synthesize", "seed_agreement": "segment"}  # what a task asks of a model
-
-
 class Measurement:
-    """A cell being measured: its data, its model, and what the record will say about how."""
+    """An evaluation being measured: its data, its model, and what the record will say about how."""
 
-    def __init__(self, suite: Suite, cell: Evaluation, checkpoint: Path | None) -> None:
-        self.suite, self.cell = suite, cell
-        if cell.method in CONTROLS and cell.method not in TASKS[cell.task]:
-            raise SemFlowError(f"{cell.method} is no control of {cell.task}")
-        if not 0 <= cell.sampling_amplitude < suite.pseudo_mask.s / 2:
-            raise SemFlowError(
-                f"sampling amplitude {cell.sampling_amplitude:g} must be at least 0 and below pseudo_mask.s/2 = "
-                f"{suite.pseudo_mask.s / 2:g} (Eq. 14)"
-            )
-        self.dataset: Dataset = open_dataset(suite.data, suite.evaluation.split)
-        self.is_control = cell.method in CONTROLS
-        idle = self.is_control and suite.autoencoder.kind != "kl"  # nothing to compute that an accelerator would be faster at
-        self.device = devices.pick("cpu" if idle else suite.run.device)
-        self.model: Any = None  # a control has none
-        self.weights: str | None = None
-        if not self.is_control:
-            self.model, self.weights = _open_model(suite, cell, checkpoint, self.device)
-        self.samples = in_memory(self.dataset, f"load {suite.evaluation.split} images")
-        self.images, self.labels = Batches(self.samples)[range(len(self.samples))]  # uint8, all of them
-        self.units = blocks(self.dataset.groups, len(self.dataset), suite.evaluation.block_length)
+    def __init__(self, session: Session, evaluation: Evaluation) -> None:
+        self.session, self.suite, self.evaluation = session, session.suite, evaluation
+        check(self.evaluation, session)
+        self.is_control = evaluation.is_control
+        self.card = METHODS.get(evaluation.method)  # a control has none
+        self.doing = "segmentation" if evaluation.task == "seed_agreement" else evaluation.task
+        self.model, self.device, self.dataset, self.units = session.model, session.device, session.dataset, session.units
+        self.images, self.labels = session.pictures
         self.evaluations, self.wall_s = 0.0, 0.0
 
     def examples(self, n: int) -> np.ndarray:
@@ -76,34 +55,44 @@ class Measurement:
         return self.examples(self.suite.evaluation.examples)
 
     @property
+    def is_main(self) -> bool:
+        """Whether the method is known by this sampler, so that what is costly is measured here alone."""
+        evaluation = self.evaluation
+        return not self.is_control and evaluation.sampler == main_sampler(self.suite, evaluation.method, evaluation.task)
+
+    @property
     def keeps_states(self) -> bool:
-        """Whether a figure shows states of this cell along its way."""
-        return self.cell.sampler == main_sampler(self.suite, self.cell.method, self.cell.task) and hasattr(self.model, "path")
+        """Whether a figure shows states of this evaluation along its way."""
+        return self.card is not None and self.card.trajectory and self.is_main
 
     def batches(self, positions: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
         """(number, positions) of every batch, with progress; times them (seconds), and counts how often the network was
-        evaluated for an image, in the mean."""
+        evaluated for an image, in the mean; of several networks, the one that was evaluated most often.
+        """
         size = self.suite.evaluation.batch_size
         parts = [positions[start : start + size] for start in range(0, len(positions), size)]
-        calls, weighted = 0, 0
+        networks = [self.model.networks[key] for key in self.model.sampling] if self.model is not None else []
+        calls, weighted = [0] * len(networks), np.zeros(len(networks))
 
-        def count(*_: Any) -> None:
-            nonlocal calls
-            calls += 1
+        def counting(number: int) -> Any:
+            def count(*_: Any) -> None:
+                calls[number] += 1
 
-        hook = self.model.network.register_forward_hook(count) if self.model is not None else None
+            return count
+
+        hooks = [network.register_forward_hook(counting(number)) for number, network in enumerate(networks)]
         started = time.perf_counter()
         try:
             with Progress(f"{what} {self}", len(positions)) as progress:
                 for number, part in enumerate(parts):
-                    before = calls
+                    before = np.array(calls)
                     yield number, part
-                    weighted += (calls - before) * len(part)
+                    weighted += (np.array(calls) - before) * len(part)
                     progress.update(len(part))
         finally:
-            if hook is not None:
+            for hook in hooks:
                 hook.remove()
-        self.wall_s, self.evaluations = time.perf_counter() - started, weighted / len(positions)
+        self.wall_s, self.evaluations = time.perf_counter() - started, float(max(weighted, default=0)) / len(positions)
 
     def score(self, name: str, confusions: sparse.csr_array) -> tuple[float, np.ndarray]:
         """A score of `SCORES`, in percent, and its draws. confusions: sparse int64 (n_images, n * n), one matrix an image."""
@@ -134,22 +123,22 @@ class Measurement:
         n_images: int,
     ) -> records.Record:
         """Write the record to `out` and the arrays beside it. values: of every metric that has draws in the arrays."""
-        suite, cell, dataset = self.suite, self.cell, self.dataset
+        suite, evaluation, dataset = self.suite, self.evaluation, self.dataset
         record = records.Record(
             suite=suite.suite,
             dataset=dataset.name,
             split=suite.evaluation.split,
-            method=cell.method,
-            task=cell.task,
-            sampler=cell.sampler.name,
-            steps=cell.sampler.steps,
-            amplitude=cell.amplitude,
-            sampling_amplitude=cell.sampling_amplitude,
-            settings=settings_of(suite, cell.method) | ({"tolerance": TOLERANCE} if cell.sampler.name in ADAPTIVE else {}),
-            training_seed=cell.training_seed,
-            sampling_seed=cell.sampling_seed,
+            method=evaluation.method,
+            task=evaluation.task,
+            sampler=evaluation.sampler.name,
+            steps=evaluation.sampler.steps,
+            amplitude=evaluation.amplitude,
+            sampling_amplitude=evaluation.sampling_amplitude,
+            settings=self._settings(),
+            training_seed=evaluation.training_seed,
+            sampling_seed=evaluation.sampling_seed,
             n_images=n_images,
-            n_parameters=None if self.model is None else sum(p.numel() for p in self.model.network.parameters()),
+            budget=self._budget(),
             evaluations=self.evaluations,
             classes=dataset.names,
             palette=dataset.palette,
@@ -162,6 +151,28 @@ class Measurement:
         )
         records.write(out, record)
         return record
+
+    def _settings(self) -> dict[str, Any]:
+        """The method's own, and a tolerance where the sampler chooses its own steps."""
+        if self.card is None:
+            return {}
+        adaptive = self.card.tasks[self.doing][self.evaluation.sampler.name] is None
+        own = self.suite.methods[self.evaluation.method].model_dump(mode="json", exclude_none=True)
+        return own | ({"tolerance": TOLERANCE} if adaptive else {})
+
+    def _budget(self) -> records.Budget | None:
+        """What the training took, and what an output takes."""
+        trained = self.session.card
+        if trained is None:
+            return None
+        suite, evaluation = self.suite, self.evaluation
+        flops = budget.sampling_flops(suite, evaluation.method, self.doing, evaluation.sampler, self.evaluations)
+        weights = budget.parameters(suite, evaluation.method)
+        spent = trained.budget.model_dump() if trained.budget else {}
+        return records.Budget(
+            **{"parameters_sampling": weights.sampling, "parameters_training": weights.training} | spent,
+            flops_per_output=float(flops),
+        )
 
     def protocol(self, mean_over: dict[str, str], networks: dict[str, str], interval: str) -> records.Protocol:
         """How it was measured. interval: what is said of how intervals are made, before "over"."""
@@ -184,14 +195,15 @@ class Measurement:
 
     def _provenance(self, n_images: int) -> records.Provenance:
         head, dirty = commit()
+        trained = self.session.card
         return records.Provenance(
             command=shlex.join(["semflow", *sys.argv[1:]]),
             commit=head,
             dirty=dirty,
             config_sha256=result_hash(self.suite),
             data_sha256=self.dataset.fingerprint(),
-            checkpoint_sha256=self.weights,
-            code_sha256=scores_key(self.suite, self.cell.method, self.cell.task),
+            checkpoint_sha256=None if trained is None else trained.weights_sha256,
+            code_sha256=scores_key(self.suite, self.evaluation),
             versions=versions(),
             device=devices.name_of(self.device),
             threads=torch.get_num_threads(),
@@ -200,9 +212,24 @@ class Measurement:
         )
 
     def __str__(self) -> str:
-        cell = self.cell
-        perturbed = f" b {cell.amplitude:g} b' {cell.sampling_amplitude:g}" if cell.task == "synthesis" else ""
-        return f"{cell.method} {cell.sampler}{perturbed} seed {cell.sampling_seed}"
+        evaluation = self.evaluation
+        perturbed = f" b {evaluation.amplitude:g} b' {evaluation.sampling_amplitude:g}" if evaluation.task == "synthesis" else ""
+        return f"{evaluation.method} {evaluation.sampler}{perturbed} seed {evaluation.sampling_seed}"
+
+
+def check(evaluation: Evaluation, session: Session) -> None:
+    """SemFlowError if an evaluation cannot be measured, known before anything is opened."""
+    method, task, s = evaluation.method, evaluation.task, session.suite.pseudo_mask.s
+    if evaluation.is_control:
+        if method not in CONTROLS[task]:
+            raise SemFlowError(f"{method} is no control of {task}")
+    else:
+        METHODS[method].check("segmentation" if task == "seed_agreement" else task, evaluation.sampler)
+    if not 0 <= evaluation.sampling_amplitude < s / 2:
+        raise SemFlowError(
+            f"sampling amplitude {evaluation.sampling_amplitude:g} must be at least 0 and below pseudo_mask.s/2 = "
+            f"{s / 2:g} (Eq. 14)"
+        )
 
 
 class Kept:
@@ -216,38 +243,9 @@ class Kept:
         rows = [row for row, position in enumerate(positions.tolist()) if position in self.shown]
         if rows:
             kept = np.linspace(0, len(states) - 1, min(STATES, len(states))).round().astype(int)
-            pictures = [to_bytes(self.model.autoencoder.decode(states[number][rows])).cpu() for number in kept]
+            pictures = [to_bytes(self.model.decode(states[number][rows])).cpu() for number in kept]
             self.rows.append(torch.stack(pictures, 1).numpy())
 
     def arrays(self) -> np.ndarray:
         """uint8 (k, n_states, 3, H, W)."""
         return np.concatenate(self.rows)
-
-
-def _open_model(suite: Suite, cell: Evaluation, checkpoint: Path | None, device: torch.device) -> tuple[Any, str]:
-    """(model, SHA-256 of its weights). SemFlowError if the checkpoint is of another training than the cell's."""
-    if checkpoint is None:
-        raise SemFlowError(f"a checkpoint is needed to evaluate {cell.method}")
-    model, trained, card = load_model(checkpoint, suite.autoencoder)
-    if (card["method"], card["seed"]) != (cell.method, cell.training_seed):
-        asked = f"{cell.method} of training seed {cell.training_seed}"
-        raise SemFlowError(f"{checkpoint} holds {card['method']} of training seed {card['seed']}, not {asked}")
-    wanted, held = (_decides(of, cell.method) for of in (suite, trained))
-    if differing := [part for part in wanted if held.get(part) != wanted[part]]:
-        mend = "train it again"
-        if differing == ["pseudo_mask.amplitude"]:
-            mend = f"give --amplitude {trained.pseudo_mask.amplitude:g}, or train it again"
-        raise SemFlowError(f"{checkpoint} was trained with another {', '.join(differing)} than {suite.suite}'s; {mend}")
-    if not hasattr(model, DOES[cell.task]):
-        raise SemFlowError(f"{cell.method} cannot do {cell.task}: it has no {DOES[cell.task]}")
-    place(model, device)
-    return model, card["weights_sha256"]
-
-
-def _decides(suite: Suite, method: str) -> dict[str, Any]:
-    """Every setting that decides what a training of `method` gives, but the seed, by dotted key."""
-    whole, others = without_places(suite), {"data.n_test", "training.seeds"}
-    parts = {
-        f"{part}.{key}": value for part in ("data", "pseudo_mask", "network", "training") for key, value in whole[part].items()
-    }
-    return {name: value for name, value in parts.items() if name not in others} | {f"methods.{method}": whole["methods"][method]}

@@ -1,17 +1,22 @@
 """Controls: what the protocol gives to a perfect and to a blind method. Nothing is trained."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from semflow.data import open_dataset
 from semflow.data.sample import IGNORE_INDEX, Dataset
+from semflow.evaluation.common import Measurement
 from semflow.loading.batches import Batches
-from semflow.method.autoencoder import Autoencoder
+from semflow.method.autoencoder import Autoencoder, make_autoencoder
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.training.build import make_pseudo_mask
 
 
 class Oracle:
-    """Ground truth painted, encoded, decoded and read: the most that the representation allows."""
+    """Ground truth, encoded and decoded: the most that the representation allows."""
 
     def __init__(self, pseudo_mask: PseudoMask, autoencoder: Autoencoder) -> None:
         self.pseudo_mask, self.autoencoder = pseudo_mask, autoencoder
@@ -19,7 +24,7 @@ class Oracle:
     def predict(self, labels: Tensor) -> Tensor:
         """labels uint8 (B, H, W), 255 ignored, to labels uint8 (B, H, W)."""
         with torch.inference_mode():
-            return self.pseudo_mask.read(self.autoencoder.decode(self.autoencoder.encode(self.pseudo_mask.paint(labels))))
+            return self.pseudo_mask.decode(self.autoencoder.decode(self.autoencoder.encode(self.pseudo_mask.encode(labels))))
 
 
 class ShuffledLabels:
@@ -38,3 +43,17 @@ class RealImages:
         """`n` images spread over the training split, uint8 (n, 3, H, W); again from the start where it has fewer."""
         positions = np.linspace(0, len(train), n, endpoint=False).astype(int) % len(train)
         return Batches(train)[positions.tolist()][0]
+
+
+def _oracle(run: Measurement) -> Tensor:
+    """Labels uint8 (n, H, W)."""
+    control = Oracle(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder).to(run.device))
+    parts = run.batches(np.arange(len(run.dataset)), "segment")
+    return torch.cat([control.predict(run.labels[positions].to(run.device)).cpu() for _, positions in parts])
+
+
+OUTPUTS: dict[str, Callable[[Measurement], Tensor]] = {  # of each control: what a method in its place would give
+    "oracle": _oracle,
+    "shuffled_labels": lambda run: ShuffledLabels().predict(run.labels),
+    "real_images": lambda run: RealImages().draw(open_dataset(run.suite.data, "train"), len(run.dataset)),
+}

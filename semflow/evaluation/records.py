@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import sparse
 
 from semflow import files
-from semflow.errors import SemFlowError
+from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS, Direction, Unit
 from semflow.evaluation.metrics.intervals import interval
 from semflow.suite.runs import Task
@@ -71,15 +71,33 @@ class Provenance(Part):
     images_per_s: float
 
 
+class Budget(Part):
+    """What the method's training took, and what an output takes.
+
+    parameters_sampling, parameters_training: weights of the networks that sampling needs, and of all that are trained.
+    training_flops: of all phases, forward and backward, and of the encoders that ran in its steps.  Of weights that were trained
+    elsewhere it is not known what their training took.
+    """
+
+    parameters_sampling: int
+    parameters_training: int
+    images_seen: int | None = None
+    optimizer_steps: int | None = None
+    training_flops: float | None = None
+    training_wall_s: float | None = None
+    training_device: str | None = None
+    flops_per_output: float
+
+
 class Record(Part):
     """One evaluation.
 
     amplitude, sampling_amplitude: of the perturbation in training and in sampling (Eq. 14), in 0..255 units.
-    n_parameters: of the network; None for a control.  evaluations: of the network, for one image.
+    budget: None for a control.  evaluations: of the network, for one image.
     class_iou: of segmentation, and of a synthesised image's own segmentation.  outputs_sha256: of all that was predicted.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     suite: str
     dataset: str
     split: str
@@ -89,11 +107,11 @@ class Record(Part):
     steps: Annotated[int, Field(ge=0)]
     amplitude: Annotated[float, Field(ge=0)]
     sampling_amplitude: Annotated[float, Field(ge=0)]
-    settings: dict[str, str | float | bool]
+    settings: dict[str, Any]
     training_seed: int
     sampling_seed: int
     n_images: Annotated[int, Field(ge=1)]
-    n_parameters: int | None
+    budget: Budget | None
     evaluations: Annotated[float, Field(ge=0)]
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
@@ -103,6 +121,11 @@ class Record(Part):
     arrays_sha256: str
     protocol: Protocol
     provenance: Provenance
+
+    @property
+    def n_parameters(self) -> int | None:
+        """Weights that sampling needs; None for a control."""
+        return None if self.budget is None else self.budget.parameters_sampling
 
 
 @dataclass(frozen=True)
@@ -175,9 +198,9 @@ def write(path: Path, record: Record) -> None:
 def read(path: Path) -> Record:
     """Read and check a record; SemFlowError names the file and what is wrong in it."""
     raw = files.read_json(path, "record")
+    if isinstance(raw, dict) and raw.get("format") != 3:
+        raise SemFlowError(f"{path} is a record of format {raw.get('format')}, not 3; evaluate again")
     try:
         return Record.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise SemFlowError(f"{path} is not a record of format 2: {where}: {first['msg']}; run the evaluation again") from None
+        raise SemFlowError(f"{path} is not a record of format 3: {sentence(error, raw)}; run the evaluation again") from None

@@ -11,14 +11,12 @@ from semflow.evaluation.metrics.intervals import bootstrap_mean
 from semflow.evaluation.records import Arrays, Record
 from semflow.loading.pixels import to_unit_range
 from semflow.seeds import generator
-from semflow.suite import Suite
-from semflow.suite.runs import Evaluation
 
 
-def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
-    """Segment some of the evaluation split under several seeds. `cache` and the cell's sampling seed are not used."""
-    run = Measurement(suite, cell, checkpoint)
-    chosen, n_seeds = run.examples(suite.evaluation.seed_agreement.images), suite.evaluation.seed_agreement.seeds
+def measure(run: Measurement, out: Path) -> Record:
+    """Segment some of the evaluation split under several seeds. The evaluation's sampling seed is not used."""
+    settings = run.suite.evaluation.seed_agreement
+    chosen, n_seeds = run.examples(settings.images), settings.seeds
     by_seed = []
     for seed in range(n_seeds):
         rows = []
@@ -26,7 +24,7 @@ def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path,
             draws = generator(run.device, "sample", seed, number)
             with torch.inference_mode():
                 images = to_unit_range(run.images[positions].to(run.device))
-                rows.append(run.model.segment(images, cell.sampler, draws).cpu())
+                rows.append(run.model.segment(images, run.evaluation.sampler, draws).cpu())
         by_seed.append(torch.cat(rows))
     predictions = torch.stack(by_seed)  # (n_seeds, n, H, W)
     alike = [(a == b).float().mean((1, 2)) for a, b in combinations(predictions, 2)]

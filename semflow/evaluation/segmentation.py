@@ -11,26 +11,21 @@ from torch import Tensor
 from semflow.data.folders import PairedFiles
 from semflow.data.images import resize_labels
 from semflow.evaluation.common import Kept, Measurement
-from semflow.evaluation.controls import Oracle, ShuffledLabels
+from semflow.evaluation.controls import OUTPUTS
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.evaluation.metrics.segmentation import confusion, confusions, sparse_rows
 from semflow.evaluation.records import Arrays, Record
 from semflow.loading.pixels import to_unit_range
-from semflow.method.autoencoder import make_autoencoder
 from semflow.progress import Progress
 from semflow.seeds import generator
-from semflow.suite import Suite
-from semflow.suite.runs import Evaluation
-from semflow.training.build import make_pseudo_mask
 
 MEAN_OVER = {"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"}
 NATIVE = f"{MEAN_OVER['miou']}; predictions brought by nearest neighbour to each label map's own size, and scored there"
 
 
-def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
-    """Segment the suite's evaluation split and score it. `cache` is not used."""
-    run = Measurement(suite, cell, checkpoint)
-    predictions, states = _control(run) if run.is_control else _predict(run)
+def measure(run: Measurement, out: Path) -> Record:
+    """Segment the suite's evaluation split and score it."""
+    predictions, states = (OUTPUTS[run.evaluation.method](run), None) if run.is_control else _predict(run)
     matrices = sparse_rows(confusions(predictions, run.labels, len(run.dataset.names)))
     scored = {name: run.score(name, matrices) for name in SCORES}
     mean_over = dict(MEAN_OVER)
@@ -62,21 +57,13 @@ def _predict(run: Measurement) -> tuple[Tensor, np.ndarray | None]:
     """Labels uint8 (n, H, W), and the states on the way to those that are shown."""
     model, rows, kept = run.model, [], Kept(run.model, run.shown)
     for number, positions in run.batches(np.arange(len(run.dataset)), "segment"):
-        draws = generator(run.device, "sample", run.cell.sampling_seed, number)
+        draws = generator(run.device, "sample", run.evaluation.sampling_seed, number)
         with torch.inference_mode():
             images = to_unit_range(run.images[positions].to(run.device))
             if run.keeps_states:
-                states = list(model.path(model.autoencoder.encode(images), run.cell.sampler))
+                states = list(model.path(model.encode_images(images), run.evaluation.sampler))
                 kept.add(positions, states)
                 rows.append(model.read(states[-1]).cpu())
             else:
-                rows.append(model.segment(images, run.cell.sampler, draws).cpu())
+                rows.append(model.segment(images, run.evaluation.sampler, draws).cpu())
     return torch.cat(rows), kept.arrays() if run.keeps_states else None
-
-
-def _control(run: Measurement) -> tuple[Tensor, None]:
-    if run.cell.method == "shuffled_labels":
-        return ShuffledLabels().predict(run.labels), None
-    control = Oracle(make_pseudo_mask(run.suite), make_autoencoder(run.suite.autoencoder).to(run.device))
-    parts = run.batches(np.arange(len(run.dataset)), "segment")
-    return torch.cat([control.predict(run.labels[positions].to(run.device)).cpu() for _, positions in parts]), None

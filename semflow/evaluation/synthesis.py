@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semflow.data import open_dataset
 from semflow.evaluation.common import BOOTSTRAP_SEED, Kept, Measurement
-from semflow.evaluation.controls import RealImages
-from semflow.evaluation.features import BATCH, Extractor, Perceptual, cached_features, extract, make_extractor, make_perceptual
+from semflow.evaluation.controls import OUTPUTS
+from semflow.evaluation.features import BATCH, extract
 from semflow.evaluation.metrics import pictures
 from semflow.evaluation.metrics.catalogue import named
 from semflow.evaluation.metrics.distances import frechet_draws, kernel_draws
@@ -23,8 +22,7 @@ from semflow.loading.pixels import to_bytes, to_unit_range
 from semflow.method.solvers import time_grid
 from semflow.progress import Progress
 from semflow.seeds import generator
-from semflow.suite import Suite
-from semflow.suite.runs import Evaluation, main_sampler
+from semflow.suite.runs import main_sampler
 
 SUBSET_SIZE = 1000  # of KID, or as many images as there are
 DISTANCE_DRAWS = 100  # enough to know a standard deviation to 7 %; each costs a decomposition
@@ -33,29 +31,24 @@ INTERVAL = (
 )
 
 
-def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+def measure(run: Measurement, out: Path) -> Record:
     """Draw a picture from every label map of the suite's evaluation split and score them."""
-    run = Measurement(suite, cell, checkpoint)
-    extractor = make_extractor(suite.synthesis.features, run.device)
-    perceptual = make_perceptual(suite.synthesis.perceptual, run.device)
-    scores = Scores(run)
+    suite, scores = run.suite, Scores(run)
     if run.is_control:
-        drawn, states = RealImages().draw(open_dataset(suite.data, "train"), len(run.dataset)), None
+        drawn, states = OUTPUTS[run.evaluation.method](run), None
     else:
         drawn, states, straightness = _synthesise(run)
         if straightness is not None:
             scores.add_mean("straightness", straightness)
-    features = scores.add_distances(drawn, extractor, cache)
-    scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), _distances(run, drawn, perceptual))
+    features = scores.add_distances(drawn)
+    scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), _distances(run, drawn))
     scores.add_mean("brightness", pictures.brightness(drawn).numpy())
     scores.add_mean("high_frequency_energy", pictures.high_frequency_energy(drawn).numpy())
     matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
-    if (
-        cell.sampler == main_sampler(suite, cell.method, "synthesis") and not run.is_control
-    ):  # elsewhere its cost, several times that of all else, buys no figure
+    if run.is_main:  # elsewhere it would cost more than all else
         layouts = run.examples(suite.synthesis.diversity.layouts)
-        scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, perceptual, layouts), layouts)
-    if hasattr(run.model, "segment"):
+        scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, layouts), layouts)
+    if run.card is not None and "segmentation" in run.card.tasks:
         matrices = sparse_rows(confusions(_segment(run, drawn), run.labels, len(run.dataset.names)))
         scores.values["round_trip_miou"], scores.draws["round_trip_miou"] = run.score("miou", matrices)
     run.evaluations, run.wall_s = evaluations, wall_s  # of drawing each picture once
@@ -63,7 +56,7 @@ def evaluate(suite: Suite, cell: Evaluation, checkpoint: Path | None, out: Path,
         run.units, scores.draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), drawn[run.shown].numpy(),
         scores.per_image, matrices, features, states,
     )  # fmt: skip
-    protocol = _protocol(run, extractor, perceptual)
+    protocol = _protocol(run)
     return run.write(out, scores.values, arrays, drawn, protocol, len(run.dataset))
 
 
@@ -83,9 +76,9 @@ class Scores:
         self.values[name] = float(np.mean(values, dtype=np.float64))
         self.draws[name] = bootstrap_mean(values, units, self.run.n_samples, BOOTSTRAP_SEED)
 
-    def add_distances(self, drawn: Tensor, extractor: Extractor, cache: Path) -> np.ndarray:
+    def add_distances(self, drawn: Tensor) -> np.ndarray:
         """Frechet and kernel distance to the real images; returns the features of the drawn ones."""
-        real, features = cached_features(extractor, self.run.images, cache), extract(extractor, drawn)
+        real, features = self.run.session.real_features, extract(self.run.session.extractor, drawn)
         network = self.run.suite.synthesis.features.network
         frechet, kernel = named("frechet", network), named("mmd2", network)
         self.values[frechet], self.values[kernel] = fid_and_kid(features, real, min(SUBSET_SIZE, len(real)))
@@ -98,18 +91,18 @@ class Scores:
 def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
     """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and every path's
     straightness (n,)."""
-    if not hasattr(run.model, "path"):
-        return _draw(run, np.arange(len(run.dataset)), "synthesise", "sample", run.cell.sampling_seed), None, None
-    model, sampler, kept = run.model, run.cell.sampler, Kept(run.model, run.shown)
+    if run.card is None or not run.card.trajectory:
+        return _draw(run, np.arange(len(run.dataset)), "synthesise", "sample", run.evaluation.sampling_seed), None, None
+    model, sampler, kept = run.model, run.evaluation.sampler, Kept(run.model, run.shown)
     # Other solvers' steps are not the field's speed, and few are straight by construction: only the main Euler can tell.
     tells = run.keeps_states and sampler.name == "euler"
     rows, straightness = [], []
     for number, positions in run.batches(np.arange(len(run.dataset)), "synthesise"):
-        draws = generator(run.device, "sample", run.cell.sampling_seed, number)
+        draws = generator(run.device, "sample", run.evaluation.sampling_seed, number)
         bend = pictures.Straightness(time_grid(sampler.steps)) if tells else None
         states: list[Tensor] = []
         with torch.inference_mode():
-            z1 = model.encode_labels(run.labels[positions].to(run.device), draws, run.cell.sampling_amplitude)
+            z1 = model.encode_labels(run.labels[positions].to(run.device), draws, run.evaluation.sampling_amplitude)
             for z in model.path(z1, sampler, reverse=True):
                 if bend is not None:
                     bend.add(z)
@@ -125,12 +118,12 @@ def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray
 
 def _draw(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
     """Images uint8 (n, 3, H, W) of the label maps at `positions`."""
-    options = {"amplitude": run.cell.sampling_amplitude} if hasattr(run.model, "path") else {}
+    options = {"amplitude": run.evaluation.sampling_amplitude} if run.card is not None and run.card.perturbed else {}
     rows = []
     for number, part in run.batches(positions, what):
         draws = generator(run.device, *seeds, number)
         with torch.inference_mode():
-            drawn = run.model.synthesize(run.labels[part].to(run.device), run.cell.sampler, draws, **options)
+            drawn = run.model.synthesize(run.labels[part].to(run.device), run.evaluation.sampler, draws, **options)
         rows.append(to_bytes(drawn).cpu())
     return torch.cat(rows)
 
@@ -139,23 +132,23 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
     """The method's own labels of what it drew, by the suite's main sampler, uint8 (n, H, W)."""
     rows = []
     for number, positions in run.batches(np.arange(len(drawn)), "segment what was drawn by"):
-        draws = generator(run.device, "round trip", run.cell.sampling_seed, number)
+        draws = generator(run.device, "round trip", run.evaluation.sampling_seed, number)
         with torch.inference_mode():
             images = to_unit_range(drawn[positions].to(run.device))
-            rows.append(run.model.segment(images, main_sampler(run.suite, run.cell.method, "segmentation"), draws).cpu())
+            rows.append(run.model.segment(images, main_sampler(run.suite, run.evaluation.method, "segmentation"), draws).cpu())
     return torch.cat(rows)
 
 
-def _diversity(run: Measurement, perceptual: Perceptual, layouts: np.ndarray) -> np.ndarray:
+def _diversity(run: Measurement, layouts: np.ndarray) -> np.ndarray:
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
-    seed, n_samples = run.cell.sampling_seed, run.suite.synthesis.diversity.samples
+    seed, n_samples = run.evaluation.sampling_seed, run.suite.synthesis.diversity.samples
     samples = [_draw(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
-    return np.mean([_in_batches(perceptual.distance, a, b) for a, b in combinations(samples, 2)], axis=0)
+    return np.mean([_in_batches(run.session.perceptual.distance, a, b) for a, b in combinations(samples, 2)], axis=0)
 
 
-def _distances(run: Measurement, drawn: Tensor, perceptual: Perceptual) -> np.ndarray:
+def _distances(run: Measurement, drawn: Tensor) -> np.ndarray:
     """Of every picture to the real image of its layout, (n,)."""
-    return _in_batches(perceptual.distance, drawn, run.images)
+    return _in_batches(run.session.perceptual.distance, drawn, run.images)
 
 
 def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> np.ndarray:
@@ -167,10 +160,11 @@ def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tens
     return torch.cat(rows).numpy()
 
 
-def _protocol(run: Measurement, extractor: Extractor, perceptual: Perceptual) -> Protocol:
-    n_samples, n_layouts = run.suite.synthesis.diversity.samples, len(run.examples(run.suite.synthesis.diversity.layouts))
-    reads = "" if run.is_control else main_sampler(run.suite, run.cell.method, "segmentation")
-    features, pairs = run.suite.synthesis.features.network, run.suite.synthesis.perceptual.network
+def _protocol(run: Measurement) -> Protocol:
+    """The same for every method, so that records can be compared."""
+    settings, session = run.suite.synthesis, run.session
+    n_samples, n_layouts = settings.diversity.samples, len(run.examples(settings.diversity.layouts))
+    features, pairs = settings.features.network, settings.perceptual.network
     h, w = run.suite.data.size
     return run.protocol(
         {
@@ -178,9 +172,12 @@ def _protocol(run: Measurement, extractor: Extractor, perceptual: Perceptual) ->
             named("mmd2", features): f"subsets of {min(SUBSET_SIZE, len(run.dataset))} images",
             named("perceptual", pairs): "pairs of a drawn image and the real one of its layout",
             named("diversity", pairs): f"pairs of {n_samples} samples of a layout, {n_layouts} layouts",
-            "round_trip_miou": f"classes present in the layouts, read by the method's own {reads}",
-            "straightness": f"latent elements and the steps of {run.cell.sampler}, v as each step took it",
+            "round_trip_miou": "classes present in the layouts, as the method's own main sampler segments what it drew",
+            "straightness": "latent elements and the steps of the main sampler, v as each step took it",
         },
-        {role: f"{network.name}, SHA-256 {network.sha256}" for role, network in (("features", extractor), ("pairs", perceptual))},
+        {
+            role: f"{network.name}, SHA-256 {network.sha256}"
+            for role, network in (("features", session.extractor), ("pairs", session.perceptual))
+        },
         INTERVAL.format(DISTANCE_DRAWS),
     )

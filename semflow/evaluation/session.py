@@ -1,0 +1,121 @@
+"""What the evaluations of one checkpoint share, each opened once, when it is first needed."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines import METHODS
+from semflow.data import Dataset, open_dataset
+from semflow.errors import SemFlowError
+from semflow.evaluation.features import Extractor, Perceptual, cached_features, make_extractor, make_perceptual
+from semflow.evaluation.metrics.intervals import blocks
+from semflow.loading.batches import Batches, in_memory
+from semflow.suite import Suite
+from semflow.suite.reading import without_places
+from semflow.suite.runs import Checkpoint, Evaluation, checkpoint_of
+from semflow.training import devices
+from semflow.training.build import place
+from semflow.training.checkpoints import Card, open_checkpoint
+
+
+class Session:
+    """A suite's evaluation split, a model and the networks that pictures are compared through.
+
+    of: an evaluation whose model it is; all that are measured in a session have the same, or are controls.
+    folder: the model's checkpoint; controls have none.  cache: folder for features of real images.
+    """
+
+    def __init__(self, suite: Suite, of: Evaluation, folder: Path | None, cache: Path) -> None:
+        self.suite, self.folder, self.cache = suite, folder, cache
+        self.checkpoint = None if of.is_control else checkpoint_of(of)
+        if self.checkpoint is not None and folder is None:
+            raise SemFlowError(f"a checkpoint is needed to evaluate {of.method}")
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return open_dataset(self.suite.data, self.suite.evaluation.split)
+
+    @cached_property
+    def pictures(self) -> tuple[Tensor, Tensor]:
+        """All images and labels of the split, uint8 (n, 3, H, W) and (n, H, W)."""
+        samples = in_memory(self.dataset, f"load {self.suite.evaluation.split} images")
+        return Batches(samples)[range(len(samples))]
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """Int (n,), the images that are drawn together in a bootstrap."""
+        return blocks(self.dataset.groups, len(self.dataset), self.suite.evaluation.block_length)
+
+    @cached_property
+    def device(self) -> torch.device:
+        idle = self.checkpoint is None and self.suite.autoencoder.kind != "kl"  # nothing that an accelerator would be faster at
+        return devices.pick("cpu" if idle else self.suite.run.device)
+
+    @cached_property
+    def opened(self) -> tuple[Any, Card]:
+        """(model on the device, its card). SemFlowError if the checkpoint is of another training."""
+        assert self.checkpoint is not None
+        assert self.folder is not None
+        reads = METHODS[self.checkpoint.method].reads
+        model, card = open_checkpoint(self.folder, self.suite.autoencoder if "autoencoder" in reads else None)
+        _check(self.suite, self.checkpoint, card, self.folder)
+        place(model, self.device)
+        return model, card
+
+    @property
+    def model(self) -> Any:
+        """None of a control."""
+        return None if self.checkpoint is None else self.opened[0]
+
+    @property
+    def card(self) -> Card | None:
+        """None of a control."""
+        return None if self.checkpoint is None else self.opened[1]
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        return make_extractor(self.suite.synthesis.features, self.device)
+
+    @cached_property
+    def perceptual(self) -> Perceptual:
+        return make_perceptual(self.suite.synthesis.perceptual, self.device)
+
+    @cached_property
+    def real_features(self) -> np.ndarray:
+        """Of the split's images, float32 (n, d)."""
+        return cached_features(self.extractor, self.pictures[0], self.cache)
+
+
+def _check(suite: Suite, wanted: Checkpoint, card: Card, folder: Path) -> None:
+    """SemFlowError if a checkpoint is of another training than the one that is evaluated."""
+    if (card.method, card.seed) != (wanted.method, wanted.seed):
+        asked = f"{wanted.method} of training seed {wanted.seed}"
+        raise SemFlowError(f"{folder} holds {card.method} of training seed {card.seed}, not {asked}")
+    asked_for, held = _deciding(without_places(suite), wanted.method), _held(card)
+    differing = [key for key, value in asked_for.items() if key in held and held[key] != value]
+    if differing:
+        mend = "train it again"
+        if differing == ["pseudo_mask.amplitude"]:
+            mend = f"give --amplitude {held['pseudo_mask.amplitude']:g}, or train it again"
+        raise SemFlowError(f"{folder} was trained with another {', '.join(differing)} than {suite.suite}'s; {mend}")
+
+
+def _deciding(sections: dict[str, Any], method: str) -> dict[str, Any]:
+    """Every setting that decides what a training of a method gives, but the seed, by dotted key."""
+    names = ("data", "training", *(name for name in ("pseudo_mask", "network") if name in METHODS[method].reads))
+    flat = {f"{name}.{key}": value for name in names for key, value in sections[name].items()}
+    own = {name: value for name, value in flat.items() if name not in ("data.n_test", "training.seeds")}
+    return own | {f"methods.{method}.{key}": value for key, value in sections["methods"][method].items()}
+
+
+def _held(card: Card) -> dict[str, Any]:
+    """The same of a checkpoint. Keys that are younger than it are not in it."""
+    network = card.network and card.network | {
+        key: card.network[key] is not None for key in ("pretrained",) if key in card.network
+    }
+    sections = {"data": card.data, "training": card.training, "pseudo_mask": card.pseudo_mask or {}, "network": network or {}}
+    return _deciding(sections | {"methods": {card.method: card.settings}}, card.method)
