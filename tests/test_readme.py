@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from semflow.claims import drift
-from semflow.claims.claims_file import load
+from semflow.claims.document import load
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def test_its_verdicts_are_those_of_the_report():
 
 def test_its_numbers_are_those_of_the_reference():
     """Every measured mIoU of Table 2, and Table 1's distances, from the records that drift is held against."""
-    cells = drift.read(ROOT / "results/reference/mini.json")["cells"]
+    cells = drift.read(ROOT / "results/reference/mini.json")["evaluations"]
 
     def value(cell, metric):
         seeds = [value for by_seed in cells[cell]["metrics"][metric]["values"].values() for value in by_seed.values()]

@@ -33,8 +33,7 @@ from semflow.claims import statistics
 from semflow.claims.collect import Names, Run, title
 from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS
-from semflow.provenance import commit
-from semflow.suite.reading import content_hash
+from semflow.provenance import commit, content_hash
 
 ALPHA = 0.01  # of a whole check
 ADAPTIVE_SLACK = 0.05  # by which share the evaluations of a solver that chooses its steps may differ between machines

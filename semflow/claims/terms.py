@@ -272,12 +272,13 @@ def tested(conditions: Iterable[Condition], runs: list[Run], document: Document)
 
 
 def _plain(term: Term) -> str:
-    """Such as "DSM DDPM-25 segmentation, b = 0"."""
-    steps = f" ({term.steps} N)" if term.steps in CHOSEN else ""
+    """Such as "SemFlow Euler-25 segmentation, b = 0"."""
+    task = term.task.replace("_", " ")
+    steps = "" if term.steps not in CHOSEN else " (best N)" if term.steps == "best" else f" ({term.steps} steps)"
     name = title(term.method, term.sampler, term.steps if isinstance(term.steps, int) else 0)
     trained = "" if term.b is None else f", b = {term.b:g}"
     drawn = "" if term.drawn is None else f", b' = {term.drawn:g} b"
-    return f"{name}{steps} {term.task}{trained}{drawn}"
+    return f"{name}{steps} {task}{trained}{drawn}"
 
 
 def _effects(condition: Condition, sides: list[dict[int, Effect]]) -> list[Effect]:

@@ -19,23 +19,10 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semflow import files, published
-from semflow.claims import statistics
+from semflow.claims import judging, statistics
 from semflow.claims.collect import Names, Run, by_dataset, comparable, in_table, listed, method_title, modified, scale, title
 from semflow.claims.document import Claim, Discrepancy, Document, ScaleName, TableEntries, Term
-from semflow.claims.judging import (
-    JUDGED,
-    VERDICTS,
-    Reasoned,
-    Verdict,
-    as_measured,
-    by_p_value,
-    deciding_first,
-    finite,
-    in_numbers,
-    not_run,
-    said,
-    short_of,
-)
+from semflow.claims.judging import JUDGED, VERDICTS, Reasoned, Verdict
 from semflow.claims.statistics import ALPHA, Region
 from semflow.claims.terms import Tested, measured, tested
 from semflow.errors import SemFlowError, sentence
@@ -188,7 +175,7 @@ class _Weighed(NamedTuple):
         changed = modified([run for run in runs if run.record.method in methods]) if claim.modified else ""
         conditions, missing = tested(claim.conditions, runs, document)
         at = scale([run for condition in conditions for run in condition.effect.runs], document.scale)
-        stop = short_of(claim.min_samples, conditions, missing) or _elsewhere(claim, conditions, at, changed)
+        stop = judging.short_of(claim.min_samples, conditions, missing) or _elsewhere(claim, conditions, at, changed)
         stop = stop or _too_weak(claim, conditions, at, runs, document)
         return cls(claim, data, conditions, at, changed, stop, Names(len(sets) > 1))
 
@@ -197,13 +184,13 @@ class _Weighed(NamedTuple):
         return None if self.stop else max(condition.p for condition in self.conditions)
 
     def judged(self, p_holm: float | None, n_tests: int) -> JudgedClaim:
-        verdict, why, needs = self.stop or by_p_value(self.conditions, p_holm, n_tests)
+        verdict, why, needs = self.stop or judging.by_p_value(self.conditions, p_holm, n_tests)
         if verdict == "not reproduced" and self.modified:
             verdict, why, needs = "not comparable", f"{why} {self.modified}", _as_published(self.conditions)
         return JudgedClaim(
             verdict=verdict, why=why, needs=needs, scale=None if verdict == "not run" else self.scale,
             data=self.data if self.names.several else None, p=self.p, p_holm=p_holm,
-            conditions=[_judged_condition(one, len(self.conditions), self.names) for one in deciding_first(self.conditions)],
+            conditions=_judged_conditions(judging.deciding_first(self.conditions), self.names),
             **self.entry.model_dump(include={"id", "place", "words", "kind", "min_scale", "reason"}),
         )  # fmt: skip
 
@@ -228,9 +215,9 @@ def _elsewhere(claim: Claim, conditions: list[Tested], at: ScaleName, changed: s
     """Where what was measured is not what the claim is about."""
     if claim.min_scale == "paper" and at != "paper":
         needs = "The paper's data, image size and network, which no suite here has yet."
-        return "not comparable", f"{as_measured(conditions)} It can be judged at the paper's scale only.", needs
+        return "not comparable", f"{judging.as_measured(conditions)} It can be judged at the paper's scale only.", needs
     if claim.modified == "own" and changed:
-        return "not comparable", f"{as_measured(conditions)} {changed}", _as_published(conditions)
+        return "not comparable", f"{judging.as_measured(conditions)} {changed}", _as_published(conditions)
     return None
 
 
@@ -247,23 +234,28 @@ def _too_weak(claim: Claim, conditions: list[Tested], at: ScaleName, runs: list[
     check = document.sanity_checks[claim.sanity_check]
     shown, missing = tested(check.conditions, runs, document)
     if missing:
-        return not_run(missing, ", which the sanity check needs")
+        return judging.not_run(missing, ", which the sanity check needs")
     if all(condition.known and condition.settled(len(shown)) for condition in shown):
         return None
     settled = [condition.settled(len(conditions)) for condition in conditions]
     speaks = "against the claim" if False in settled else "for the claim" if all(settled) else "undecided"
-    why = f"The sanity check fails: {check.words} ({in_numbers(deciding_first(shown)[0])}). Indicative only: {speaks}, "
-    return "not comparable", f"{why}{said(deciding_first(conditions)[0])}.", "A better trained model."
+    fails = f"The sanity check fails: {check.words} ({judging.in_numbers(judging.deciding_first(shown)[0])})."
+    indicative = f"Indicative only: {speaks}, {judging.said(judging.deciding_first(conditions)[0])}."
+    return "not comparable", f"{fails} {indicative}", "A better trained model."
+
+
+def _judged_conditions(conditions: list[Tested], names: Names) -> list[JudgedCondition]:
+    """Those of a claim, all of them."""
+    return [_judged_condition(condition, len(conditions), names) for condition in conditions]
 
 
 def _judged_condition(condition: Tested, n: int, names: Names) -> JudgedCondition:
-    """n: how many conditions its claim has."""
     effect, value, images = condition.effect, condition.value, condition.chances[0]
-    low, high, low90, high90 = map(finite, (*images.interval(value, 0.95), *images.interval(value, 0.9)))
+    low, high, low90, high90 = map(judging.finite, (*images.interval(value, 0.95), *images.interval(value, 0.9)))
     seeds = condition.chances[1].interval(value, 0.95) if len(condition.chances) > 1 else (None, None)
     return JudgedCondition(
-        what=effect.words, unit=effect.unit, digits=effect.digits, effect=finite(value), low=low, high=high, low90=low90,
-        high90=high90, seed_low=seeds[0], seed_high=seeds[1], **condition.region._asdict(), p=finite(condition.p),
+        what=effect.words, unit=effect.unit, digits=effect.digits, effect=judging.finite(value), low=low, high=high, low90=low90,
+        high90=high90, seed_low=seeds[0], seed_high=seeds[1], **condition.region._asdict(), p=judging.finite(condition.p),
         n_images=effect.n_images, n_trainings=len(effect.values), n_seeds=effect.n_seeds, holds=condition.settled(n),
         records=list(dict.fromkeys(names.identity(run.record) for run in effect.runs)),
     )  # fmt: skip
@@ -309,8 +301,7 @@ def _judged_entry(entry: _TableEntry, sets: dict[str, list[Run]], document: Docu
     data, effects = next(found, (None, {}))
     conditions = [Tested.of(effect, region) for effect in effects.values()]
     name, names = title(entry.method, entry.sampler, entry.steps), Names(len(sets) > 1)
-    reasoned = _reasoned(entry, conditions, sets[data], document) if data else not_run([f"{name} {task}"])
-    verdict, why, needs = reasoned
+    verdict, why, needs = _reasoned(entry, conditions, sets[data], document) if data else judging.not_run([f"{name} {task}"])
     judged = verdict in JUDGED
     sampled = f"-{entry.sampler}-{entry.steps}" if entry.steps else ""
     return JudgedClaim(
@@ -318,7 +309,7 @@ def _judged_entry(entry: _TableEntry, sets: dict[str, list[Run]], document: Docu
         words=f"{name}: {kind.title} {entry.value:.{kind.digits}f}.", verdict=verdict, why=why, needs=needs,
         scale="paper" if judged else None, data=data if names.several else None,
         p=conditions[0].p if judged and conditions[0].known else None, p_holm=None,
-        conditions=[_judged_condition(condition, 1, names) for condition in conditions],
+        conditions=_judged_conditions(conditions, names),
         **entry.table.model_dump(include={"place", "min_scale", "reason"}),
     )  # fmt: skip
 
@@ -336,7 +327,7 @@ def _reasoned(entry: _TableEntry, conditions: list[Tested], runs: list[Run], doc
         return "not comparable", f"Measured as {effect.words}.", f"{kind.title}, with its own network."
     if changed := modified(list(effect.runs)):
         return "not comparable", changed, _as_published(conditions)
-    return short_of(entry.table.min_samples, conditions, []) or by_p_value(conditions, conditions[0].p, 1)
+    return judging.short_of(entry.table.min_samples, conditions, []) or judging.by_p_value(conditions, conditions[0].p, 1)
 
 
 # How it was judged.
@@ -388,19 +379,20 @@ def _trainings(runs: list[Run]) -> str:
             "One training a model: intervals do not include the variance between trainings. Margins between models allow for it; "
             "claims within one model do not need to."
         )
-    return f"{len(trainings)} training seeds: the variance between trainings is tested apart from that of images; both must agree."
+    return (
+        f"{len(trainings)} training seeds: the variance between trainings is tested apart from that of images; they must agree."
+    )
 
 
 def _told(discrepancy: Discrepancy) -> ToldDiscrepancy:
-    numbers, quoted = published.table2(), []
+    rows, quoted = {(row["method"], row["sampler"]): row["values"] for row in published.table(2)["rows"]}, []
     for quote in discrepancy.quoted:
-        family = {
-            n: value for (method, sampler, n), value in numbers.items() if (method, sampler) == (quote.method, quote.sampler)
-        }
-        stands = "".join(f", and {quote.miou:.1f} at {n}" for n, value in family.items() if value == quote.miou)
+        values = rows[quote.method, quote.sampler]
+        there = [
+            f"{values[quote.steps]:.1f} there",
+            *(f"{value:.1f} at {n}" for n, value in values.items() if value == quote.miou),
+        ]
         name = title(quote.method, quote.sampler)
-        quoted.append(
-            f"{name}: {quote.miou:.1f} at {quote.steps} steps in the text; Table 2 has {family[quote.steps]:.1f} there{stands}"
-        )
+        quoted.append(f"{name}: {quote.miou:.1f} at {quote.steps} steps in the text; Table 2 has {listed(there)}")
     entry = discrepancy.model_dump(include={"id", "place", "words", "reading"})
     return ToldDiscrepancy(**entry, quoted="; ".join(quoted) + "." if quoted else "")

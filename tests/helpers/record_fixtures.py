@@ -9,11 +9,27 @@ from semflow.claims.collect import Run
 from semflow.claims.document import load
 from semflow.evaluation.metrics.intervals import bootstrap
 from semflow.evaluation.metrics.scores import SCORES, mean_iou
-from semflow.evaluation.records import Arrays, Metric, Protocol, Provenance, Record, arrays_path, write
+from semflow.evaluation.records import Arrays, Budget, Metric, Protocol, Provenance, Record, arrays_path, write
 
 PICTURES = np.random.default_rng(0).integers(256, size=(2, 3, 4, 6), dtype=np.uint8)
 LABELS = np.zeros((2, 4, 6), np.uint8)
 TASK_PROTOCOL = {"segmentation": {}, "seed_agreement": {}, "synthesis": {"features": "EfficientNet-Lite0, SHA-256 5"}}
+
+
+def budget_of(n_parameters):
+    """A budget with so many weights, all else made up; None for a control."""
+    if n_parameters is None:
+        return None
+    return Budget(
+        parameters_sampling=n_parameters, parameters_training=n_parameters, images_seen=64, optimizer_steps=8, training_flops=1e9,
+        training_wall_s=10.0, training_device="cpu", flops_per_output=1e6,
+    )  # fmt: skip
+
+
+def translated(fields):
+    """A record's fields, where `n_parameters` stands for a budget with so many."""
+    n_parameters = {"budget": budget_of(fields["n_parameters"])} if "n_parameters" in fields else {}
+    return {name: value for name, value in fields.items() if name != "n_parameters"} | n_parameters
 
 
 def record_of(task, metrics, draws, **fields):
@@ -22,7 +38,7 @@ def record_of(task, metrics, draws, **fields):
         **{
             "suite": "hand", "dataset": "scenes <b>", "split": "test", "method": "semflow", "task": task, "sampler": "euler",
             "steps": 25, "amplitude": 6, "sampling_amplitude": 6 if task == "synthesis" else 0, "settings": {},
-            "training_seed": 0, "sampling_seed": 0, "n_images": 3, "n_parameters": 1000, "evaluations": 25,
+            "training_seed": 0, "sampling_seed": 0, "n_images": 3, "budget": budget_of(1000), "evaluations": 25,
             "classes": ("a", "b"), "palette": ((255, 0, 0), (0, 0, 255)),
             "metrics": {name: Metric.of(name, value, draws[name]) for name, value in metrics.items()},
             "class_iou": {}, "outputs_sha256": "a", "arrays_sha256": "0",
@@ -34,13 +50,13 @@ def record_of(task, metrics, draws, **fields):
                 command="semflow", commit="c" * 40, dirty=False, config_sha256="1", data_sha256="2", checkpoint_sha256=None,
                 code_sha256="3", versions={}, device="cpu", threads=1, wall_s=1.0, images_per_s=1.0,
             ),
-        } | fields
+        } | translated(fields)
     )  # fmt: skip
 
 
 def changed(run, **fields):
-    """A run whose record has other values in some fields."""
-    return run._replace(record=run.record.model_copy(update=fields))
+    """A run whose record has other values in some fields; `n_parameters` gives it a budget."""
+    return run._replace(record=run.record.model_copy(update=translated(fields)))
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ rule claims:
         mem_mb=4000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.claims.claims', 'semflow.claims.verdicts')}-{PUBLISHED['claims']}-{PUBLISHED[1]}-{PUBLISHED[2]}",
+        key=f"{code_of('semflow.claims.verdicts', 'semflow.report.claims_text')}-{PUBLISHED['claims']}-{PUBLISHED[1]}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report claims --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
