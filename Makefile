@@ -24,4 +24,4 @@ test-slurm: cluster
 	python tests/slurm/run.py
 
 check: setup
-	ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && snakemake --lint && mypy
+	ruff check . && ruff format --check . && lint-imports && snakefmt --check Snakefile workflow && snakemake --lint && mypy
