@@ -29,7 +29,7 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
             **_data(suite, "train"),
             **{name: section for name, section in sections.items() if name in card.reads},
             "method": method,
-            "settings": suite.methods[method].model_dump(),
+            "settings": suite.methods[method].model_dump(exclude_none=True),
             "timesteps": TRAIN_TIMESTEPS,
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
@@ -75,7 +75,7 @@ def other_data(suite: Suite) -> frozenset[str]:
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
     return _data(suite, split) | {
         "method": method,
-        "settings": suite.methods[method].model_dump() if method in suite.methods else None,  # controls have none
+        "settings": suite.methods[method].model_dump(exclude_none=True) if method in suite.methods else None,  # controls have none
         "timesteps": TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
         "autoencoder": autoencoder_key(suite.autoencoder),
