@@ -35,7 +35,7 @@ wall-concrete, wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-o
 window-other, wood
 """
 NAMES = tuple(name.strip() for name in _TEXT.replace("\n", " ").split(","))
-# Those of COCO's 91 things that were never drawn: street sign, hat, shoe, eye glasses, plate, mirror, window, desk, door,
+# Those of COCO's 91 things that were never annotated: street sign, hat, shoe, eye glasses, plate, mirror, window, desk, door,
 # blender, hair brush.
 ABSENT = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
 RAW_IDS = tuple(raw for raw in range(182) if raw not in ABSENT)  # of each class, as label files have it

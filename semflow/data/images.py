@@ -1,4 +1,4 @@
-"""Reading pictures and label maps, and changing their size. What is wrong with a file is said in one sentence."""
+"""Reads images and label maps, and resizes them. What is wrong with a file is said in one sentence."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ UNKNOWN = 254  # in a table from ids in a file to classes: stands for nothing
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture of any kind, decoded."""
+    """An image of any mode, decoded."""
     try:
         with Image.open(path) as picture:
             picture.load()
@@ -29,9 +29,9 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def read_image(path: Path, grey: bool = False) -> Image.Image:
-    """An 8-bit RGB picture; palette and RGBA files are refused, since guessing a conversion changes results.
+    """An 8-bit RGB image; palette and RGBA files are refused, since guessing a conversion changes results.
 
-    grey: whether the data set has 8-bit grey pictures too, which become RGB; they are refused elsewhere.
+    grey: whether the data set has 8-bit grey images too, which become RGB; they are refused elsewhere.
     """
     picture = open_picture(path)
     if grey and picture.mode == "L":
@@ -72,9 +72,9 @@ def _ids(path: Path) -> np.ndarray:
 
 
 def read_layout(path: Path, palette: tuple[tuple[int, int, int], ...], void: int = IGNORE_INDEX) -> Image.Image:
-    """As `read_labels`, or from a picture painted in the colours of `palette`, white or black where ignored.
+    """As `read_labels`, or from an RGB image in the colours of `palette`, white or black where ignored.
 
-    A palette PNG is such a picture if any colour in it is a class's, whatever its number in the file. Black is a class's
+    A palette PNG is such an image if any colour in it is a class's, whatever its number in the file. Black is a class's
     colour where one has it.
     """
     picture = open_picture(path)

@@ -1,8 +1,8 @@
-"""Scenes: drawn landscapes with exact labels, the data set that needs no download.
+"""Scenes: synthetic landscapes with exact labels, the data set that needs no download.
 
-Every class has a shape, a place and a texture; its colour is drawn at random for each scene, so that mask to image is
+Every class has a shape, a place and a texture; its colour is random in each scene, so that mask to image is
 one-to-many as in photographs. A scene depends on (seed, split, index) and the size alone. Only + - * / and comparisons
-touch the pixels and all draws come from NumPy's frozen MT19937 stream, so every machine draws the same bits.
+touch the pixels and all random numbers come from NumPy's frozen MT19937 stream, so every machine renders the same bits.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ PALETTE = (
 )  # fmt: skip
 SPLITS = {"train": 0, "val": 1, "test": 2}
 ID = {name: number for number, name in enumerate(NAMES)}
-N_DRAWS = 192  # uniform numbers set aside for one scene; a scene uses fewer
-VERSION = 1  # part of the fingerprint: raise it when the pictures change
+N_UNIFORM = 192  # uniform numbers set aside for one scene; a scene uses fewer
+VERSION = 1  # part of the fingerprint: raise it when the images change
 
 
 class Settings(DataSettings):
-    """Drawn scenes, as many as asked for."""
+    """Synthetic scenes, as many as asked for."""
 
     name: Literal["scenes"]
     size: Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], Field(strict=False)]
@@ -42,7 +42,7 @@ class Settings(DataSettings):
 
 
 class Scenes:
-    """`n` scenes of `size` (h, w); index i of a split is the same picture whatever `n` is."""
+    """`n` scenes of `size` (h, w); index i of a split is the same image whatever `n` is."""
 
     name = "scenes"
     names: tuple[str, ...] = NAMES
@@ -58,14 +58,14 @@ class Scenes:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self.n:
             raise IndexError(index)
-        return draw(np.random.RandomState([self.seed, SPLITS[self.split], index]), *self.size)
+        return render(np.random.RandomState([self.seed, SPLITS[self.split], index]), *self.size)
 
     def stamp(self) -> str:
-        """What the pictures are determined by."""
+        """What the images are determined by."""
         return self.fingerprint()
 
     def fingerprint(self) -> str:
-        """SHA-256 that changes whenever a picture would."""
+        """SHA-256 that changes whenever an image would."""
         text = f"scenes v{VERSION} n={self.n} size={self.size} seed={self.seed} split={self.split}"
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -77,9 +77,9 @@ def _open(data: Settings, split: str) -> Scenes:
 INFO = DatasetInfo(Settings, _open, NAMES, PALETTE)
 
 
-def draw(rng: np.random.RandomState, h: int, w: int) -> Sample:
-    """Draw one scene: image uint8 (3, h, w) RGB and labels uint8 (h, w), any size from 16 x 16 on."""
-    uniform = iter(rng.random_sample(N_DRAWS).tolist()).__next__
+def render(rng: np.random.RandomState, h: int, w: int) -> Sample:
+    """Render one scene: image uint8 (3, h, w) RGB and labels uint8 (h, w), any size from 16 x 16 on."""
+    uniform = iter(rng.random_sample(N_UNIFORM).tolist()).__next__
     canvas = _Canvas(h, w, uniform)
     coast = uniform() < 0.45
     horizon = 0.34 + 0.18 * uniform()

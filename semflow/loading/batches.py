@@ -100,7 +100,7 @@ def load(source: Source, order: Iterable[list[View]], workers: int, pinned: bool
 
 
 def in_memory(dataset: Dataset, what: str) -> list[Sample]:
-    """Every sample, drawn or decoded once."""
+    """Every sample, rendered or decoded once."""
     with Progress(what, len(dataset)) as progress:
         samples = []
         for index in range(len(dataset)):

@@ -13,9 +13,7 @@ import torch
 from semflow.errors import SemFlowError
 from semflow.seeds import Stream, generator, seed_of
 
-STREAM = 16  # images that share a generator: few enough that no process draws much for others, enough to draw at once
-
-
+STREAM = 16  # images that share a generator: few enough that no process generates much for others, enough to be generated at once
 Crop = tuple[float, float]  # where a crop starts, down and right, as a share of the pixels that it may start at, in [0, 1)
 
 

@@ -245,25 +245,6 @@ def test_the_json_that_the_workflow_hands_on_keeps_every_number(mini, tmp_path, 
     assert config.load(tmp_path / "config.json").training.lr == lr
 
 
-@pytest.fixture
-def camvid(mini):
-    data = {"name": "camvid", "root": "data/CamVid", "size": [192, 256]}
-    return config.check(changed(mini, "data", data), "a").data
-
-
-def test_data_lies_at_its_root_unless_the_environment_says_otherwise(camvid, monkeypatch, tmp_path):
-    monkeypatch.delenv("SEMFLOW_DATA", raising=False)
-    assert config.data_root(camvid) == Path("data/CamVid")
-    monkeypatch.setenv("SEMFLOW_DATA", str(tmp_path))
-    assert config.data_root(camvid) == tmp_path
-
-
-def test_the_environment_may_name_a_folder_of_many_data_sets(camvid, monkeypatch, tmp_path):
-    (tmp_path / "camvid").mkdir()
-    monkeypatch.setenv("SEMFLOW_DATA", str(tmp_path))
-    assert config.data_root(camvid) == tmp_path / "camvid"
-
-
 def test_pictures_too_small_for_alexnet_are_named(tiny):
     tiny["synthesis"]["perceptual"] = {"network": "alexnet", "weights": None}
     assert "alexnet takes pictures of at least 31 x 31 pixels" in complaint(tiny)
