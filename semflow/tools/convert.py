@@ -18,7 +18,7 @@ from semflow.errors import SemFlowError
 from semflow.method.unet import UNet, make_prompt
 from semflow.suite import Suite
 from semflow.training import checkpoints
-from semflow.training.build import make_model, unpretrained
+from semflow.training.build import make_shape
 
 NESTS = ("ema", "state_dict", "module", "model", "unet")  # keys that training scripts put a state dict under; averages first
 PREFIXES = ("module.", "_orig_mod.", "unet.")  # what wrappers put before a name
@@ -32,8 +32,7 @@ def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
     file is not of these networks.
     """
     weights, digest = read_weights(source), files.file_hash(source)  # first: if it is wrong, nothing else matters
-    with torch.device("meta"):  # shapes alone; random weights would be thrown away
-        model = make_model(unpretrained(suite), method)
+    model = make_shape(suite, method)  # random weights would be thrown away
     networks = {f"{key}." if len(model.sampling) > 1 else "": model.networks[key] for key in model.sampling}
     own = {prefix: network.stored.state_dict() for prefix, network in networks.items()}
     _check(source, {f"{prefix}{name}": value for prefix, values in own.items() for name, value in values.items()}, weights)

@@ -147,7 +147,7 @@ def describe(checkpoint: Path) -> str:
 
 
 def _open(checkpoint: Path, sampler: str | None, size: Size, *tasks: str, trajectory: bool = False) -> Opened:
-    """A checkpoint of a method that does these tasks, by the sampler asked for or else by its own. SemFlowError if it does not."""
+    """A checkpoint of a method that does these tasks, by the sampler asked for or its own. SemFlowError if it does not."""
     model, card = open_checkpoint(checkpoint)
     method = METHODS[card.method]
     for task in tasks:

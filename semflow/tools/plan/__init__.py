@@ -9,7 +9,7 @@ from semflow import files
 from semflow.data.official import OFFICIAL
 from semflow.report import PRODUCTS
 from semflow.suite.reading import Study
-from semflow.suite.runs import Evaluation
+from semflow.suite.runs import Evaluation, evaluations
 from semflow.tools.plan import storage, workload
 from semflow.tools.plan.rates import Rates, rates_of
 from semflow.tools.plan.workload import ADAPTIVE, Job
@@ -88,8 +88,8 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
 
     efficiency: of several devices that share a training, in (0, 1].
     """
-    wanted = {name: chosen for name, chosen in workload.wanted(study).items() if chosen}
-    suites = {name: study.suites[name] for name in wanted}
+    suites = study.suites
+    wanted = {name: evaluations(suite) for name, suite in suites.items()}
     images = [
         (name, split, *workload.count(suite.data, split))
         for name, suite in suites.items()
@@ -182,13 +182,13 @@ def _notes(study: Study, wanted: dict[str, list[Evaluation]], devices: int, rate
 
 def _image_notes(images: Iterable[tuple[str, str, int, str]]) -> list[str]:
     words = {"files": "images that are here", "official": "images as officially counted, since their files are not here"}
-    told = {source: ", ".join(f"{part} {split} {n:,}" for part, split, n, known in images if known == source) for source in words}
+    told = {source: ", ".join(f"{name} {split} {n:,}" for name, split, n, known in images if known == source) for source in words}
     return [f"{words[source]}: {those}" for source, those in told.items() if those]
 
 
 def _adapts(one: Evaluation) -> bool:
     """Whether its sampler chooses its own steps."""
-    return one.method in METHODS and METHODS[one.method].tasks[one.task][one.sampler.name] is None
+    return not one.is_control and METHODS[one.method].tasks[one.task][one.sampler.name] is None
 
 
 def _longest(timed: Sequence[Timed], devices: int, rates: Rates) -> list[str]:

@@ -1,5 +1,6 @@
 """What a study computes, job by job: images, times FLOPs an image, counted from its settings before anything runs."""
 
+from collections.abc import Iterable
 from functools import cache
 from math import comb
 from typing import Any, Literal, NamedTuple
@@ -17,8 +18,7 @@ from semflow.method.contract import Task
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
 from semflow.suite.datasets import Data
-from semflow.suite.reading import Study
-from semflow.suite.runs import Evaluation, amplitude_of, evaluations, main_sampler
+from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, main_sampler
 from semflow.training import budget
 from semflow.training.build import unpretrained
 
@@ -56,38 +56,24 @@ class Count(NamedTuple):
     source: Literal["files", "official"]
 
 
-class Training(NamedTuple):
-    """What is trained: a method, its masks perturbed by `amplitude` (Eq. 14), from a seed."""
-
-    method: str
-    amplitude: float
-    seed: int
-
-
-def wanted(study: Study) -> dict[str, list[Evaluation]]:
-    """What is evaluated on each data set, controls included."""
-    return {name: evaluations(suite) for name, suite in study.suites.items()}
-
-
-def trainings(chosen: list[Evaluation]) -> list[Training]:
-    """Every training that an evaluation needs, each once."""
-    return list(dict.fromkeys(Training(one.method, one.amplitude, one.training_seed) for one in chosen if one.method in METHODS))
-
-
-def kinds_of_masks(needed: list[Training]) -> set[tuple[str, float]]:
-    """Of which trainings from several seeds share the cached ones."""
-    return {(training.method, training.amplitude) for training in needed}
-
-
 def jobs(suite: Suite, chosen: list[Evaluation]) -> list[Job]:
     """All that is computed for the evaluations of a suite."""
-    n = count(suite.data, suite.evaluation.split).n
-    needed = trainings(chosen)
+    n, trained = count(suite.data, suite.evaluation.split).n, list(checkpoints(chosen))
     return [
-        *_caching(suite, needed, count(suite.data, "train").n),
-        *(_training(suite, training) for training in needed),
-        *((_evaluation if one.method in METHODS else _control)(suite, one, n) for one in chosen),
+        *_caching(suite, trained, count(suite.data, "train").n),
+        *(_training(suite, checkpoint) for checkpoint in trained),
+        *((_control if one.is_control else _evaluation)(suite, one, n) for one in chosen),
     ]
+
+
+def cached(suite: Suite, trained: Iterable[Checkpoint]) -> tuple[int, int]:
+    """How many encodings a training image has of itself, for all trainings, and of its mask, perturbed in whatever ways; in both
+    views where it is mirrored.
+    """
+    encoded = [one for one in trained if "autoencoder" in METHODS[one.method].reads]
+    kinds = {(one.method, one.amplitude) for one in encoded}  # trainings from several seeds share those of a mask
+    views = 1 + suite.training.flip
+    return views * (suite.run.cache_latents and bool(encoded)), views * suite.training.cached_perturbations * len(kinds)
 
 
 @cache
@@ -118,22 +104,19 @@ def coding_flops(autoencoder: Any, size: tuple[int, int]) -> tuple[int, int]:
     return encoding.get_total_flops(), decoding.get_total_flops()
 
 
-def _caching(suite: Suite, needed: list[Training], n: int) -> list[Job]:
-    """What trainings encode before their first step: images once for all of them, masks for each kind of mask."""
-    encoded = [training for training in needed if "autoencoder" in METHODS[training.method].reads]
-    looks = n * (1 + suite.training.flip) * bool(encoded)
-    total = looks * (suite.run.cache_latents + suite.training.cached_perturbations * len(kinds_of_masks(encoded)))
-    if not total:
+def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
+    """What trainings encode before their first step."""
+    if not (images := n * sum(cached(suite, trained))):
         return []
-    flops = total * coding_flops(unpretrained(suite).autoencoder, suite.data.size)[0]
-    return [Job(suite.data.name, "cache latents", "training", total, flops, batch=suite.training.batch_size, jobs=0)]
+    flops = images * coding_flops(unpretrained(suite).autoencoder, suite.data.size)[0]
+    return [Job(suite.data.name, "cache latents", "training", images, flops, batch=suite.training.batch_size, jobs=0)]
 
 
-def _training(suite: Suite, training: Training) -> Job:
+def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
+    method, b = checkpoint.method, checkpoint.amplitude
     images = suite.training.steps * suite.training.batch_size
-    varied = training.amplitude != amplitude_of(suite, training.method)
-    stage = f"train {training.method}" + (f", b = {training.amplitude:g}" if varied else "")
-    flops = images * budget.training_flops(suite, training.method)
+    stage = f"train {method}" + (f", b = {b:g}" if b != amplitude_of(suite, method) else "")
+    flops = images * budget.training_flops(suite, method)
     return Job(suite.data.name, stage, "training", images, flops, batch=suite.training.batch_size)
 
 
