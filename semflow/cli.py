@@ -1,30 +1,66 @@
-"""The command line: one verb a rule. Parses, calls, writes; anything heavy is imported by the verb that needs it."""
+"""The command line: each verb's words beside what it does.
+
+A verb is one function that adds its arguments to a parser and returns what runs. Only the verb that is asked for is called: help
+comes at once, and choices (methods, data sets, products) are those of the registries.
+"""
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from baselines import METHODS
-from semflow import arguments
+from semflow import __version__
 from semflow.errors import Interrupted, SemFlowError
-from semflow.suite.runs import CONTROL_TITLES
 from semflow.training import launch
 
 if TYPE_CHECKING:
     from semflow.suite import Suite
 
+Arguments = argparse.Namespace
+Run = Callable[[Arguments], None]
+
+
+class Verb(NamedTuple):
+    """help, example: one line each.  define: adds arguments, returns what runs.  computes: on a GPU where there is one."""
+
+    help: str
+    example: str
+    define: "Callable[[Parser], Run]"
+    computes: bool
+
+
+VERBS: dict[str, Verb] = {}  # in the order of the help
+GROUPS = {
+    "data": "check one of the paper's data sets, or prepare it",
+    "regression": "compare records with a reference, or accept them as the reference",
+}
+RENAMED = {"--gpus": "--devices", "--configfile": "--config", "--part": "--dataset"}  # options by their former names, still taken
+MOVED = {"check_drift": "regression check", "accept_reference": "regression accept"}
+
+
+def verb(name: str, help: str, example: str, computes: bool = False) -> Callable[[Any], Any]:
+    """Register a verb; the second of two words is one of a group."""
+
+    def register(define: Any) -> Any:
+        VERBS[name] = Verb(help, example, define, computes)
+        return define
+
+    return register
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. Exit status 0, 2 for a mistake that is named in one sentence, 130 when interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    a = arguments.parser().parse_args(words)
-    if getattr(a, "threads", None) and launch.LAUNCHED not in os.environ:
-        os.environ["OMP_NUM_THREADS"] = str(a.threads)  # read by torch when it is imported
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        if not ("gpus" in a and launch.prepare(words, *_devices_of(a))):
-            VERBS[a.verb](a)
+        a = parser(words).parse_args(words)
+        if getattr(a, "threads", None) and launch.LAUNCHED not in os.environ:
+            os.environ["OMP_NUM_THREADS"] = str(a.threads)  # read by torch when it is imported
+        if not (a.computes and launch.prepare(words, *_devices(a))):
+            a.run(a)
     except Interrupted as stop:
         sys.exit(_say(str(stop), 130))
     except SemFlowError as error:
@@ -38,229 +74,543 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_say(f"there is not enough memory for this; {mend}", 2))
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command in one sentence, with the nearest right word."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers is None:  # a verb's own parser, which gets what follows the verb
+            args = [self._current(word) for word in args]
+        return super().parse_known_args(args, namespace)
+
+    def _current(self, word: str) -> str:
+        """The word, or the option that it was renamed to. Exits if there is no such option."""
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        name, equals, value = word.partition("=")
+        if not re.fullmatch(r"--[a-z][a-z-]*", name) or any(option.startswith(name) for option in known):
+            return word
+        if RENAMED.get(name) not in known:
+            self.error(f"there is no option {name}{_did_you_mean(name, known)}")
+        return f"{RENAMED[name]}{equals}{value}"
+
+    def error(self, message: str) -> NoReturn:
+        if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            message += _did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+        print(f"semflow: {message}; see `{self.prog} --help`", file=sys.stderr)
+        sys.exit(2)
+
+
+def parser(words: Sequence[str] = ()) -> Parser:
+    """The parser of every verb, with the arguments of the one that `words` begin with; what it parses has `run`, `computes`."""
+    chosen = next((name for name in VERBS if [*words[:2]][: len(name.split())] == name.split()), None)
+    raw, said = argparse.RawDescriptionHelpFormatter, "Train, evaluate and report SemFlow and its baselines."
+    root = Parser(__package__, description=said, epilog=_examples(""), formatter_class=raw)
+    root.add_argument("--version", action="version", version=f"semflow {__version__}")
+    groups = {"": root.add_subparsers(required=True, metavar="VERB")}
+    for name, one in VERBS.items():
+        group, _, last = name.rpartition(" ")
+        if group not in groups:
+            said = GROUPS[group]
+            inner = groups[""].add_parser(group, help=said, description=said, epilog=_examples(group), formatter_class=raw)
+            groups[group] = inner.add_subparsers(required=True, metavar="VERB")
+        p = groups[group].add_parser(last, help=one.help, description=one.help, epilog=f"example: semflow {one.example}")
+        if name == chosen:
+            p.set_defaults(computes=one.computes, run=one.define(p))
+    return root
+
+
+def _examples(group: str) -> str:
+    return "examples:\n" + "\n".join(f"  semflow {one.example}" for name, one in VERBS.items() if name.startswith(group))
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    near = [MOVED[word]] if word in MOVED else difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def _say(sentence: str, status: int) -> int:
     if not launch.tell(sentence, status):
         print(f"semflow: {sentence}", file=sys.stderr)
     return status
 
 
-def _devices_of(a: argparse.Namespace) -> tuple[int, str]:
-    """How many GPUs the verb works on, and the suite's run.device."""
+# The method: training it, evaluating it
+
+
+@verb(
+    "train",
+    "train a method, or go on with a training",
+    "train --config config/mini.yaml --method semflow --state state --out checkpoint",
+    computes=True,
+)
+def _train(p: Parser) -> Run:
+    _of_suite(p)
+    _method(p)
+    p.add_argument("--seed", type=whole, default=0, help="training seed (default 0)")
+    p.add_argument("--amplitude", type=amplitude, help="perturb masks by this (Eq. 14), 0..255 units, in place of the suite's")
+    p.add_argument("--state", type=Path, required=True, help="folder that keeps the state of an unfinished training")
+    p.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
+    p.add_argument("--devices", type=whole, default=1, help="GPUs that share the training, over all nodes of a job (default 1)")
+
+    def run(a: Arguments) -> None:
+        from semflow.data import open_dataset
+        from semflow.training.loop import checkpoints, train
+
+        suite = _suite(a)
+        checkpoints.check_target(a.out, a.state)
+        open_dataset(suite.data, suite.evaluation.split)  # what evaluation will miss is better known before hours of training
+        train(suite, a.method, a.seed, a.state, a.out)
+
+    return run
+
+
+@verb(
+    "evaluate",
+    "evaluate a method on a split and write a record",
+    "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
+    computes=True,
+)
+def _evaluate(p: Parser) -> Run:
+    from semflow.suite.runs import CONTROLS
+
+    controls = [name for names in CONTROLS.values() for name in names]
+    _of_suite(p)
+    _method(p, *controls)
+    p.add_argument("--checkpoint", type=Path, help=f"folder that `train` wrote; not for the controls {', '.join(controls)}")
+    p.add_argument("--task", choices=tuple(CONTROLS), default="segmentation", help="default segmentation")
+    _sampler(p)
+    p.add_argument("--amplitude", type=amplitude, help="perturbation that it was trained with, if not the suite's")
+    p.add_argument("--sampling-amplitude", type=amplitude, help="perturbation to draw with, if not that of the training")
+    p.add_argument("--cache", type=Path, default=Path("results/features"), help="folder for features of real images")
+    p.add_argument("--training-seed", type=whole, default=0)
+    p.add_argument("--sampling-seed", type=whole, default=0)
+    p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
+
+    def run(a: Arguments) -> None:
+        from semflow.claims.collect import with_interval
+        from semflow.evaluation import evaluate
+        from semflow.evaluation.metrics.catalogue import KINDS
+        from semflow.method.samplers import DIRECT, Sampler
+        from semflow.suite.runs import Evaluation, amplitude_of
+
+        if a.method not in controls and not (a.checkpoint and a.sampler):
+            raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
+        if a.sampling_amplitude is not None and a.task != "synthesis":
+            raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
+        suite = _suite(a)
+        sampler = DIRECT if a.method in controls else Sampler.parse(a.sampler)
+        trained = amplitude_of(suite, a.method)
+        drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
+        evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
+        record = evaluate(suite, evaluation, a.checkpoint, a.out, a.cache)
+        for name, metric in record.metrics.items():
+            kind = KINDS[name]
+            unit = "" if kind.unit == "none" else f" {kind.unit}"
+            print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+
+    return run
+
+
+@verb(
+    "convert",
+    "make a checkpoint of weights that were trained elsewhere",
+    "convert face.pt --config config/paper.yaml --dataset celebamask_hq --out checkpoint",
+)
+def _convert(p: Parser) -> Run:
+    p.add_argument("file", type=Path, help="state dict that torch.save wrote, or .safetensors; no code in it is run")
+    _of_suite(p)
+    _method(p, default=True)
+    p.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.convert import convert
+        from semflow.training import checkpoints
+
+        suite = _suite(a)
+        checkpoints.check_target(a.out)
+        convert(a.file, suite, a.method, a.out)
+        print(a.out)
+
+    return run
+
+
+# The suite: what it says, what it takes
+
+
+@verb(
+    "bench",
+    "measure the speed of training, of sampling, or of what loads training images",
+    "bench train --config config/mini.yaml",
+    computes=True,
+)
+def _bench(p: Parser) -> Run:
+    p.add_argument("what", choices=("train", "sample", "load"))
+    p.add_argument("--synthetic", action="store_true", help="drawn scenes of the suite's size and random weights, no files")
+    p.add_argument("--out", type=Path, help="JSON file for the numbers, which `plan` reads")
+    _of_suite(p)
+    _method(p, default=True)
+    p.add_argument("--repeats", type=positive, default=5, help="repeats of each side, taken in turn (default 5)")
+
+    def run(a: Arguments) -> None:
+        from semflow import files
+        from semflow.tools import bench
+
+        suite = bench.synthetic(_suite(a)) if a.synthetic else _suite(a)
+        measured = {"train": bench.train, "sample": bench.sample, "load": bench.load}[a.what](suite, a.method, a.repeats)
+        print(measured.text)
+        if a.out:
+            files.write_json(a.out, measured.numbers)
+
+    return run
+
+
+@verb(
+    "plan",
+    "say what a suite takes before anything starts: jobs, GPU-hours, disk, memory",
+    "plan --config config/paper.yaml --devices 8",
+)
+def _plan(p: Parser) -> Run:
+    _config(p)
+    p.add_argument("--devices", type=positive, default=1, help="GPUs, or CPU cores of a small suite (default 1)")
+    rate = p.add_mutually_exclusive_group()
+    rate.add_argument("--measured", type=Path, metavar="JSON", help="how fast training goes: what `bench train --out` wrote")
+    rate.add_argument("--tflops", type=above_zero, help="TFLOP/s of a GPU in training")
+    p.add_argument("--fp32-tflops", type=above_zero, help="TFLOP/s of a GPU in float32, in which evaluations sample")
+    p.add_argument("--efficiency", type=share, default=0.9, help="of several GPUs that share a training (default 0.9)")
+    p.add_argument("--json", type=Path, help="JSON file for the same")
+
+    def run(a: Arguments) -> None:
+        from semflow.suite import reading
+        from semflow.tools import plan
+
+        study = reading.load_study(a.config)
+        made = plan.make_plan(study, a.devices, plan.rates_of(study, a.tflops, a.measured, a.fp32_tflops), a.efficiency)
+        if a.json:
+            made.write(a.json)
+        print(made.text())
+
+    return run
+
+
+# Data sets
+
+
+@verb(
+    "data check",
+    "count pairs, look into some, say what is missing and where it is: exit status 1",
+    "data check cityscapes data/cityscapes --out sheet.png",
+)
+def _data_check(p: Parser) -> Run:
+    _data_set(p)
+    p.add_argument("--size", type=positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of pictures on the sheet")
+    p.add_argument("--all", action="store_true", help="look into every pair, not 200 of each split")
+    p.add_argument("--subset", action="store_true", help="other than the official numbers of pictures are meant")
+    p.add_argument("--out", type=Path, help="contact sheet (PNG)")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.check import check
+
+        report = check(a.name, a.root, _size(a), a.all, a.subset, a.out)
+        print("\n".join(report.lines))
+        for problem in report.problems:
+            _say(problem, 1)
+        sys.exit(1 if report.problems else 0)
+
+    return run
+
+
+@verb(
+    "data prepare",
+    "unpack its archives, merge the parts of faces, count, write a manifest",
+    "data prepare celebamask_hq data/celebamask_hq",
+)
+def _data_prepare(p: Parser) -> Run:
+    _data_set(p)
+    p.add_argument("--out", type=Path, help="the manifest (default: semflow-manifest.json in ROOT)")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.prepare import prepare
+
+        manifest = prepare(a.name, a.root, a.out)
+        counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
+        how_many = "as" if manifest["official"] else "not as many as"
+        print(f"{a.name} is in place: {counts} pairs, {how_many} officially; counted, not read: `semflow data check` reads some")
+
+    return run
+
+
+# Records
+
+
+@verb("report", "make a table or a figure from records", "report table2 --records r1.json r2.json --out table2.csv table2.md")
+def _report(p: Parser) -> Run:
+    from semflow.report import PRODUCTS
+
+    p.add_argument("what", choices=PRODUCTS)
+    _records(p)
+    p.add_argument("--table", type=Path, help="the table's CSV, for what is made from it")
+    p.add_argument("--claims", type=Path, help="claims.json, for the index")
+    p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
+    p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
+
+    def run(a: Arguments) -> None:
+        from semflow.report.write import write
+
+        write(a.what, a.records, a.out, table=a.table, claims=a.claims, captions=a.captions)
+
+    return run
+
+
+@verb(
+    "regression check",
+    "compare records with a reference: exit status 1 if a metric worsens, 3 where it cannot be told",
+    "regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json",
+)
+def _regression_check(p: Parser) -> Run:
+    _records(p)
+    _reference(p)
+
+    def run(a: Arguments) -> None:
+        from semflow.claims import drift
+        from semflow.claims.collect import read_runs
+
+        reference = drift.read(a.reference)
+        check = drift.check(drift.reference_of(read_runs(a.records)), reference)
+        print(check.text())
+        sys.exit(check.status)
+
+    return run
+
+
+@verb(
+    "regression accept",
+    "make records the reference, and say why",
+    "regression accept --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'",
+)
+def _regression_accept(p: Parser) -> Run:
+    _records(p)
+    _reference(p)
+    p.add_argument("--reason", required=True, help="why the numbers may change; kept in the reference's history")
+
+    def run(a: Arguments) -> None:
+        from semflow.claims import drift
+        from semflow.claims.collect import read_runs
+
+        print(drift.accept(read_runs(a.records), a.reference, a.reason))
+
+    return run
+
+
+# Pictures of one's own
+
+
+@verb(
+    "segment",
+    "segment a picture: label map and overlay",
+    "segment photo.png --checkpoint checkpoint --out labels.png",
+    computes=True,
+)
+def _segment(p: Parser) -> Run:
+    p.add_argument("image", type=Path, help="RGB picture of any size")
+    _of_checkpoint(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
+    _seed(p)
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pictures import segment
+
+        segment(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
+
+    return run
+
+
+@verb(
+    "synthesize",
+    "draw pictures from a label map",
+    "synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png",
+    computes=True,
+)
+def _synthesize(p: Parser) -> Run:
+    p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or painted in the data set's colours")
+    _of_checkpoint(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
+    p.add_argument("--seeds", type=positive, default=1, help="how many pictures, under seeds 0, 1, ... (default 1)")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pictures import synthesize
+
+        synthesize(a.labels, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out)
+
+    return run
+
+
+@verb(
+    "trajectory",
+    "show the states between a picture and its pseudo mask",
+    "trajectory photo.png --checkpoint checkpoint --out states.png",
+    computes=True,
+)
+def _trajectory(p: Parser) -> Run:
+    p.add_argument("image", type=Path, help="RGB picture of any size")
+    _of_checkpoint(p, "ten states side by side (PNG); all of them go beside it as GIF")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pictures import trajectory
+
+        trajectory(a.image, a.checkpoint, _sampler_of(a), _size(a), a.out)
+
+    return run
+
+
+@verb(
+    "roundtrip",
+    "segment a picture, draw a picture from that, and segment it again",
+    "roundtrip photo.png --checkpoint checkpoint --out sheet.png",
+    computes=True,
+)
+def _roundtrip(p: Parser) -> Run:
+    p.add_argument("image", type=Path, help="RGB picture of any size")
+    _of_checkpoint(p, "picture, labels, drawn picture, its labels, side by side (PNG)")
+    _seed(p)
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pictures import roundtrip
+
+        roundtrip(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
+
+    return run
+
+
+@verb("info", "say what a checkpoint is", "info checkpoint")
+def _info(p: Parser) -> Run:
+    p.add_argument("checkpoint", type=Path)
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pictures import describe
+
+        print(describe(a.checkpoint))
+
+    return run
+
+
+# Arguments that several verbs have, and what they mean
+
+
+def _config(p: Parser) -> None:
+    p.add_argument("--config", type=Path, required=True, help="the suite's YAML file")
+
+
+def _of_suite(p: Parser) -> None:
+    _config(p)
+    p.add_argument("--dataset", help="which of its data sets, where it has several")
+    p.add_argument("--threads", type=positive, help="CPU threads (default: all)")
+
+
+def _method(p: Parser, *others: str, default: bool = False) -> None:
+    """default: the paper's, where none is named."""
+    from baselines import METHODS
+    from semflow import published
+
+    name = published.subject() if default else None
+    said = "which method" + (f" (default {name})" if default else "")
+    p.add_argument("--method", required=not default, default=name, choices=(*METHODS, *others), help=said)
+
+
+def _data_set(p: Parser) -> None:
+    from semflow.data.official import OFFICIAL
+
+    p.add_argument("name", choices=tuple(OFFICIAL))
+    p.add_argument("root", type=Path, metavar="ROOT", help="folder that holds it, or its archives as they were downloaded")
+
+
+def _records(p: Parser) -> None:
+    p.add_argument("--records", type=Path, nargs="+", required=True)
+
+
+def _reference(p: Parser) -> None:
+    p.add_argument("--reference", type=Path, required=True, help="JSON file of what is held to be right")
+
+
+def _seed(p: Parser) -> None:
+    p.add_argument("--seed", type=whole, default=0, help="sampling seed (default 0)")
+
+
+def _sampler(p: Parser, default: str = "") -> None:
+    p.add_argument("--sampler", help=f"NAME-STEPS, such as euler-25 or ddim-200; or the name alone: rk45, direct{default}")
+
+
+def _of_checkpoint(p: Parser, out: str) -> None:
+    size = "what the network works at, to which the picture is resized (default: the size it was trained at)"
+    p.add_argument("--checkpoint", type=Path, required=True, help="folder that `train` wrote")
+    _sampler(p, " (default: the method's own)")
+    for former, kind in (("--solver", str), ("--steps", positive)):
+        p.add_argument(former, type=kind, help=argparse.SUPPRESS)
+    p.add_argument("--size", type=positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help=size)
+    p.add_argument("--out", type=Path, required=True, help=out)
+
+
+def _devices(a: Arguments) -> tuple[int, str]:
+    """How many devices the verb works on, and the suite's run.device."""
+    n = getattr(a, "devices", 1)
     if "config" not in a:
-        return a.gpus, "auto"
-    from semflow.suite import reading as config
+        return n, "auto"
+    from baselines import METHODS
+    from semflow.suite import reading
 
-    suite = config.load(a.config, getattr(a, "dataset", None))
-    if getattr(a, "method", None) in (*CONTROL_TITLES, "controls") and suite.autoencoder.kind != "kl":  # nothing to compute
+    suite = reading.load(a.config, a.dataset)
+    if a.method not in METHODS and suite.autoencoder.kind != "kl":  # a control, with nothing to compute
         return 1, "cpu"
-    return a.gpus, suite.run.device
+    return n, suite.run.device
 
 
-def _suite_of(a: argparse.Namespace) -> "Suite":
+def _suite(a: Arguments) -> "Suite":
     """The suite, with masks perturbed as asked for."""
-    from semflow.suite import reading as config
+    from semflow.suite import reading
 
-    suite = config.load(a.config, a.dataset)
-    return suite if a.amplitude is None else config.with_amplitude(suite, a.amplitude)
-
-
-def _train(a: argparse.Namespace) -> None:
-    from semflow.data import open_dataset
-    from semflow.training.loop import checkpoints, train
-
-    suite = _suite_of(a)
-    checkpoints.check_target(a.out, a.state)
-    open_dataset(suite.data, suite.evaluation.split)  # what evaluation will miss is better known before hours of training
-    train(suite, a.method, a.seed, a.state, a.out)
+    suite = reading.load(a.config, a.dataset)
+    perturbed = getattr(a, "amplitude", None)
+    return suite if perturbed is None else reading.with_amplitude(suite, perturbed)
 
 
-def _evaluate(a: argparse.Namespace) -> None:
-    from semflow.claims.collect import with_interval
-    from semflow.evaluation import evaluate
-    from semflow.evaluation.metrics.catalogue import KINDS
-    from semflow.method.samplers import DIRECT, Sampler
-    from semflow.suite.runs import Evaluation, amplitude_of
-
-    if a.all or a.method == "controls":
-        _evaluate_all(a)
-        return
-    if len(a.out) != 1:
-        raise SemFlowError("--out: give one file for the record, or --all for all evaluations of the checkpoint")
-    if a.method not in CONTROL_TITLES and not (a.checkpoint and a.sampler):
-        raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
-    suite = _suite_of(a)
-    sampler = DIRECT if a.method in CONTROL_TITLES else Sampler.parse(a.sampler)
-    trained = amplitude_of(suite, a.method)
-    if a.sampling_amplitude is not None and a.task != "synthesis":
-        raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
-    drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
-    evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
-    record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache)
-    for name, metric in record.metrics.items():
-        kind = KINDS[name]
-        unit = "" if kind.unit == "none" else f" {kind.unit}"
-        print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+def _sampler_of(a: Arguments) -> str | None:
+    """The sampler asked for, perhaps by its former options; None: the method's own."""
+    if a.solver is None and a.steps is None:
+        return a.sampler
+    return a.solver if a.solver == "rk45" and a.steps is None else f"{a.solver or 'euler'}-{a.steps or 25}"
 
 
-def _evaluate_all(a: argparse.Namespace) -> None:
-    from pathlib import Path
-
-    from semflow.evaluation import evaluate_all
-    from semflow.suite import reading as config
-    from semflow.suite import runs
-
-    suite, controls = config.load(a.config, a.dataset), a.method == "controls"
-    amplitude = runs.amplitude_of(suite, a.method) if a.amplitude is None else a.amplitude
-    of = runs.Checkpoint(a.method, amplitude, a.training_seed)
-    own = [e for e in runs.evaluations(suite) if (e.is_control if controls else runs.checkpoint_of(e) == of)]
-    if not own:
-        raise SemFlowError(
-            f"{a.config} runs no {a.method} of training seed {of.seed} and amplitude {amplitude:g}; add it to `runs`"
-        )
-    places = {e: Path(runs.record_path(e, suite)) for e in own}
-    wanted = {e: out for out in a.out for e, place in places.items() if out.parts[-5:] == place.parts[-5:]}
-    if lost := set(a.out) - set(wanted.values()):
-        raise SemFlowError(
-            f"--out {min(lost)} is the record of no run of this checkpoint; {next(iter(places.values()))} would be"
-        )
-    store = a.store or Path(f"results/{suite.suite}/evaluated", suite.data.name)
-    trained = config.with_amplitude(suite, amplitude) if not controls and METHODS[a.method].perturbed else suite
-    evaluate_all(trained, wanted or places, a.checkpoint, store, a.cache)
-
-
-def _convert(a: argparse.Namespace) -> None:
-    from semflow.suite import reading as config
-    from semflow.tools.convert import convert
-    from semflow.training import checkpoints
-
-    suite = config.load(a.config, a.dataset)
-    checkpoints.check_target(a.out)
-    convert(a.file, suite, a.method, a.out)
-    print(a.out)
-
-
-def _data_check(a: argparse.Namespace) -> None:
-    from semflow.tools.check import check
-
-    report = check(a.name, a.root, _size_of(a), a.all, a.subset, a.out)
-    print("\n".join(report.lines))
-    for problem in report.problems:
-        _say(problem, 1)
-    sys.exit(1 if report.problems else 0)
-
-
-def _data_prepare(a: argparse.Namespace) -> None:
-    from semflow.tools.prepare import prepare
-
-    manifest = prepare(a.name, a.root, a.out)
-    counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
-    how_many = "as" if manifest["official"] else "not as many as"
-    print(f"{a.name} is in place: {counts} pairs, {how_many} officially; counted, not read: `semflow data check` reads some")
-
-
-def _report(a: argparse.Namespace) -> None:
-    from semflow.report import write as report
-
-    report.write(a.what, a.records, a.out, table=a.table, claims=a.claims, captions=a.captions)
-
-
-def _check_drift(a: argparse.Namespace) -> None:
-    from semflow.claims import drift
-    from semflow.claims.collect import read_runs
-
-    reference = drift.read(a.reference)
-    check = drift.check(drift.reference_of(read_runs(a.records)), reference)
-    print(check.text())
-    sys.exit(check.status)
-
-
-def _accept_reference(a: argparse.Namespace) -> None:
-    from semflow.claims import drift
-    from semflow.claims.collect import read_runs
-
-    print(drift.accept(read_runs(a.records), a.reference, a.reason))
-
-
-def _segment(a: argparse.Namespace) -> None:
-    from semflow.tools.pictures import segment
-
-    segment(a.image, a.checkpoint, a.sampler, a.seed, _size_of(a), a.out)
-
-
-def _synthesize(a: argparse.Namespace) -> None:
-    from semflow.tools.pictures import synthesize
-
-    synthesize(a.labels, a.checkpoint, _solver_of(a), a.seeds, _size_of(a), a.out)
-
-
-def _trajectory(a: argparse.Namespace) -> None:
-    from semflow.tools.pictures import trajectory
-
-    trajectory(a.image, a.checkpoint, _solver_of(a), _size_of(a), a.out)
-
-
-def _roundtrip(a: argparse.Namespace) -> None:
-    from semflow.tools.pictures import roundtrip
-
-    roundtrip(a.image, a.checkpoint, _solver_of(a), a.seed, _size_of(a), a.out)
-
-
-def _solver_of(a: argparse.Namespace) -> str:
-    if a.solver != "rk45":
-        return f"{a.solver}-{a.steps or 25}"
-    if a.steps:
-        raise SemFlowError(f"rk45 chooses its own steps; leave --steps {a.steps} out")
-    return str(a.solver)
-
-
-def _size_of(a: argparse.Namespace) -> tuple[int, int] | None:
+def _size(a: Arguments) -> tuple[int, int] | None:
     return tuple(a.size) if a.size else None
 
 
-def _info(a: argparse.Namespace) -> None:
-    from semflow.tools.pictures import describe
-
-    print(describe(a.checkpoint))
+def whole(text: str) -> int:
+    return _at_least(0, text)
 
 
-def _bench(a: argparse.Namespace) -> None:
-    from semflow import files
-    from semflow.suite import reading as config
-    from semflow.tools import bench
-
-    suite = config.load(a.config, a.dataset)
-    suite = bench.synthetic(suite) if a.synthetic else suite
-    measured = {"train": bench.train, "sample": bench.sample, "load": bench.load}[a.what](suite, a.method, a.repeats)
-    print(measured.text)
-    if a.out:
-        files.write_json(a.out, measured.numbers)
+def positive(text: str) -> int:
+    return _at_least(1, text)
 
 
-def _plan(a: argparse.Namespace) -> None:
-    from semflow.suite import reading as config
-    from semflow.tools import plan
-
-    study = config.load_study(a.config)
-    made = plan.make_plan(study, a.devices, plan.rates_of(study, a.tflops, a.measured, a.fp32_tflops), a.efficiency)
-    if a.json:
-        made.write(a.json)
-    print(made.text())
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(text)
 
 
-VERBS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "train": _train,
-    "evaluate": _evaluate,
-    "convert": _convert,
-    "data check": _data_check,
-    "data prepare": _data_prepare,
-    "report": _report,
-    "check_drift": _check_drift,
-    "accept_reference": _accept_reference,
-    "segment": _segment,
-    "synthesize": _synthesize,
-    "trajectory": _trajectory,
-    "roundtrip": _roundtrip,
-    "info": _info,
-    "bench": _bench,
-    "plan": _plan,
-}
+def amplitude(text: str) -> float:
+    return _within(text, lambda value: 0 <= value < 255, "from 0 to 255")
+
+
+def above_zero(text: str) -> float:
+    return _within(text, lambda value: 0 < value < float("inf"), "above 0")
+
+
+def share(text: str) -> float:
+    return _within(text, lambda value: 0 < value <= 1, "above 0 and up to 1")
+
+
+def _within(text: str, holds: Callable[[float], bool], words: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not holds(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number {words}")
+    return value

@@ -1,6 +1,7 @@
 """Weights that were trained elsewhere, such as those that the paper's authors released, as a checkpoint of ours.
 
-Their file is what `torch.save` made of a diffusers UNet's state dict. It is read as tensors alone; no code in it can run.
+Their file is what `torch.save` made of a state dict under the names of our networks, such as a diffusers UNet's. It is read as
+tensors alone; no code in it can run.
 """
 
 import pickle
@@ -14,33 +15,34 @@ from torch import Tensor
 
 from semflow import files
 from semflow.errors import SemFlowError
-from semflow.method.autoencoder import make_autoencoder
-from semflow.method.unet import UNet, make_prompt, make_unet
+from semflow.method.unet import UNet, make_prompt
 from semflow.suite import Suite
-from semflow.suite.registry import class_of
 from semflow.training import checkpoints
-from semflow.training.build import latent_size
+from semflow.training.build import make_shape
 
 NESTS = ("ema", "state_dict", "module", "model", "unet")  # keys that training scripts put a state dict under; averages first
 PREFIXES = ("module.", "_orig_mod.", "unet.")  # what wrappers put before a name
 
 
 def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
-    """Write the weights in `source`, a state dict of the suite's network, as a checkpoint folder `out`.
+    """Write the weights in `source`, a state dict of what the method samples with, as a checkpoint folder `out`.
 
-    The card says where they come from, and takes the suite's word for how they were trained; its first training seed
-    stands for theirs. SemFlowError if the file is not of that network.
+    Of several networks, each one's names begin with its key, as in `generator.conv.weight`. The card says where the weights come
+    from, and takes the suite's word for how they were trained; its first training seed stands for theirs. SemFlowError if the
+    file is not of these networks.
     """
-    kind = class_of(method)
     weights, digest = read_weights(source), files.file_hash(source)  # first: if it is wrong, nothing else matters
-    autoencoder = make_autoencoder(suite.autoencoder)
-    prompt, size = make_prompt(suite.network), latent_size(suite, autoencoder)
-    with torch.device("meta"):  # the shape alone; random weights would be thrown away
-        unet = make_unet(suite.network, kind.image_copies * autoencoder.channels, autoencoder.channels, size)
-    _check(source, {name: tuple(value.shape) for name, value in unet.state_dict().items()}, weights)
-    unet.load_state_dict({name: weights.pop(name).to(torch.float32, copy=True) for name in list(weights)}, assign=True)
-    network = UNet(unet.eval(), kind.time_scale, prompt)
-    checkpoints.export(out, suite, method, suite.training.seeds[0], network, {"file": source.name, "sha256": digest})
+    model = make_shape(suite, method)  # random weights would be thrown away
+    networks = {f"{key}." if len(model.sampling) > 1 else "": model.networks[key] for key in model.sampling}
+    own = {prefix: network.stored.state_dict() for prefix, network in networks.items()}
+    _check(source, {f"{prefix}{name}": value for prefix, values in own.items() for name, value in values.items()}, weights)
+    for prefix, network in networks.items():
+        if isinstance(network, UNet):
+            network.prompt = make_prompt(suite.network)
+        held = {name: weights.pop(f"{prefix}{name}").to(value.dtype, copy=True) for name, value in own[prefix].items()}
+        network.stored.load_state_dict(held, assign=True)
+    origin = {"file": source.name, "sha256": digest}
+    checkpoints.export(out, suite, method, suite.training.seeds[0], model, converted=origin)
 
 
 def read_weights(source: Path) -> dict[str, Tensor]:
@@ -67,19 +69,20 @@ def read_weights(source: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _check(source: Path, wanted: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> None:
-    """SemFlowError that says how a file's weights differ from the network's."""
+def _check(source: Path, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """SemFlowError that says how a file's weights differ from the networks'."""
     wrong = [
-        f"{name} is {tuple(weights[name].shape)}, not {shape}"
-        for name, shape in wanted.items()
-        if name in weights and tuple(weights[name].shape) != shape
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in weights and weights[name].shape != value.shape
     ]
     lacking, other = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     faults = [_first(wrong), _first([f"{name} is missing" for name in lacking]), _first([f"{name} is unknown" for name in other])]
     if any(faults):
         raise SemFlowError(f"{source} is not of the suite's network: {'; '.join(filter(None, faults))}")
-    if broken := [name for name, value in weights.items() if not value.is_floating_point() or not value.isfinite().all()]:
-        raise SemFlowError(f"{source} is damaged: {broken[0]} is not finite")
+    for name, value in weights.items():
+        if value.is_floating_point() != wanted[name].is_floating_point() or not value.isfinite().all():
+            raise SemFlowError(f"{source} is damaged: {name} is not finite")
 
 
 def _first(faults: list[str]) -> str:

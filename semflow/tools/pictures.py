@@ -1,26 +1,25 @@
 """A checkpoint used on single pictures: what `segment`, `synthesize`, `trajectory`, `roundtrip` and `info` do."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
+from baselines import METHODS
 from semflow import files
-from semflow.data import DATASETS
 from semflow.data.colours import to_rgb
 from semflow.data.images import read_image, read_layout, resize_image, resize_labels
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.loading.pixels import to_bytes, to_unit_range
 from semflow.method.samplers import Sampler
-from semflow.method.semflow import place
 from semflow.seeds import generator
-from semflow.suite import Suite
-from semflow.suite.reading import check
 from semflow.training import devices
-from semflow.training.checkpoints import load_model, read_card
+from semflow.training.build import place
+from semflow.training.checkpoints import open_checkpoint, read_card
 
 NEAREST = Image.Resampling.NEAREST
 OVERLAY = 0.5  # share of the class colour in an overlay
@@ -30,137 +29,149 @@ SHOWN = 128  # pixels at least that the short side of a picture has on a sheet
 Size = tuple[int, int] | None  # height and width that the network works at; None: those it was trained at
 
 
-def segment(image: Path, checkpoint: Path, sampler: str, seed: int, size: Size, out: Path) -> None:
-    """Write the label map of `image` (PNG of ids, at its own size) to `out` and an overlay to `<stem of out>.overlay.png`."""
+class Opened(NamedTuple):
+    """A checkpoint ready to work. samplers: by task.  size: height and width that it works at."""
+
+    model: Any
+    card: Any
+    device: torch.device
+    samplers: dict[str, Sampler]
+    size: tuple[int, int]
+
+    def segment(self, pixels: torch.Tensor, seed: int) -> torch.Tensor:
+        """Labels (1, h, w) of pixels (1, 3, h, w)."""
+        return self.model.segment(pixels, self.samplers["segmentation"], generator(self.device, "sample", seed, 0))
+
+    def synthesize(self, labels: torch.Tensor, seed: int) -> Image.Image:
+        """A picture drawn from labels (1, h, w)."""
+        source = generator(self.device, "sample", seed, 0)
+        return _picture(self.model.synthesize(labels.to(self.device), self.samplers["synthesis"], source)[0])
+
+    def pixels(self, picture: Image.Image) -> torch.Tensor:
+        """A picture at the size it works at, float (1, 3, h, w) in [-1, 1]."""
+        return to_unit_range(torch.from_numpy(resize_image(picture, self.size)))[None].to(self.device)
+
+    def coloured(self, labels: torch.Tensor) -> Image.Image:
+        """Labels (h, w) in the data set's colours, ignored pixels white."""
+        return Image.fromarray(to_rgb(labels.cpu().numpy(), self.card.palette))
+
+
+@torch.inference_mode()
+def segment(image: Path, checkpoint: Path, sampler: str | None, seed: int, size: Size, out: Path) -> None:
+    """Write the label map of `image` (PNG of ids, at its own size) to `out` and an overlay to `<stem of out>.overlay.png`.
+
+    sampler: such as euler-25; None: the method's own.
+    """
     overlaid = out.with_name(f"{out.stem}.overlay.png")
     _check_targets(image, out, overlaid)
     picture = read_image(image)
-    model, suite, _ = load_model(checkpoint)
-    device, size = place(model, devices.pick("auto")), _size(model, suite, size)
-    pixels = _pixels(picture, size).to(device)
-    with torch.inference_mode():
-        labels = model.segment(pixels, _sampler(model, sampler), generator(device, "sample", seed, 0))[0].cpu().numpy()
-    _say_resized(image, picture, size)
+    opened = _open(checkpoint, sampler, size, "segmentation")
+    labels = opened.segment(opened.pixels(picture), seed)[0].cpu().numpy()
+    _say_resized(image, picture, opened.size)
     label_map = Image.fromarray(labels).resize(picture.size, NEAREST)
-    colours = to_rgb(np.array(label_map), DATASETS[suite.data.name].palette)
-    overlay = Image.blend(picture, Image.fromarray(colours), OVERLAY)
+    colours = Image.fromarray(to_rgb(np.array(label_map), opened.card.palette))
     _save(label_map, out)
-    _save(overlay, overlaid)
+    _save(Image.blend(picture, colours, OVERLAY), overlaid)
 
 
-def synthesize(labels: Path, checkpoint: Path, sampler: str, seeds: int, size: Size, out: Path) -> None:
+@torch.inference_mode()
+def synthesize(labels: Path, checkpoint: Path, sampler: str | None, seeds: int, size: Size, out: Path) -> None:
     """Write a picture drawn from the label map `labels` under each of the first `seeds` seeds, at the size the network works at.
 
     One seed: to `out`. Several: to `<stem of out>.seed<N>.png`, and a contact sheet, the layout first, to `out`.
     """
     parts = [out.with_name(f"{out.stem}.seed{seed}.png") for seed in range(seeds)] if seeds > 1 else []
     _check_targets(labels, out, *parts)
-    model, suite, _ = _load_semflow(checkpoint)
-    info = DATASETS[suite.data.name]
-    layout, size = read_layout(labels, info.palette, info.void), _size(model, suite, size)
+    opened = _open(checkpoint, sampler, size, "synthesis")
+    layout = read_layout(labels, opened.card.palette, opened.card.void)
     if (np.array(layout) == IGNORE_INDEX).all():
         raise SemFlowError(f"{labels} holds no class: every pixel is ignored; give a layout of ids or of the data set's colours")
-    _say_resized(labels, layout, size)
-    ids = torch.from_numpy(resize_labels(layout, size))[None]
-    drawn = [_draw(model, ids, _sampler(model, sampler), seed) for seed in range(seeds)]
+    _say_resized(labels, layout, opened.size)
+    ids = torch.from_numpy(resize_labels(layout, opened.size))[None]
+    drawn = [opened.synthesize(ids, seed) for seed in range(seeds)]
     if seeds == 1:
         _save(drawn[0], out)
         return
     for part, picture in zip(parts, drawn, strict=True):
         _save(picture, part)
-    _save(_strip([_coloured(ids[0], suite), *drawn]), out)
+    _save(_strip([opened.coloured(ids[0]), *drawn]), out)
 
 
-def trajectory(image: Path, checkpoint: Path, sampler: str, size: Size, out: Path) -> None:
+@torch.inference_mode()
+def trajectory(image: Path, checkpoint: Path, sampler: str | None, size: Size, out: Path) -> None:
     """Write the decoded states from `image` to its pseudo mask: ten of them side by side to `out`, all as GIF beside it."""
     _check_targets(image, out, out.with_suffix(".gif"))
-    model, suite, _ = _load_semflow(checkpoint)
-    picture, size = read_image(image), _size(model, suite, size)
-    _say_resized(image, picture, size)
-    pixels = _pixels(picture, size).to(place(model, devices.pick("auto")))
-    with torch.inference_mode():
-        latents = model.path(model.autoencoder.encode(pixels), _sampler(model, sampler))
-        states = [_picture(model.autoencoder.decode(z)[0]) for z in latents]
+    opened, picture = _open(checkpoint, sampler, size, "segmentation", trajectory=True), read_image(image)
+    _say_resized(image, picture, opened.size)
+    latents = opened.model.encode_images(opened.pixels(picture))
+    path = opened.model.path(latents, opened.samplers["segmentation"])
+    states = [_picture(opened.model.decode(z)[0]) for z in path]
     shown = np.linspace(0, len(states) - 1, min(len(states), STATES_SHOWN)).round().astype(int)
     _save(_strip([states[number] for number in shown]), out)
     first, *rest = map(_enlarged, states)
     _save(first, out.with_suffix(".gif"), save_all=True, append_images=rest, duration=80, loop=0)
 
 
-def roundtrip(image: Path, checkpoint: Path, sampler: str, seed: int, size: Size, out: Path) -> None:
+@torch.inference_mode()
+def roundtrip(image: Path, checkpoint: Path, sampler: str | None, seed: int, size: Size, out: Path) -> None:
     """Segment `image`, draw a picture from that, segment it again; write the four side by side, say how many labels agree."""
     _check_targets(image, out)
-    model, suite, _ = _load_semflow(checkpoint)
-    picture, size = read_image(image), _size(model, suite, size)
-    _say_resized(image, picture, size)
-    how, device = _sampler(model, sampler), place(model, devices.pick("auto"))
-    with torch.inference_mode():
-        pixels = _pixels(picture, size).to(device)
-        labels = model.segment(pixels, how, generator(device, "sample", seed, 0))
-        drawn = _draw(model, labels, how, seed)
-        again = model.segment(_pixels(drawn, size).to(device), how, generator(device, "sample", seed, 0))
-    _save(_strip([_picture(pixels[0]), _coloured(labels[0], suite), drawn, _coloured(again[0], suite)]), out)
+    opened, picture = _open(checkpoint, sampler, size, "segmentation", "synthesis"), read_image(image)
+    _say_resized(image, picture, opened.size)
+    pixels = opened.pixels(picture)
+    labels = opened.segment(pixels, seed)
+    drawn = opened.synthesize(labels, seed)
+    again = opened.segment(opened.pixels(drawn), seed)
+    _save(_strip([_picture(pixels[0]), opened.coloured(labels[0]), drawn, opened.coloured(again[0])]), out)
     print(f"{100 * (labels == again).float().mean().item():.1f} % of the labels of the drawn picture are those it was drawn from")
 
 
 def describe(checkpoint: Path) -> str:
     """What a checkpoint is, as lines of text."""
     card = read_card(checkpoint)
-    suite = check(card["suite"], str(checkpoint))
-    h, w = suite.data.size
-    origin = card.get("converted")  # then its suite says how it is meant to have been trained
+    code, training, (h, w) = card.pseudo_mask, card.training, card.size
     facts: dict[str, Any] = {
-        "method": card["method"],
-        "suite": suite.suite,
-        "trained on": f"{suite.data.name}, {h} x {w}, {len(DATASETS[suite.data.name].names)} classes",
-        "steps": f"{suite.training.steps} of {suite.training.batch_size} images, seed {card['seed']}",
-        "pseudo mask": f"k = {suite.pseudo_mask.k}, s = {suite.pseudo_mask.s:g}, amplitude = {suite.pseudo_mask.amplitude:g}",
-        "autoencoder": suite.autoencoder.kind,
-        "weights SHA-256": card["weights_sha256"],
-        **({"converted from": f"{origin['file']}, SHA-256 {origin['sha256']}; not trained here"} if origin else {}),
-        "commit": card["commit"] + (" (modified)" if card["dirty"] else ""),
-        "versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
+        "method": card.method,
+        "suite": card.suite,
+        "trained on": f"{card.data['name']}, {h} x {w}, {len(card.classes)} classes",
+        "steps": f"{training['steps']} of {training['batch_size']} images, seed {card.seed}",
+        "pseudo mask": code and f"k = {code['k']}, s = {code['s']:g}, amplitude = {code['amplitude']:g}",
+        "autoencoder": card.autoencoder and card.autoencoder["kind"],
+        "weights SHA-256": card.weights_sha256,
+        # and its suite says how it is meant to have been trained
+        "converted from": card.converted and f"{card.converted['file']}, SHA-256 {card.converted['sha256']}; not trained here",
+        "commit": card.commit + (" (modified)" if card.dirty else ""),
+        "versions": ", ".join(f"{name} {number}" for name, number in card.versions.items()),
     }
-    return "\n".join(f"{name + ':':17}{value}" for name, value in facts.items())
+    return "\n".join(f"{name + ':':17}{value}" for name, value in facts.items() if value)
 
 
-def _load_semflow(checkpoint: Path) -> tuple[Any, Suite, dict[str, Any]]:
-    model, suite, card = load_model(checkpoint)
-    if not hasattr(model, "synthesize"):
-        raise SemFlowError(f"{checkpoint} holds {card['method']}, which cannot synthesize; use a semflow checkpoint")
-    return model, suite, card
+def _open(checkpoint: Path, sampler: str | None, size: Size, *tasks: str, trajectory: bool = False) -> Opened:
+    """A checkpoint of a method that does these tasks, by the sampler asked for or its own. SemFlowError if it does not."""
+    model, card = open_checkpoint(checkpoint)
+    method = METHODS[card.method]
+    for task in tasks:
+        method.check(task, Sampler.parse(sampler or method.default.get(task, "direct")))
+    if trajectory and not method.trajectory:
+        raise SemFlowError(f"{method.title} has no states between image and labels to show")
+    samplers = {task: Sampler.parse(sampler or method.default[task]) for task in tasks}
+    return Opened(model, card, place(model, devices.pick("auto")), samplers, _size(model, card, size))
 
 
-def _draw(model: Any, labels: torch.Tensor, sampler: Sampler, seed: int) -> Image.Image:
-    """A picture from labels (1, h, w) under a seed."""
-    device = place(model, devices.pick("auto"))
-    with torch.inference_mode():
-        return _picture(model.synthesize(labels.to(device), sampler, generator(device, "sample", seed, 0))[0])
-
-
-def _size(model: Any, suite: Suite, wanted: Size) -> tuple[int, int]:
+def _size(model: Any, card: Any, wanted: Size) -> tuple[int, int]:
     """The height and width asked for, if the network takes them, or those it was trained at."""
-    pixels = suite.network.reduction * model.autoencoder.factor
+    halvings = len(card.network["block_out_channels"]) - 1 if card.network else 0
+    pixels = 2**halvings * math.prod(getattr(frozen, "factor", 1) for frozen in model.beside)
     if wanted is not None and any(side % pixels for side in wanted):
         raise SemFlowError(f"--size {wanted[0]} {wanted[1]}: this network takes multiples of {pixels}")
-    if wanted not in (None, suite.data.size):
-        print(f"working at {wanted[0]} x {wanted[1]}; this network was trained at {suite.data.size[0]} x {suite.data.size[1]}")
-    return wanted or suite.data.size
-
-
-def _pixels(picture: Image.Image, size: tuple[int, int]) -> torch.Tensor:
-    """A picture at the size (h, w), float (1, 3, h, w) in [-1, 1]."""
-    return to_unit_range(torch.from_numpy(resize_image(picture, size)))[None]
+    if wanted not in (None, card.size):
+        print(f"working at {wanted[0]} x {wanted[1]}; this network was trained at {card.size[0]} x {card.size[1]}")
+    return wanted or card.size
 
 
 def _picture(pixels: torch.Tensor) -> Image.Image:
     """Float (3, h, w) in [-1, 1], clipped, as a picture."""
     return Image.fromarray(to_bytes(pixels.cpu()).movedim(0, -1).numpy())
-
-
-def _coloured(labels: torch.Tensor, suite: Suite) -> Image.Image:
-    """Labels (h, w) in the data set's colours, ignored pixels white."""
-    return Image.fromarray(to_rgb(labels.cpu().numpy(), DATASETS[suite.data.name].palette))
 
 
 def _strip(pictures: list[Image.Image]) -> Image.Image:
@@ -177,13 +188,6 @@ def _enlarged(picture: Image.Image) -> Image.Image:
     """Small pictures several times as large, pixel by pixel, to be seen on a screen."""
     times = max(1, SHOWN // min(picture.size))
     return picture.resize((times * picture.width, times * picture.height), NEAREST)
-
-
-def _sampler(model: Any, text: str) -> Sampler:
-    sampler = Sampler.parse(text)
-    if sampler.name not in model.samplers:
-        raise SemFlowError(f"this checkpoint has no sampler {sampler.name!r}; it has {', '.join(model.samplers)}")
-    return sampler
 
 
 def _say_resized(path: Path, picture: Image.Image, size: tuple[int, int]) -> None:

@@ -4,7 +4,6 @@ FLOPs are products of matrices and convolutions, a multiplication and an additio
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +17,7 @@ from semflow.method.samplers import Sampler
 from semflow.provenance import content_hash
 from semflow.suite import Suite
 from semflow.training import optimizers
-from semflow.training.build import blueprint_of, make_pseudo_mask
+from semflow.training.build import make_shape, unpretrained
 from semflow.training.spent import TrainingBudget
 
 META = torch.device("meta")
@@ -80,7 +79,8 @@ def sampling_flops(suite: Suite, method: str, task: str, sampler: Sampler, evalu
 
 def latent_shape(suite: Suite) -> tuple[int, int, int]:
     """(C, h, w) of an image's latents."""
-    from_pixels = make_autoencoder(_random(suite.autoencoder))
+    with META:
+        from_pixels = make_autoencoder(unpretrained(suite).autoencoder)
     h, w = (side // from_pixels.factor for side in suite.data.size)
     return from_pixels.channels, h, w
 
@@ -150,11 +150,7 @@ def _model(suite: Suite, method: str) -> Method:
     """The model without weights: shapes alone."""
 
     def build() -> Method:
-        pseudo_mask = make_pseudo_mask(suite)  # whose colours are looked up
-        bare = suite.model_copy(update={name: _random(getattr(suite, name)) for name in ("autoencoder", "network")})
-        with META:
-            blueprint = replace(blueprint_of(bare), pseudo_mask=pseudo_mask)
-            model = METHODS[method].load().build(blueprint, suite.methods[method])
+        model = make_shape(suite, method)
         if suite.run.activation_checkpointing:
             for network in model.networks.values():
                 network.checkpoint_activations()
@@ -162,8 +158,3 @@ def _model(suite: Suite, method: str) -> Method:
         return model
 
     return _once("model", suite, method, build)
-
-
-def _random(section: Any) -> Any:
-    """A section with random weights in place of pretrained ones."""
-    return section.model_copy(update={"pretrained": None}) if getattr(section, "pretrained", None) else section

@@ -1,5 +1,7 @@
 """From a suite's settings to a model."""
 
+from dataclasses import replace
+
 import torch
 
 from baselines import METHODS
@@ -28,6 +30,21 @@ def make_model(suite: Suite, method: str, seed: int = 0) -> Method:
     blueprint = blueprint_of(suite)
     torch.manual_seed(seed_of("weights", seed))
     return METHODS[method].load().build(blueprint, suite.methods[method])
+
+
+def unpretrained(suite: Suite) -> Suite:
+    """The suite with random weights where it has pretrained ones."""
+    sections = {name: getattr(suite, name) for name in ("autoencoder", "network")}
+    named = {name: section for name, section in sections.items() if getattr(section, "pretrained", None)}
+    return suite.model_copy(update={name: section.model_copy(update={"pretrained": None}) for name, section in named.items()})
+
+
+def make_shape(suite: Suite, method: str) -> Method:
+    """A method's model without weights, on torch's meta device."""
+    pseudo_mask = make_pseudo_mask(suite)  # whose colours are looked up
+    with torch.device("meta"):
+        blueprint = replace(blueprint_of(unpretrained(suite)), pseudo_mask=pseudo_mask)
+        return METHODS[method].load().build(blueprint, suite.methods[method])
 
 
 def place(model: Method, device: torch.device) -> torch.device:

@@ -44,7 +44,7 @@ def prepare(words: Sequence[str], gpus: int, device: str) -> bool:
         return False
     nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", 1)) if gpus > 1 else 1
     if gpus % nodes:
-        raise SemFlowError(f"--gpus {gpus} cannot be shared by the {nodes} nodes of this job; give a multiple of {nodes}")
+        raise SemFlowError(f"--devices {gpus} cannot be shared by the {nodes} nodes of this job; give a multiple of {nodes}")
     if nodes > 1 and MEETING not in os.environ:
         os.environ[MEETING] = meeting_place(first_host(), os.environ["SLURM_JOB_ID"])
         on_every_node = command(words, gpus, nodes, os.environ)
@@ -74,7 +74,7 @@ def claim_gpus(n: int) -> None:
     locks = candidates()
     if n > max(1, len(locks)):
         shown = f"{len(locks)} ({', '.join(locks)})" if locks else "none"
-        raise SemFlowError(f"--gpus {n} asks for more GPUs than there are: {shown}; ask for fewer, or set run.device to cpu")
+        raise SemFlowError(f"--devices {n} asks for more GPUs than there are: {shown}; ask for fewer, or set run.device to cpu")
     if not locks:
         return
     chosen = _lock(locks, n)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semflow import arguments, cli
+from semflow import cli
 from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.tools.check import check
@@ -40,10 +40,6 @@ def problems(name, root, **options):
     found = check(name, root, subset=True, **options).problems
     assert not any("\n" in sentence for sentence in found)
     return found
-
-
-def test_the_command_line_names_every_data_set():
-    assert set(arguments.DATA_SETS) == set(OFFICIAL)
 
 
 @pytest.mark.parametrize("name", OFFICIAL)

@@ -119,10 +119,10 @@ def test_a_job_that_asked_for_no_gpu_sees_none(machine):
 
 
 def test_more_gpus_than_there_are_is_one_sentence(machine):
-    with pytest.raises(SemFlowError, match=r"--gpus 4 asks for more GPUs than there are: 3 \(0, 1, 2\)"):
+    with pytest.raises(SemFlowError, match=r"--devices 4 asks for more GPUs than there are: 3 \(0, 1, 2\)"):
         launch.claim_gpus(4)
     machine(CUDA_VISIBLE_DEVICES=None)
-    with pytest.raises(SemFlowError, match="--gpus 2 asks for more GPUs than there are: none; .*run.device to cpu"):
+    with pytest.raises(SemFlowError, match="--devices 2 asks for more GPUs than there are: none; .*run.device to cpu"):
         launch.prepare(["train"], 2, "auto")
 
 
@@ -133,11 +133,11 @@ def test_a_process_of_torchrun_is_left_as_it_is(machine):
 
 
 def test_several_nodes_start_the_command_once_each(machine):
-    words = ["train", "--config", "c.yaml", "--gpus", "16"]
+    words = ["train", "--config", "c.yaml", "--devices", "16"]
     job = {"SLURM_JOB_ID": "123", "SLURM_CPUS_PER_TASK": "64", "CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"}
     assert launch.command(words, 16, 2, job) == [
         *("srun", "--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"),
-        *("--cpus-per-task=64", "--gpus-per-node=8", sys.executable, "-m", "semflow", *words),
+        *("--cpus-per-task=64", "--devices-per-node=8", sys.executable, "-m", "semflow", *words),
     ]
     assert not any("gpus-per-node" in word for word in launch.command(words, 2, 2, {}))  # on the CPU
     assert launch.meeting_place("node7", "123") == "node7:20123"
@@ -146,7 +146,7 @@ def test_several_nodes_start_the_command_once_each(machine):
 
 def test_gpus_that_the_nodes_cannot_share_are_named(machine):
     machine(SLURM_JOB_NUM_NODES="2", SLURM_JOB_ID="1")
-    with pytest.raises(SemFlowError, match="--gpus 3 cannot be shared by the 2 nodes"):
+    with pytest.raises(SemFlowError, match="--devices 3 cannot be shared by the 2 nodes"):
         launch.prepare(["train"], 3, "cuda")
 
 
@@ -162,7 +162,7 @@ def suite_file(suite, folder: Path, **training: object) -> Path:
 
 
 def trains(start, config: Path, folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "semflow", "train", "--config", config, "--method", "dsm", "--gpus", "2", "--threads", "2"]
+    command = [sys.executable, "-m", "semflow", "train", "--config", config, "--method", "dsm", "--devices", "2", "--threads", "2"]
     places = ["--state", folder / "state", "--out", folder / "out"]
     return start([*command, *places], stderr=subprocess.PIPE, text=True)
 

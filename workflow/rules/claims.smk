@@ -54,7 +54,7 @@ rule check_drift:
     params:
         reference=REFERENCE,
     shell:
-        "python -m semflow check_drift --records {input} --reference {params.reference} 2>&1 | tee -i {log}"
+        "python -m semflow regression check --records {input} --reference {params.reference} 2>&1 | tee -i {log}"
 
 
 rule accept_reference:
@@ -68,5 +68,5 @@ rule accept_reference:
         reference=REFERENCE,
         reason=REASON,
     shell:
-        "python -m semflow accept_reference --records {input} --reference {params.reference} --reason {params.reason:q}"
+        "python -m semflow regression accept --records {input} --reference {params.reference} --reason {params.reason:q}"
         " 2>&1 | tee -i {log}"

@@ -45,5 +45,5 @@ rule train:
         out=lambda w, output: str(Path(output[0]).parent),
     shell:
         "python -m semflow train {params.configured} --method {wildcards.method} --seed {wildcards.seed}"
-        " --threads {threads} --gpus {resources.gpu} --state {params.state} --out {params.out}"
+        " --threads {threads} --devices {resources.gpu} --state {params.state} --out {params.out}"
         " 2>&1 | tee -ai {log}"

@@ -7,22 +7,30 @@ one network alone, one after the other.
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
-from semflow.data import open_dataset, scenes
-from semflow.loading.batches import in_memory
+from baselines import METHODS
+from semflow import published
+from semflow.data import open_dataset
+from semflow.loading.batches import Batch, in_memory
+from semflow.method.contract import DOES
 from semflow.method.samplers import Sampler
-from semflow.method.semflow import place
 from semflow.seeds import generator
 from semflow.suite import Suite
+from semflow.suite.datasets import CLASSES, ScenesData
 from semflow.tools.bench.plain import PlainLoop
-from semflow.training.build import make_model
-from semflow.training.loop import Trainer, devices, make_accelerator, make_optimizer, prepare_network, training_batches
+from semflow.training import devices
+from semflow.training.budget import training_flops
+from semflow.training.build import make_model, place, unpretrained
+from semflow.training.loop import Trainer, make_accelerator, training_batches
+from semflow.training.optimizers import length
 
 STEPS = 10  # of training a repeat
 SAMPLER_STEPS = 25  # the paper's number
@@ -30,6 +38,7 @@ MATMUL = {"cpu": 2048, "cuda": 16384, "mps": 4096}  # side of a matrix product t
 ENOUGH = 64  # batches that are loaded a repeat
 
 Side = Callable[[], None]
+Call = tuple[nn.Module, tuple[Any, ...], dict[str, Any]]  # of a network, with its arguments
 
 
 class Bench(NamedTuple):
@@ -42,20 +51,12 @@ class Bench(NamedTuple):
 def synthetic(suite: Suite) -> Suite:
     """The suite with drawn scenes of its size in place of files and with random weights, to measure speed alone."""
     n_train = max(2 * suite.training.batch_size, 64)
-    drawn = scenes.Settings(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
-    return _random(suite).model_copy(update={"data": drawn, "run": suite.run.model_copy(update={"in_memory": True})})
-
-
-def _random(suite: Suite) -> Suite:
-    """The suite with random weights where it has pretrained ones."""
-    own = {name: getattr(suite, name) for name in ("autoencoder", "network")}
-    return suite.model_copy(
-        update={name: part.model_copy(update={"pretrained": None}) for name, part in own.items() if hasattr(part, "pretrained")}
-    )
+    scenes = ScenesData(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
+    return unpretrained(suite).model_copy(update={"data": scenes, "run": suite.run.model_copy(update={"in_memory": True})})
 
 
 def train(suite: Suite, method: str, repeats: int) -> Bench:
-    """The training loop against a plain one (of SemFlow), and against the bare steps of the same network."""
+    """The training loop against the bare steps of the same networks, and for the paper's method against a plain loop."""
     suite = _with_steps(suite, STEPS * (repeats + 2))
     with tempfile.TemporaryDirectory() as state:
         accelerator = make_accelerator(suite, Path(state))
@@ -65,13 +66,13 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
         def ours() -> Side:
             trainer = seen["trainer"] = Trainer(accelerator, suite, method, 0, Path(state))
             batches = training_batches(open_dataset(suite.data, "train"), trainer, Path(state))
-            progress = trainer.progress("bench")
+            seen["batch"], progress = next(batches), trainer.progress("bench")
 
             def loop() -> None:
                 for _ in range(STEPS):
-                    loss, norm = trainer.advance(next(batches))
-                    progress.update(suite.training.batch_size)
-                trainer.log(loss, norm, progress)
+                    scalars = trainer.advance(next(batches))
+                    progress.update(trainer.batch_size)
+                trainer.log(scalars, progress)
                 seen["micro_batch"] = trainer.micro_batch
 
             return loop
@@ -93,11 +94,17 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
                 accelerator.free_memory()
             return _matmul(device, bf16)
 
+        def bare() -> Side:
+            trainer = Trainer(accelerator, suite, method, 0, Path(state) / "bare")
+            trainer.micro_batch, trainer.fits = seen.get("micro_batch", trainer.micro_batch), True
+            return _bare_steps(trainer, seen["batch"])
+
         sides = {"loop": ours, "saving": lambda: seen["trainer"].save, "matmul": matmul}
-        sides |= {"plain": plain} if method == "semflow" else {}
-        sides |= {"bare": lambda: _bare_steps(suite, method, device, bf16, seen.get("micro_batch"))}
+        sides |= {"plain": plain} if method == published.subject() else {}
+        sides |= {"bare": bare}
         seconds = _measured(sides, repeats, device, seen.setdefault("peak_gib", {}))
-    return _report(suite, seconds, seen, device, _flops_of_a_step(suite, method))
+    _, batch_size = length(suite, method)
+    return _report(suite, batch_size, training_flops(suite, method), seconds, seen, device)
 
 
 def load(suite: Suite, method: str, repeats: int) -> Bench:
@@ -117,7 +124,7 @@ def load(suite: Suite, method: str, repeats: int) -> Bench:
                 trainer.advance(batch)
 
         seconds = _measured({"load": lambda: loading, "eat": lambda: eating}, repeats, trainer.accelerator.device)
-    size = suite.training.batch_size
+    size = trainer.batch_size
     given, eaten = (n * size / statistics.median(seconds[name]) for n, name in ((ENOUGH, "load"), (STEPS, "eat")))
     lines = [
         f"loaders        {given:8.1f} images/s with {suite.run.workers} workers (median of {repeats})",
@@ -127,24 +134,28 @@ def load(suite: Suite, method: str, repeats: int) -> Bench:
 
 
 def sample(suite: Suite, method: str, repeats: int) -> Bench:
-    """N sampler steps against N bare forwards of the same network."""
-    model = make_model(suite, method)
-    device = devices.pick(suite.run.device)
-    place(model, device)
-    size = suite.evaluation.batch_size
-    images = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1
-    z = model.autoencoder.encode(images)
-    z = torch.cat([z] * model.image_copies, 1)
-    sampler = Sampler(model.samplers[0], SAMPLER_STEPS)
+    """A sampler against the bare calls of the networks that it makes."""
+    model, card, size = make_model(suite, method), METHODS[method], suite.evaluation.batch_size
+    device = place(model, devices.pick(suite.run.device))
+    task, known_by = next(iter(card.default.items()))
+    sampler = Sampler.parse(known_by)
+    sampler = sampler._replace(steps=SAMPLER_STEPS) if sampler.steps else sampler
+    if task == "segmentation":
+        inputs = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1
+    else:
+        inputs = torch.randint(len(CLASSES[suite.data.name]), (size, *suite.data.size), dtype=torch.uint8, device=device)
 
+    @torch.inference_mode()
     def sampling() -> None:
-        with torch.inference_mode():
-            model.segment(images, sampler, generator(device, "bench"))
+        getattr(model, DOES[task])(inputs, sampler, generator(device, "bench"))
 
+    with _recorded([model.networks[key] for key in model.sampling]) as calls:
+        sampling()
+
+    @torch.inference_mode()
     def bare() -> None:
-        with torch.inference_mode():
-            for step in range(SAMPLER_STEPS):
-                model.network(z, torch.tensor(step / SAMPLER_STEPS))
+        for network, args, kwargs in calls:
+            network(*args, **kwargs)
 
     seconds = _measured({"sampler": lambda: sampling, "bare": lambda: bare}, repeats, device)
     sampling_s, bare_s = (statistics.median(times) for times in seconds.values())
@@ -159,15 +170,17 @@ def _with_steps(suite: Suite, steps: int) -> Suite:
     return suite.model_copy(update={"training": suite.training.model_copy(update={"steps": steps})})
 
 
-def _report(suite: Suite, seconds: dict[str, list[float]], seen: dict[str, Any], device: torch.device, flops: int) -> Bench:
-    """Lines and numbers of what was measured. seen: how many images were taken at once, and what memory that held.
-    flops: of a step of our loop.
+def _report(
+    suite: Suite, batch_size: int, flops: int, seconds: dict[str, list[float]], seen: dict[str, Any], device: torch.device
+) -> Bench:
+    """Lines and numbers of what was measured. flops: of an image in our loop.  seen: how many images were taken at once, and
+    what memory that held.
     """
     micro_batch = seen["micro_batch"]
     median = {name: statistics.median(times) for name, times in seconds.items()}
-    n_images = STEPS * suite.training.batch_size
+    n_images = STEPS * batch_size
     side = MATMUL[device.type]
-    achieved, best = STEPS * flops / median["loop"], 2 * side**3 / median["matmul"]
+    achieved, best = n_images * flops / median["loop"], 2 * side**3 / median["matmul"]
     saving = median["saving"] / (suite.run.checkpoint_every / STEPS * median["loop"])
     repeats, rate, bare = len(seconds["loop"]), n_images / median["loop"], _faster(seconds, "loop", "bare")
     lines = [
@@ -211,37 +224,49 @@ def _plain_loop(suite: Suite, dataset: Any, device: torch.device, bf16: bool, mo
     return _plain_loop(suite, dataset, device, bf16, size // 2)
 
 
-def _bare_steps(suite: Suite, method: str, device: torch.device, bf16: bool, micro_batch: int | None) -> Side:
-    """Forward, backward and optimizer step on constant tensors: no data, no noise, no encoder, no clipping, no average."""
-    size = suite.training.batch_size
-    model = make_model(suite, method)
-    prepare_network(model, suite.run, device, "bf16" if bf16 else "no")
-    network = model.network.train()
-    optimizer = make_optimizer(model, suite.training)
-    z, t = _latents(suite, model, device, _dividing(size, micro_batch or size))
+def _bare_steps(trainer: Trainer, batch: Batch) -> Side:
+    """Forward, backward and optimizer step of what each phase moves, on what it is called with in a real step, kept: no data, no
+    noise, no encoder, no clipping, no average.
+    """
+    parts, recorded = trainer.parts(batch.on(trainer.accelerator.device)), []
+    for turn in trainer.turns:
+        trainer.freeze_all_but(turn)
+        with _recorded([trainer.networks[key] for key in turn.phase.moves]) as calls:
+            parts[0].losses(turn.phase)
+        recorded.append((turn, calls))
 
     def steps() -> None:
         for _ in range(STEPS):
-            for _ in range(size // len(z)):
-                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    loss = network(z, t).square().mean()
-                loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            for turn, calls in recorded:
+                trainer.freeze_all_but(turn)
+                for _ in parts:
+                    outputs = [tree_leaves(network(*args, **kwargs)) for network, args, kwargs in calls]
+                    sum(one.square().mean() for leaves in outputs for one in leaves).backward()
+                turn.optimizer.step()
+                turn.optimizer.zero_grad(set_to_none=True)
 
     return steps
+
+
+@contextmanager
+def _recorded(networks: list[nn.Module]) -> Iterator[list[Call]]:
+    """The calls of some networks, in turn, with copies of their arguments."""
+    calls: list[Call] = []
+
+    def note(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.append((network, *tree_map_only(torch.Tensor, lambda one: one.detach().clone(), (args, kwargs))))
+
+    hooks = [network.register_forward_pre_hook(note, with_kwargs=True) for network in networks]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _dividing(batch: int, most: int) -> int:
     """The largest number of images at once, of at most so many, that a batch is a multiple of."""
     return next(size for size in range(min(most, batch), 0, -1) if batch % size == 0)
-
-
-def _latents(suite: Suite, model: Any, device: torch.device, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a network takes in, for n images."""
-    h, w = (side // model.autoencoder.factor for side in suite.data.size)
-    z = torch.rand(n, model.image_copies * model.autoencoder.channels, h, w, device=device)
-    return z, torch.rand(n, device=device)
 
 
 def _matmul(device: torch.device, bf16: bool) -> Side:
@@ -253,21 +278,6 @@ def _matmul(device: torch.device, bf16: bool) -> Side:
         torch.mm(a, b, out=product)
 
     return multiply
-
-
-def _flops_of_a_step(suite: Suite, method: str) -> int:
-    """Of one step of our loop: the network forth and back, and the encoders that run in it. Counted without computing."""
-    with torch.device("meta"):
-        model = make_model(_random(suite), method)
-        z, t = _latents(suite, model, torch.device("meta"), 1)
-        with FlopCounterMode(display=False) as step:
-            model.network(z, t).sum().backward()
-        pixels = torch.empty(len(z), 3, *suite.data.size)
-        with FlopCounterMode(display=False) as encoding:
-            model.autoencoder.encode(pixels)
-    encodings = (not suite.run.cache_latents) + (not suite.training.cached_perturbations)
-    whole = step.get_total_flops() + encodings * encoding.get_total_flops()
-    return whole * suite.training.batch_size
 
 
 def _measured(

@@ -1,34 +1,37 @@
 """The training loop of public scripts, to hold ours against: the same network, data, batch, precision and optimizer.
 
-Both encoders run in every step, pictures are normalised and masks painted on the CPU as floats, the loss is read back at every
-step, nothing is compiled, fused or laid out otherwise than PyTorch does by itself. Kernels are deterministic on both sides.
+Both encoders run in every step, pictures are normalised and masks become colours on the CPU in floats, the loss is read back at
+every step, nothing is compiled, fused or laid out otherwise than PyTorch does by itself. Kernels are deterministic on both sides.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from diffusers.optimization import get_scheduler
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
 
+from semflow import published
 from semflow.data.sample import Dataset, Sample
+from semflow.loading.pixels import to_unit_range
 from semflow.suite import Suite
 from semflow.training.build import make_model
 
 
 class Floats(torch.utils.data.Dataset):
-    """Pictures and painted masks, float32 (3, H, W) in [-1, 1]."""
+    """Pictures and pseudo masks, float32 (3, H, W) in [-1, 1]."""
 
-    def __init__(self, dataset: Dataset | list[Sample], paint: Callable[[Tensor], Tensor]) -> None:
-        self.dataset, self.paint = dataset, paint
+    def __init__(self, dataset: Dataset | list[Sample], encode: Callable[[Tensor], Tensor]) -> None:
+        self.dataset, self.encode = dataset, encode
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         image, labels = self.dataset[index]
-        pixels = torch.from_numpy(image).float() / 127.5 - 1
-        mask = self.paint(torch.from_numpy(labels)[None])[0]
+        pixels = to_unit_range(torch.from_numpy(image))
+        mask = self.encode(torch.from_numpy(labels)[None])[0]
         return (pixels.flip(-1), mask.flip(-1)) if torch.rand(()) < 0.5 else (pixels, mask)
 
 
@@ -38,7 +41,7 @@ class PlainLoop:
     def __init__(self, suite: Suite, dataset: Dataset | list[Sample], device: torch.device, bf16: bool, micro_batch: int) -> None:
         settings = suite.training
         self.settings, self.device, self.bf16, self.micro_batch = settings, device, bf16, micro_batch
-        self.model = make_model(suite, "semflow")
+        self.model: Any = make_model(suite, published.subject())
         self.amplitude = suite.pseudo_mask.amplitude
         self.network = self.model.network.to(device).train()
         self.autoencoder = self.model.autoencoder.to(device)
@@ -52,7 +55,7 @@ class PlainLoop:
             num_warmup_steps=settings.warmup_steps,
             num_training_steps=settings.steps,
         )
-        floats = Floats(dataset, self.model.pseudo_mask.paint)
+        floats = Floats(dataset, self.model.pseudo_mask.encode)
         order = RandomSampler(floats, replacement=True, num_samples=1000 * micro_batch)  # however few images there are
         self.loader = DataLoader(floats, micro_batch, sampler=order, num_workers=suite.run.workers)
         self.batches = self._endless()

@@ -4,19 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from baselines import METHODS
 from semflow import files
-from semflow import report as analysis
-from semflow.data import OFFICIAL
+from semflow.data.official import OFFICIAL
+from semflow.report import PRODUCTS
 from semflow.suite.reading import Study
-from semflow.suite.runs import Evaluation
+from semflow.suite.runs import Evaluation, evaluations
 from semflow.tools.plan import storage, workload
 from semflow.tools.plan.rates import Rates, rates_of
-from semflow.tools.plan.workload import Job
+from semflow.tools.plan.workload import ADAPTIVE, Job
 
-__all__ = ["Plan", "Row", "make_plan", "makespan", "rates_of", "wall_hours"]
+__all__ = ["Plan", "Row", "make_plan", "rates_of"]
 
 NOTEBOOKS = 4
 HOUR, DAY = 3600, 24
+Timed = tuple[Job, float]  # and its seconds on one device
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,14 @@ class Row:
     stage: str
     jobs: int
     images: int = 0
-    passes: int = 0
-    flops: int = 0
+    flops: float = 0
     device_hours: float = 0.0
     core_hours: float = 0.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """unit: what a device is.  images: (part, split, number, source).  wall_hours: least and most.
+    """unit: what a device is.  images: (data set, split, number, source).  wall_hours: least and most.
 
     disk_bytes, memory_bytes: by what takes them.  notes: what was measured, stated or assumed.
     """
@@ -53,7 +54,7 @@ class Plan:
 
     @property
     def total(self) -> Row:
-        sums = ("jobs", "images", "passes", "flops", "device_hours", "core_hours")
+        sums = ("jobs", "images", "flops", "device_hours", "core_hours")
         return Row("total", "", **{name: sum(getattr(row, name) for row in self.rows) for name in sums})
 
     def write(self, out: Path) -> None:
@@ -63,7 +64,7 @@ class Plan:
     def text(self) -> str:
         """For people, in Markdown."""
         both = any(row.core_hours for row in self.rows)
-        head = ["data set", "what", "jobs", "images", "UNet passes", "PFLOP", f"{self.unit}-hours", *["core-hours"] * both]
+        head = ["data set", "what", "jobs", "images", "PFLOP", f"{self.unit}-hours", *["core-hours"] * both]
         rows = [_cells(row)[: len(head)] for row in (*self.rows, self.total)]
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         lines = [" | ".join(_aligned(row, widths)) for row in (head, *rows)]
@@ -87,20 +88,16 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
 
     efficiency: of several devices that share a training, in (0, 1].
     """
-    wanted = {part: chosen for part, chosen in workload.wanted(study).items() if chosen}
+    suites = study.suites
+    wanted = {name: evaluations(suite) for name, suite in suites.items()}
     images = [
-        (part, split, *workload.count(suite.data, split))
-        for part, suite in study.suites.items()
+        (name, split, *workload.count(suite.data, split))
+        for name, suite in suites.items()
         for split in ("train", suite.evaluation.split)
-        if part in wanted
     ]
-    timed = [
-        (job, rates.seconds(job, suite))
-        for part, suite in study.suites.items()
-        for job in (workload.jobs(suite, wanted[part]) if part in wanted else [])
-    ]
-    prepared = [Row(part, "prepare data", 1) for part in wanted if part in OFFICIAL]
-    reports = Row("all", "tables, figures, pages", len(analysis.PRODUCTS) + NOTEBOOKS)
+    timed = [(job, rates.seconds(job, suite)) for name, suite in suites.items() for job in workload.jobs(suite, wanted[name])]
+    prepared = [Row(name, "prepare data", 1) for name in wanted if name in OFFICIAL]
+    reports = Row("all", "tables, figures, pages", len(PRODUCTS) + NOTEBOOKS)
     return Plan(
         study.name,
         devices,
@@ -115,33 +112,30 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
             *rates.notes,
             *_notes(study, wanted, devices, rates, efficiency),
             *_image_notes(images),
-            *_longest(timed, devices, rates, efficiency),
+            *_longest(timed, devices, rates),
         ),
     )
 
 
-def wall_hours(timed: Sequence[tuple[Job, float]], devices: int, rates: Rates, efficiency: float) -> tuple[float, float]:
+def wall_hours(timed: Sequence[Timed], devices: int, rates: Rates, efficiency: float) -> tuple[float, float]:
     """Least and most hours of jobs and their seconds on one device.
 
     Least: the work is shared evenly, and no job that one device does takes longer.  Most: trainings first, each on as many
-    devices as divide its batch, at `efficiency` where these are several; then evaluations, the longest first.
+    devices as divide its batch, at `efficiency` where these are several; then evaluations, in whatever order.
     """
     trained = [(shared_by(job.batch, devices), time) for job, time in timed if job.where == "training"]
     alone = [time for job, time in timed if rates.alone(job)]
-    sampled = [(1, time) for job, time in timed if job.where != "training" and not rates.alone(job)]
-    least = sum(time for _, time in (*trained, *sampled)) / devices
-    slowed = [(width, time / width / (efficiency if width > 1 else 1)) for width, time in trained]
-    most = makespan(slowed, devices) + makespan(sampled, devices)
-    return max([least, *alone, *(time for _, time in sampled)]) / HOUR, max([most, *alone]) / HOUR
+    sampled = [time for job, time in timed if job.where != "training" and not rates.alone(job)]
+    widest = max((width for width, _ in trained), default=1)
+    slowed = [time / width / (efficiency if width > 1 else 1) for width, time in trained]
+    least = (sum(time for _, time in trained) + sum(sampled)) / devices
+    most = at_most(slowed, devices // widest) + at_most(sampled, devices)
+    return max([least, *alone, *sampled]) / HOUR, max([most, *alone]) / HOUR
 
 
-def makespan(jobs: Iterable[tuple[int, float]], devices: int) -> float:
-    """Seconds until the last of (devices, seconds) is done: the longest first, each as soon as so many devices are free."""
-    free = [0.0] * devices
-    for width, time in sorted(jobs, key=lambda job: -job[1]):
-        free.sort()
-        free[:width] = [free[width - 1] + time] * width
-    return max(free)
+def at_most(times: Sequence[float], places: int) -> float:
+    """After which jobs are done that are begun in any order, each as soon as a place is free (Graham, 1966)."""
+    return sum(times) / places + (1 - 1 / places) * max(times, default=0.0)
 
 
 def shared_by(batch: int, devices: int) -> int:
@@ -149,21 +143,20 @@ def shared_by(batch: int, devices: int) -> int:
     return max(width for width in range(1, min(batch, devices) + 1) if batch % width == 0)
 
 
-def _rows(timed: Sequence[tuple[Job, float]], rates: Rates) -> list[Row]:
+def _rows(timed: Sequence[Timed], rates: Rates) -> list[Row]:
     """One for each data set and stage."""
-    kinds: dict[tuple[str, str], list[tuple[Job, float]]] = {}
+    kinds: dict[tuple[str, str], list[Timed]] = {}
     for job, time in timed:
         kinds.setdefault((job.data, job.stage), []).append((job, time))
     return [
         Row(
             data,
             stage,
-            sum(job.jobs for job, _ in those),
-            sum(job.images for job, _ in those),
-            sum(job.passes for job, _ in those),
-            sum(job.flops for job, _ in those),
-            sum(time for job, time in those if not rates.alone(job)) / HOUR,
-            sum(time for job, time in those if rates.alone(job)) / HOUR,
+            jobs=sum(job.jobs for job, _ in those),
+            images=sum(job.images for job, _ in those),
+            flops=sum(job.flops for job, _ in those),
+            device_hours=sum(time for job, time in those if not rates.alone(job)) / HOUR,
+            core_hours=sum(time for job, time in those if rates.alone(job)) / HOUR,
         )
         for (data, stage), those in kinds.items()
     ]
@@ -179,9 +172,9 @@ def _notes(study: Study, wanted: dict[str, list[Evaluation]], devices: int, rate
         notes.append(
             f"wall time: from all work shared evenly, to all trainings before the evaluations, which take a {rates.unit} each"
         )
-    if any(cell.sampler.name == "rk45" for chosen in wanted.values() for cell in chosen):
-        masks, pictures = workload.RK45["segmentation"], workload.RK45["synthesis"]
-        notes.append(f"assumed: rk45 evaluates the network {masks} times for a mask and {pictures} for a picture, as on mini")
+    for task, n in ADAPTIVE.items():
+        if names := sorted({one.sampler.name for those in wanted.values() for one in those if one.task == task and _adapts(one)}):
+            notes.append(f"assumed: {', '.join(names)} evaluates a network {n} times for an output of {task}, as on mini")
     if rates.unit == "GPU" and any(study.suites[part].run.micro_batch is None for part in wanted):
         notes.append("how many images a GPU takes at once in training is found by trying when it starts")
     return [*notes, "not counted: reading pictures, starting programs, writing states; records are counted before compression"]
@@ -189,25 +182,26 @@ def _notes(study: Study, wanted: dict[str, list[Evaluation]], devices: int, rate
 
 def _image_notes(images: Iterable[tuple[str, str, int, str]]) -> list[str]:
     words = {"files": "images that are here", "official": "images as officially counted, since their files are not here"}
-    told = {source: ", ".join(f"{part} {split} {n:,}" for part, split, n, known in images if known == source) for source in words}
+    told = {source: ", ".join(f"{name} {split} {n:,}" for name, split, n, known in images if known == source) for source in words}
     return [f"{words[source]}: {those}" for source, those in told.items() if those]
 
 
-def _longest(timed: Sequence[tuple[Job, float]], devices: int, rates: Rates, efficiency: float) -> list[str]:
+def _adapts(one: Evaluation) -> bool:
+    """Whether its sampler chooses its own steps."""
+    return not one.is_control and METHODS[one.method].tasks[one.task][one.sampler.name] is None
+
+
+def _longest(timed: Sequence[Timed], devices: int, rates: Rates) -> list[str]:
     """A job that more devices do not help, if that is what the wall time is."""
     job, time = max(((job, time) for job, time in timed if job.where != "training"), key=lambda one: one[1])
     if time < sum(other for one, other in timed if not rates.alone(one)) / devices:
         return []
     where = "core" if rates.alone(job) else rates.unit
-    others = wall_hours([one for one in timed if one[0] is not job], devices, rates, efficiency)
-    return [
-        f"the longest job decides the wall time: {job.stage} of {job.data} takes one {where} {_number(time / HOUR)} hours; "
-        f"all others take {_hours(others)}"
-    ]
+    return [f"the longest job decides the wall time: {job.stage} of {job.data} takes one {where} {_number(time / HOUR)} hours"]
 
 
 def _cells(row: Row) -> list[str]:
-    counts = [f"{n:,}" if n else "" for n in (row.jobs, row.images, row.passes)]
+    counts = [f"{n:,}" if n else "" for n in (row.jobs, row.images)]
     return [
         row.data,
         row.stage,

@@ -2,85 +2,74 @@
 
 from typing import Any
 
-from semflow.data import DATASETS
+from baselines import METHODS
 from semflow.evaluation.common import STATES
 from semflow.evaluation.metrics.segmentation import PIXELS_AT_ONCE
+from semflow.method.autoencoder import make_autoencoder
 from semflow.method.prompt import TOKENS
 from semflow.suite import Suite
+from semflow.suite.datasets import CLASSES
 from semflow.suite.reading import Study
-from semflow.suite.registry import CONTROLS
-from semflow.suite.runs import Evaluation, main_sampler
-from semflow.tools.plan import costs, workload
+from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, main_sampler
+from semflow.tools.plan import workload
 from semflow.tools.plan.rates import Rates, computes_in_bf16
-from semflow.tools.plan.workload import Training
+from semflow.training import budget
+from semflow.training.build import unpretrained
 
-KEPT = 16  # bytes a weight in training: weight, gradient, two moments, all float32
-AVERAGE = 4  # and where an average of the weights is kept
-HALVES = 2  # bytes a weight more, where it is computed with in bf16
-STATE, WEIGHT = 12, 4  # bytes a weight in a state (weight, two moments; and the average) and in finished weights
+WEIGHT = (
+    4  # bytes, in float32; a training keeps a gradient and two moments beside it, and an average of those that sampling needs
+)
+KEPT, STATE, HALF = 4 * WEIGHT, 3 * WEIGHT, 2  # a weight in training and in a state on disk; a copy in bf16
 VOCABULARY, LAYERS = 49_408, 12  # of CLIP's text encoder
-METRICS = {"segmentation": 4, "synthesis": 8, "seed_agreement": 1}  # that have draws in a record
+DRAWN_METRICS = 8  # at most, whose draws are in a record
 MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a record for two of them that are confused
 COUNTING = 53  # bytes a pixel that metrics/segmentation.py was seen to hold while it counts
 
 
 def disk(study: Study, wanted: dict[str, list[Evaluation]]) -> dict[str, int]:
     """All that is read and kept, but the data sets."""
-    whats = (
-        "pretrained weights",
-        "cached latents",
-        "training states",
-        "a state that replaces one",
-        "finished weights",
-        "records",
-    )
-    sums, known = dict.fromkeys(whats, 0), set()
-    for part, chosen in wanted.items():
-        suite, trained = study.suites[part], workload.trainings(chosen)
-        for section, n in _pretrained(suite).items():
-            sums["pretrained weights"] += 0 if section in known else WEIGHT * n
-            known.add(section)
-        sums["cached latents"] += _latent_bytes(suite, trained)
-        weights = [costs.parameters(suite, training.method).network for training in trained]
-        states = [(STATE + _average(suite)) * n for n in weights]
-        sums["training states"] += sum(states)
-        sums["a state that replaces one"] = max([sums["a state that replaces one"], *states])
-        sums["finished weights"] += WEIGHT * sum(weights)
-        sums["records"] += sum(_record_bytes(suite, cell) for cell in chosen)
-    return sums
+    latents, states, finished, records, pretrained = 0, [0], 0, 0, dict[Any, int]()
+    for name, chosen in wanted.items():
+        suite, trained = study.suites[name], list(checkpoints(chosen))
+        pretrained |= _pretrained(suite, {one.method for one in trained})
+        latents += _latent_bytes(suite, trained)
+        states += [_state_bytes(suite, one.method) for one in trained]
+        finished += sum(WEIGHT * budget.parameters(suite, one.method).sampling for one in trained)
+        records += sum(_record_bytes(suite, one) for one in chosen)
+    return {
+        "pretrained weights": WEIGHT * sum(pretrained.values()),
+        "cached latents": latents,
+        "training states": sum(states),
+        "a state that replaces one": max(states),
+        "finished weights": finished,
+        "records": records,
+    }
 
 
 def memory(study: Study, wanted: dict[str, list[Evaluation]], rates: Rates) -> dict[str, int]:
     """The largest job of each kind, without what its layers hold in between."""
-    training, evaluation, split, held = [0], [0], [0], [0]
-    on_the_host = rates.unit == "GPU"  # where a state passes through on its way to the disk
-    for part, chosen in wanted.items():
-        suite, (h, w) = study.suites[part], study.suites[part].data.size
-        a_weight = KEPT + _average(suite) + HALVES * computes_in_bf16(suite, rates)
-        methods = {cell.method for cell in chosen} - set(CONTROLS)
-        for method in methods:
-            n = costs.parameters(suite, method)
-            training.append(a_weight * n.network + WEIGHT * n.autoencoder)
-            evaluation.append(WEIGHT * (n.network + n.autoencoder))
-        n_images = workload.count(suite.data, suite.evaluation.split).n
-        drawn = 3 if any(cell.task == "synthesis" for cell in chosen) else 1
-        pictures = 2 * (3 + 1)  # and labels, as they were read and in one tensor
-        counting = min(n_images * h * w, PIXELS_AT_ONCE) * COUNTING
-        split.append(n_images * (h * w * (pictures + drawn) + 8 * len(DATASETS[suite.data.name].names) ** 2) + counting)
-        saving = max([0, *((STATE + _average(suite)) * costs.parameters(suite, method).network for method in methods)])
-        held.append(workload.count(suite.data, "train").n * (3 + 1) * h * w * suite.run.in_memory + on_the_host * saving)
+    training, evaluation, images, split = [0], [0], [0], [0]
+    for name, chosen in wanted.items():
+        suite, (h, w) = study.suites[name], study.suites[name].data.size
+        n, saving = workload.count(suite.data, suite.evaluation.split).n, [0]
+        for method in {one.method for one in checkpoints(chosen)}:
+            weights, frozen = budget.parameters(suite, method), WEIGHT * _frozen(suite, method)
+            half = HALF * computes_in_bf16(suite, rates)
+            training.append((KEPT + half) * weights.training + _average_bytes(suite, method) + frozen)
+            evaluation.append(WEIGHT * weights.sampling + frozen)
+            saving.append(_state_bytes(suite, method) * (rates.unit == "GPU"))  # which passes through on its way to the disk
+        read = 2 * (3 + 1) + (3 if any(one.task == "synthesis" for one in chosen) else 1)  # twice, and what is drawn
+        counting = min(n * h * w, PIXELS_AT_ONCE) * COUNTING
+        split.append(n * (h * w * read + 8 * len(CLASSES[suite.data.name]) ** 2) + counting)
+        images.append(workload.count(suite.data, "train").n * (3 + 1) * h * w * suite.run.in_memory + max(saving))
     if rates.unit != "GPU":
-        return {"training": max(training) + max(held), "evaluation": max(evaluation) + max(split)}
+        return {"training": max(training) + max(images), "evaluation": max(evaluation) + max(split)}
     return {
         "training, on a GPU": max(training),
-        "training, on the host": max(held),
+        "training, on the host": max(images),
         "evaluation, on a GPU": max(evaluation),
         "evaluation, on the host": max(split),
     }
-
-
-def _average(suite: Suite) -> int:
-    return AVERAGE if suite.training.ema_decay else 0
 
 
 def text_encoder(width: int) -> int:
@@ -88,33 +77,50 @@ def text_encoder(width: int) -> int:
     return (VOCABULARY + TOKENS + 2) * width + LAYERS * (12 * width**2 + 13 * width)
 
 
-def _pretrained(suite: Suite) -> dict[Any, int]:
+def _pretrained(suite: Suite, methods: set[str]) -> dict[Any, int]:
     """Weights that a suite begins with, by the section that names them; the text encoder's with the network's."""
-    n, found = costs.parameters(suite, "semflow"), dict[Any, int]()
-    if suite.autoencoder.kind == "kl" and suite.autoencoder.pretrained:
-        found[suite.autoencoder] = n.autoencoder
-    if suite.network.kind == "stable_diffusion" and suite.network.pretrained:
-        found[suite.network] = n.network + text_encoder(suite.network.cross_attention_dim)
+    found = dict[Any, int]()
+    readers = [method for method in methods if "network" in METHODS[method].reads]
+    if getattr(suite.autoencoder, "pretrained", None):
+        found[suite.autoencoder] = max(_frozen(suite, method) for method in methods)
+    if getattr(suite.network, "pretrained", None) and readers:
+        network = min(budget.parameters(suite, method).sampling for method in readers)  # before it is widened
+        found[suite.network] = network + text_encoder(suite.network.cross_attention_dim)
     return found
 
 
-def _latent_bytes(suite: Suite, trained: list[Training]) -> int:
+def _frozen(suite: Suite, method: str) -> int:
+    """Weights of the autoencoder, where a method reads it."""
+    if "autoencoder" not in METHODS[method].reads:
+        return 0
+    with workload.META:
+        return sum(weight.numel() for weight in make_autoencoder(unpretrained(suite).autoencoder).parameters())
+
+
+def _average_bytes(suite: Suite, method: str) -> int:
+    return WEIGHT * budget.parameters(suite, method).sampling * bool(suite.training.ema_decay)
+
+
+def _state_bytes(suite: Suite, method: str) -> int:
+    return STATE * budget.parameters(suite, method).training + _average_bytes(suite, method)
+
+
+def _latent_bytes(suite: Suite, trained: list[Checkpoint]) -> int:
     """Mean and deviation of every image, and the modes of every kind of mask."""
-    c, h, w = costs.latent_shape(suite)
-    looks = workload.count(suite.data, "train").n * (1 + suite.training.flip)
-    of_images = 2 * suite.run.cache_latents * bool(trained)
-    return 4 * c * h * w * looks * (of_images + suite.training.cached_perturbations * len(workload.kinds_of_masks(trained)))
+    c, h, w = budget.latent_shape(suite)
+    images, masks = workload.cached(suite, trained)
+    return WEIGHT * c * h * w * workload.count(suite.data, "train").n * (2 * images + masks)
 
 
-def _record_bytes(suite: Suite, cell: Evaluation) -> int:
-    """Of the arrays beside a record (records.Arrays), before they are compressed."""
+def _record_bytes(suite: Suite, one: Evaluation) -> int:
+    """At most, of the arrays beside a record (records.Arrays), before they are compressed."""
     h, w = suite.data.size
     n = workload.count(suite.data, suite.evaluation.split).n
-    channels = 3 + 1 + (3 if cell.task == "synthesis" else 1)  # of picture, labels, output
-    if cell.sampler == main_sampler(suite, cell.method, cell.task) and cell.task != "seed_agreement":
-        channels += 3 * min(STATES, cell.sampler.steps + 1)
-    confuses = cell.task != "seed_agreement" and cell.method != "real_images"
-    confused = min(MIXED, len(DATASETS[suite.data.name].names)) ** 2 if confuses else 0
-    features = costs.FEATURES[suite.synthesis.features.network][1] if cell.task == "synthesis" else 0
-    draws = 8 * METRICS[cell.task] * suite.evaluation.bootstrap_samples
+    synthesis, alone = one.task == "synthesis", one.task == "seed_agreement"
+    channels = 3 + 1 + (3 if synthesis else 1)  # of picture, labels, output
+    if not (one.is_control or alone) and one.sampler == main_sampler(suite, one.method, one.task):
+        channels += 3 * min(STATES, one.sampler.steps + 1)
+    confused = 0 if alone else min(MIXED, len(CLASSES[suite.data.name])) ** 2
+    features = workload.FEATURES[suite.synthesis.features.network][1] if synthesis else 0
+    draws = 8 * DRAWN_METRICS * suite.evaluation.bootstrap_samples
     return min(suite.evaluation.examples, n) * channels * h * w + draws + n * (PAIR * confused + 4 * features)

@@ -1,45 +1,50 @@
-"""What a study computes, job by job: counted before anything runs, from its settings alone."""
+"""What a study computes, job by job: images, times FLOPs an image, counted from its settings before anything runs."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
 from math import comb
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from semflow.data import DATASETS, Data, open_dataset
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines import METHODS
+from semflow.data import open_dataset
+from semflow.data.official import OFFICIAL
 from semflow.errors import SemFlowError
-from semflow.evaluation.common import STATES
 from semflow.evaluation.synthesis import DISTANCE_DRAWS
+from semflow.method.autoencoder import make_autoencoder
+from semflow.method.contract import Task
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
-from semflow.suite import runs as cells
-from semflow.suite.reading import Study
-from semflow.suite.registry import CONTROLS, class_of
-from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
-from semflow.tools.plan.costs import FEATURES, Passes, costs
+from semflow.suite.datasets import Data
+from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, main_sampler
+from semflow.training import budget
+from semflow.training.build import unpretrained
 
-EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ddim": 1, "ddpm": 1}  # of the network, in a step
-RK45 = {"segmentation": 692, "synthesis": 761, "seed_agreement": 692}  # evaluations that mini's model took; another takes others
-BACKWARD = 2  # passes that a backward one costs
-DOUBLE = 2  # times that a float64 operation takes of a float32 one, on a CPU
+ADAPTIVE: dict[Task, int] = {"segmentation": 692, "synthesis": 761}  # evaluations by samplers that choose their steps, on mini
+FEATURES = {"inception-v3": (11.4e9, 2048), "efficientnet-lite0": (0.77e9, 1280)}  # FLOPs an image, and features
+PERCEPTUAL = {"alexnet": 26e3, "efficientnet-lite0": 0}  # FLOPs a pixel of an image; 0: it is brought to a size
+RESIZED = 0.73e9  # FLOPs of an image there
+RESAMPLING = 10  # operations of a draw of the Frechet distance, a product of images, features and the smaller of both
 
+META = torch.device("meta")
 Where = Literal["training", "sampling", "cpu"]  # at which rate work goes; sampling is in float32
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One job, or, where `jobs` is 0, a share of another's work.
 
-    images: that are trained on, or sampled.  passes: of an image through the UNet, a backward one counting as two.
-    flops: at the rate of `where`.  cpu_flops: on the CPU afterwards, while a GPU is held.  batch: global, of a training.
+    images: that are trained on, or sampled.  flops: at the rate of `where`.  cpu_flops: on the CPU afterwards, while a GPU is
+    held.  batch: global, of a training.
     """
 
     data: str
     stage: str
     where: Where
     images: int
-    passes: int
-    flops: int
-    cpu_flops: int = 0
+    flops: float
+    cpu_flops: float = 0
     batch: int = 0
     jobs: int = 1
 
@@ -51,37 +56,24 @@ class Count(NamedTuple):
     source: Literal["files", "official"]
 
 
-class Training(NamedTuple):
-    """What is trained: a method, its masks perturbed by `amplitude` (Eq. 14), from a seed."""
-
-    method: str
-    amplitude: float
-    seed: int
-
-
-def wanted(study: Study) -> dict[str, list[Evaluation]]:
-    """Every evaluation of each data set, once, controls included."""
-    return {name: cells.evaluations(suite) for name, suite in study.suites.items()}
-
-
-def trainings(chosen: list[Evaluation]) -> list[Training]:
-    """Every training that a cell needs, each once."""
-    return list(dict.fromkeys(Training(c.method, c.amplitude, c.training_seed) for c in chosen if c.method not in CONTROLS))
-
-
-def kinds_of_masks(needed: list[Training]) -> set[tuple[str, float]]:
-    """Of which trainings from several seeds share the cached ones."""
-    return {(training.method, training.amplitude) for training in needed}
-
-
 def jobs(suite: Suite, chosen: list[Evaluation]) -> list[Job]:
-    """All that is computed for the cells of a suite."""
-    n_train, n = count(suite.data, "train").n, count(suite.data, suite.evaluation.split).n
+    """All that is computed for the evaluations of a suite."""
+    n, trained = count(suite.data, suite.evaluation.split).n, list(checkpoints(chosen))
     return [
-        *_caching(suite, trainings(chosen), n_train),
-        *(_training(suite, training) for training in trainings(chosen)),
-        *(_control(suite, cell, n) if cell.method in CONTROLS else _evaluation(suite, cell, n) for cell in chosen),
+        *_caching(suite, trained, count(suite.data, "train").n),
+        *(_training(suite, checkpoint) for checkpoint in trained),
+        *((_control if one.is_control else _evaluation)(suite, one, n) for one in chosen),
     ]
+
+
+def cached(suite: Suite, trained: Iterable[Checkpoint]) -> tuple[int, int]:
+    """How many encodings a training image has of itself, for all trainings, and of its mask, perturbed in whatever ways; in both
+    views where it is mirrored.
+    """
+    encoded = [one for one in trained if "autoencoder" in METHODS[one.method].reads]
+    kinds = {(one.method, one.amplitude) for one in encoded}  # trainings from several seeds share those of a mask
+    views = 1 + suite.training.flip
+    return views * (suite.run.cache_latents and bool(encoded)), views * suite.training.cached_perturbations * len(kinds)
 
 
 @cache
@@ -90,87 +82,89 @@ def count(data: Data, split: str) -> Count:
     try:
         return Count(len(open_dataset(data, split)), "files")
     except SemFlowError:
-        if not (counts := DATASETS[data.name].official_counts(data)):
+        if data.name not in OFFICIAL:
             raise
+    counts = OFFICIAL[data.name].counts
+    if data.name == "celebamask_hq" and data.partition == "first_28000":
+        return Count(28_000 if split == "train" else sum(counts.values()) - 28_000, "official")
     if split not in counts:
         raise SemFlowError(f"evaluation.split: {data.name} has no {split} split with labels; it has {', '.join(counts)}")
     return Count(counts[split], "official")
 
 
-def evaluations_of(sampler: Sampler, task: str) -> int:
-    """How often a sampler evaluates the network for an image; of rk45 what it took on mini."""
-    return sampler.steps * EVALUATIONS[sampler.name] if sampler.steps else RK45[task]
+@cache
+def coding_flops(autoencoder: Any, size: tuple[int, int]) -> tuple[int, int]:
+    """Of encoding a picture and of decoding it."""
+    with torch.no_grad(), META:
+        model = make_autoencoder(autoencoder)
+        with FlopCounterMode(display=False) as encoding:
+            z = model.encode(torch.empty(1, 3, *size))
+        with FlopCounterMode(display=False) as decoding:
+            model.decode(z)
+    return encoding.get_total_flops(), decoding.get_total_flops()
 
 
-def _caching(suite: Suite, needed: list[Training], n: int) -> list[Job]:
-    """What trainings encode before their first step: images once for all of them, masks for each kind of mask."""
-    looks = n * (1 + suite.training.flip)
-    n_images = looks * suite.run.cache_latents * bool(needed)
-    n_encoded = n_images + looks * suite.training.cached_perturbations * len(kinds_of_masks(needed))
-    flops = Passes(encoder=n_encoded).times(costs(suite, "semflow"))
-    if not n_encoded:
+def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
+    """What trainings encode before their first step."""
+    if not (images := n * sum(cached(suite, trained))):
         return []
-    return [Job(suite.data.name, "cache latents", "training", n_encoded, 0, flops, batch=suite.training.batch_size, jobs=0)]
+    flops = images * coding_flops(unpretrained(suite).autoencoder, suite.data.size)[0]
+    return [Job(suite.data.name, "cache latents", "training", images, flops, batch=suite.training.batch_size, jobs=0)]
 
 
-def _training(suite: Suite, training: Training) -> Job:
-    """Each look is a pass forward, one backward, and one through the encoder for whatever is not cached."""
-    settings, method = suite.training, training.method
-    looks = settings.steps * settings.batch_size
-    of_network = 1 + BACKWARD + suite.run.activation_checkpointing
-    of_encoder = (not suite.run.cache_latents) + (not settings.cached_perturbations)
-    passes = Passes(encoder=looks * of_encoder, network=looks * of_network)
-    varied = training.amplitude != amplitude_of(suite, method)
-    stage = f"train {method}" + (f", b = {training.amplitude:g}" if varied else "")
-    flops = passes.times(costs(suite, method))
-    return Job(suite.data.name, stage, "training", looks, passes.network, flops, batch=settings.batch_size)
+def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
+    method, b = checkpoint.method, checkpoint.amplitude
+    images = suite.training.steps * suite.training.batch_size
+    stage = f"train {method}" + (f", b = {b:g}" if b != amplitude_of(suite, method) else "")
+    flops = images * budget.training_flops(suite, method)
+    return Job(suite.data.name, stage, "training", images, flops, batch=suite.training.batch_size)
 
 
-def _evaluation(suite: Suite, cell: Evaluation, n: int) -> Job:
-    chosen, evaluations = main_sampler(suite, cell.method, cell.task), evaluations_of(cell.sampler, cell.task)
-    keeps_states = cell.sampler == chosen and cell.task != "seed_agreement" and hasattr(class_of(cell.method), "path")
-    kept = min(STATES, cell.sampler.steps + 1) * min(suite.evaluation.examples, n) if keeps_states else 0
-    cpu_flops = 0
-    if cell.task == "seed_agreement":
+def _evaluation(suite: Suite, one: Evaluation, n: int) -> Job:
+    images, again, resampled = n, 0.0, 0.0
+    if one.task == "seed_agreement":
         settings = suite.evaluation.seed_agreement
-        passes = _sampled(min(settings.images, n) * settings.seeds, evaluations)
-    elif cell.task == "segmentation":
-        passes = _sampled(n, evaluations).plus(Passes(decoder=kept))
-    else:
-        drawn, read = _sampled(n, evaluations), _sampled(n, evaluations_of(chosen, "segmentation"))
-        passes = drawn.plus(read).plus(Passes(decoder=kept)).plus(_compared(n))
-        cpu_flops = _distance_flops(suite, n)
-        if cell.sampler == chosen:
+        images = min(settings.images, n) * settings.seeds
+    elif one.task == "synthesis":
+        resampled = _resampling_flops(suite, n)
+        again = _comparing_flops(suite, n)
+        if "segmentation" in METHODS[one.method].tasks:  # of what was drawn
+            again += n * _output_flops(suite, one.method, "segmentation", main_sampler(suite, one.method, "segmentation"))
+        if one.sampler == main_sampler(suite, one.method, "synthesis"):
             layouts, samples = min(suite.synthesis.diversity.layouts, n), suite.synthesis.diversity.samples
-            again = Passes(perceptual=2 * layouts * comb(samples, 2))
-            passes = passes.plus(_sampled(layouts * samples, evaluations)).plus(again)
-    flops = passes.times(costs(suite, cell.method))
-    return Job(suite.data.name, f"evaluate {cell.task}", "sampling", passes.encoder, passes.network, flops, cpu_flops)
+            images += layouts * samples
+            again += 2 * layouts * comb(samples, 2) * _perceptual_flops(suite)
+    task: Task = "synthesis" if one.task == "synthesis" else "segmentation"
+    flops = images * _output_flops(suite, one.method, task, one.sampler) + again
+    return Job(suite.data.name, f"evaluate {one.task}", "sampling", images, flops, resampled)
 
 
-def _control(suite: Suite, cell: Evaluation, n: int) -> Job:
+def _control(suite: Suite, one: Evaluation, n: int) -> Job:
     """What evaluates a control: on the CPU, but where a large autoencoder has to be run."""
-    passes = {"oracle": Passes(encoder=n, decoder=n), "shuffled_labels": Passes(), "real_images": _compared(n)}[cell.method]
-    flops = passes.times(costs(suite, "semflow")) + (_distance_flops(suite, n) if cell.task == "synthesis" else 0)
-    where: Where = "sampling" if (cell.method, suite.autoencoder.kind) == ("oracle", "kl") else "cpu"
-    return Job(suite.data.name, f"control {cell.task}", where, n, 0, flops)
+    where: Where = "cpu"
+    flops = _comparing_flops(suite, n) + _resampling_flops(suite, n) if one.task == "synthesis" else 0.0
+    if one.method == "oracle":
+        where = "sampling" if suite.autoencoder.kind == "kl" else "cpu"
+        flops = n * sum(coding_flops(unpretrained(suite).autoencoder, suite.data.size))
+    return Job(suite.data.name, f"control {one.task}", where, n, flops)
 
 
-def _sampled(n: int, evaluations: int) -> Passes:
-    """Encode n images, integrate, decode."""
-    return Passes(encoder=n, network=n * evaluations, decoder=n)
+def _output_flops(suite: Suite, method: str, task: Task, sampler: Sampler) -> int:
+    adaptive = METHODS[method].tasks[task][sampler.name] is None
+    return budget.sampling_flops(suite, method, task, sampler, ADAPTIVE[task] if adaptive else None)
 
 
-def _compared(n: int) -> Passes:
-    """n drawn images against the real ones, whose features are kept."""
-    return Passes(features=n, perceptual=2 * n)
+def _comparing_flops(suite: Suite, n: int) -> float:
+    """Of n drawn images against the real ones, whose features are kept."""
+    return n * (FEATURES[suite.synthesis.features.network][0] + 2 * _perceptual_flops(suite))
 
 
-def _distance_flops(suite: Suite, n: int) -> int:
-    """Of the draws of the Frechet distance (metrics/distances.py): two QR where rows outnumber features, a product, singular
-    values; by the counts of Golub and Van Loan, as float32 operations that take as long.
-    """
+def _perceptual_flops(suite: Suite) -> float:
+    h, w = suite.data.size
+    return PERCEPTUAL[suite.synthesis.perceptual.network] * h * w or RESIZED
+
+
+def _resampling_flops(suite: Suite, n: int) -> float:
+    """Of all draws of the Frechet distance (metrics/distances.py)."""
     d = FEATURES[suite.synthesis.features.network][1]
-    k = min(n, d)
-    factors = 2 * (2 * n * d**2 - 2 * d**3 // 3) if n > d else 0
-    return DOUBLE * DISTANCE_DRAWS * (factors + 2 * k**2 * d + 8 * k**3 // 3)
+    return DISTANCE_DRAWS * RESAMPLING * n * d * min(n, d)
