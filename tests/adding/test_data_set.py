@@ -1,16 +1,12 @@
 """A data set added to a copy of the tree: one file, one line in the registry, one suite; nothing else is touched."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from copies import REPOSITORY, copy_of_the_packages, python, register
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 STRIPES = '''
 """Two stripes, the lower of which begins where the index says."""
 
@@ -61,27 +57,14 @@ INFO = DatasetInfo(Settings, lambda data, split: Stripes(data.n, data.size), NAM
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
     """The packages and suites, with the data set added."""
-    copy = tmp_path_factory.mktemp("copy")
-    for name in ("semflow", "baselines", "config"):
-        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy = copy_of_the_packages(tmp_path_factory.mktemp("copy"))
     (copy / "semflow/data/stripes.py").write_text(STRIPES)
-    registry = copy / "semflow/data/__init__.py"
-    before, line = registry.read_text(), '        "scenes",\n'
-    assert before.count(line) == 1
-    registry.write_text(before.replace(line, f'{line}        "stripes",\n'))
+    register(copy / "semflow/data/__init__.py", "scenes", "stripes")
     suite = yaml.safe_load((copy / "config/smoke.yaml").read_text())
     suite |= {"suite": "stripes", "data": {"name": "stripes", "size": [16, 16], "n": 12}}
     suite["training"] |= {"steps": 2}
     (copy / "config/stripes.yaml").write_text(yaml.safe_dump(suite))
     return copy
-
-
-def python(copy: Path, *words: object) -> str:
-    """What a command of the copy prints."""
-    environment = os.environ | {"PYTHONPATH": str(copy)}
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=copy, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow

@@ -162,7 +162,20 @@ def suite_file(suite, folder: Path, **training: object) -> Path:
 
 
 def trains(start, config: Path, folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "semflow", "train", "--config", config, "--method", "dsm", "--devices", "2", "--threads", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "semflow",
+        "train",
+        "--config",
+        config,
+        "--method",
+        "dsm",
+        "--devices",
+        "2",
+        "--threads",
+        "2",
+    ]
     places = ["--state", folder / "state", "--out", folder / "out"]
     return start([*command, *places], stderr=subprocess.PIPE, text=True)
 
