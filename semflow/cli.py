@@ -514,7 +514,7 @@ def _method(p: Parser, *others: str, default: bool = False) -> None:
 
 
 def _data_set(p: Parser) -> None:
-    from semflow.data.official import OFFICIAL
+    from semflow.data import OFFICIAL
 
     p.add_argument("name", choices=tuple(OFFICIAL))
     p.add_argument("root", type=Path, metavar="ROOT", help="folder that holds it, or its archives as they were downloaded")
