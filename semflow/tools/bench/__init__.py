@@ -18,13 +18,12 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from baselines import METHODS
 from semflow import published
-from semflow.data import open_dataset
+from semflow.data import DATASETS, open_dataset, scenes
 from semflow.loading.batches import Batch, in_memory
 from semflow.method.contract import DOES
 from semflow.method.samplers import Sampler
 from semflow.seeds import generator
 from semflow.suite import Suite
-from semflow.suite.datasets import CLASSES, ScenesData
 from semflow.tools.bench.plain import PlainLoop
 from semflow.training import devices
 from semflow.training.budget import training_flops
@@ -51,8 +50,8 @@ class Bench(NamedTuple):
 def synthetic(suite: Suite) -> Suite:
     """The suite with drawn scenes of its size in place of files and with random weights, to measure speed alone."""
     n_train = max(2 * suite.training.batch_size, 64)
-    scenes = ScenesData(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
-    return unpretrained(suite).model_copy(update={"data": scenes, "run": suite.run.model_copy(update={"in_memory": True})})
+    drawn = scenes.Settings(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
+    return unpretrained(suite).model_copy(update={"data": drawn, "run": suite.run.model_copy(update={"in_memory": True})})
 
 
 def train(suite: Suite, method: str, repeats: int) -> Bench:
@@ -143,7 +142,7 @@ def sample(suite: Suite, method: str, repeats: int) -> Bench:
     if task == "segmentation":
         inputs = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1
     else:
-        inputs = torch.randint(len(CLASSES[suite.data.name]), (size, *suite.data.size), dtype=torch.uint8, device=device)
+        inputs = torch.randint(len(DATASETS[suite.data.name].names), (size, *suite.data.size), dtype=torch.uint8, device=device)
 
     @torch.inference_mode()
     def sampling() -> None:

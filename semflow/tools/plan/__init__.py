@@ -6,7 +6,7 @@ from pathlib import Path
 
 from baselines import METHODS
 from semflow import files
-from semflow.data.official import OFFICIAL
+from semflow.data import OFFICIAL
 from semflow.report import PRODUCTS
 from semflow.suite.reading import Study
 from semflow.suite.runs import Evaluation, evaluations

@@ -3,12 +3,12 @@
 from typing import Any
 
 from baselines import METHODS
+from semflow.data import DATASETS
 from semflow.evaluation.common import STATES
 from semflow.evaluation.metrics.segmentation import PIXELS_AT_ONCE
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.prompt import TOKENS
 from semflow.suite import Suite
-from semflow.suite.datasets import CLASSES
 from semflow.suite.reading import Study
 from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, main_sampler
 from semflow.tools.plan import workload
@@ -60,7 +60,7 @@ def memory(study: Study, wanted: dict[str, list[Evaluation]], rates: Rates) -> d
             saving.append(_state_bytes(suite, method) * (rates.unit == "GPU"))  # which passes through on its way to the disk
         read = 2 * (3 + 1) + (3 if any(one.task == "synthesis" for one in chosen) else 1)  # twice, and what is drawn
         counting = min(n * h * w, PIXELS_AT_ONCE) * COUNTING
-        split.append(n * (h * w * read + 8 * len(CLASSES[suite.data.name]) ** 2) + counting)
+        split.append(n * (h * w * read + 8 * len(DATASETS[suite.data.name].names) ** 2) + counting)
         images.append(workload.count(suite.data, "train").n * (3 + 1) * h * w * suite.run.in_memory + max(saving))
     if rates.unit != "GPU":
         return {"training": max(training) + max(images), "evaluation": max(evaluation) + max(split)}
@@ -83,7 +83,7 @@ def _pretrained(suite: Suite, methods: set[str]) -> dict[Any, int]:
     readers = [method for method in methods if "network" in METHODS[method].reads]
     if getattr(suite.autoencoder, "pretrained", None):
         found[suite.autoencoder] = max(_frozen(suite, method) for method in methods)
-    if getattr(suite.network, "pretrained", None) and readers:
+    if suite.network.kind == "stable_diffusion" and suite.network.pretrained and readers:
         network = min(budget.parameters(suite, method).sampling for method in readers)  # before it is widened
         found[suite.network] = network + text_encoder(suite.network.cross_attention_dim)
     return found
@@ -120,7 +120,7 @@ def _record_bytes(suite: Suite, one: Evaluation) -> int:
     channels = 3 + 1 + (3 if synthesis else 1)  # of picture, labels, output
     if not (one.is_control or alone) and one.sampler == main_sampler(suite, one.method, one.task):
         channels += 3 * min(STATES, one.sampler.steps + 1)
-    confused = 0 if alone else min(MIXED, len(CLASSES[suite.data.name])) ** 2
+    confused = 0 if alone else min(MIXED, len(DATASETS[suite.data.name].names)) ** 2
     features = workload.FEATURES[suite.synthesis.features.network][1] if synthesis else 0
     draws = 8 * DRAWN_METRICS * suite.evaluation.bootstrap_samples
     return min(suite.evaluation.examples, n) * channels * h * w + draws + n * (PAIR * confused + 4 * features)

@@ -9,15 +9,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import METHODS
-from semflow.data import open_dataset
-from semflow.data.official import OFFICIAL
+from semflow.data import DATASETS, Data, open_dataset
 from semflow.errors import SemFlowError
 from semflow.evaluation.synthesis import DISTANCE_DRAWS
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Task
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
-from semflow.suite.datasets import Data
 from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, main_sampler
 from semflow.training import budget
 from semflow.training.build import unpretrained
@@ -82,11 +80,8 @@ def count(data: Data, split: str) -> Count:
     try:
         return Count(len(open_dataset(data, split)), "files")
     except SemFlowError:
-        if data.name not in OFFICIAL:
+        if not (counts := DATASETS[data.name].official_counts(data)):
             raise
-    counts = OFFICIAL[data.name].counts
-    if data.name == "celebamask_hq" and data.partition == "first_28000":
-        return Count(28_000 if split == "train" else sum(counts.values()) - 28_000, "official")
     if split not in counts:
         raise SemFlowError(f"evaluation.split: {data.name} has no {split} split with labels; it has {', '.join(counts)}")
     return Count(counts[split], "official")
