@@ -5,7 +5,6 @@ comes at once, and choices (methods, data sets, products) are those of the regis
 """
 
 import argparse
-import difflib
 import os
 import re
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from semflow import __version__
-from semflow.errors import Interrupted, SemFlowError
+from semflow.errors import Interrupted, SemFlowError, did_you_mean
 from semflow.training import launch
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {}  # in the order of the help
 GROUPS = {
+    "config": "show what a suite's file says",
     "data": "check one of the paper's data sets, or prepare it",
     "regression": "compare records with a reference, or accept them as the reference",
 }
@@ -89,12 +89,13 @@ class Parser(argparse.ArgumentParser):
         if not re.fullmatch(r"--[a-z][a-z-]*", name) or any(option.startswith(name) for option in known):
             return word
         if RENAMED.get(name) not in known:
-            self.error(f"there is no option {name}{_did_you_mean(name, known)}")
+            self.error(f"there is no option {name}{did_you_mean(name, known)}")
         return f"{RENAMED[name]}{equals}{value}"
 
     def error(self, message: str) -> NoReturn:
         if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
-            message += _did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+            word = wrong[1]
+            message += did_you_mean(MOVED.get(word, word), [*re.findall(r"[\w-]+", wrong[2]), *MOVED.values()])
         print(f"semflow: {message}; see `{self.prog} --help`", file=sys.stderr)
         sys.exit(2)
 
@@ -120,11 +121,6 @@ def parser(words: Sequence[str] = ()) -> Parser:
 
 def _examples(group: str) -> str:
     return "examples:\n" + "\n".join(f"  semflow {one.example}" for name, one in VERBS.items() if name.startswith(group))
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    near = [MOVED[word]] if word in MOVED else difflib.get_close_matches(word, known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _say(sentence: str, status: int) -> int:
@@ -170,44 +166,77 @@ def _train(p: Parser) -> Run:
     computes=True,
 )
 def _evaluate(p: Parser) -> Run:
-    from semflow.suite.runs import CONTROLS
+    from semflow.suite.runs import CONTROL_TITLES, TASKS
 
-    controls = [name for names in CONTROLS.values() for name in names]
     _of_suite(p)
-    _method(p, *controls)
-    p.add_argument("--checkpoint", type=Path, help=f"folder that `train` wrote; not for the controls {', '.join(controls)}")
-    p.add_argument("--task", choices=tuple(CONTROLS), default="segmentation", help="default segmentation")
-    _sampler(p)
+    _method(p, *CONTROL_TITLES, "controls")
+    controls = ", ".join(CONTROL_TITLES)
+    p.add_argument(
+        "--checkpoint", type=Path, help=f"folder that `train` wrote; not for controls ({controls}, or `controls`: all)"
+    )
+    p.add_argument("--task", choices=TASKS, default="segmentation", help="default segmentation")
+    _sampler(p, " (default: the method's own)")
     p.add_argument("--amplitude", type=amplitude, help="perturbation that it was trained with, if not the suite's")
     p.add_argument("--sampling-amplitude", type=amplitude, help="perturbation to draw with, if not that of the training")
     p.add_argument("--cache", type=Path, default=Path("results/features"), help="folder for features of real images")
     p.add_argument("--training-seed", type=whole, default=0)
     p.add_argument("--sampling-seed", type=whole, default=0)
-    p.add_argument("--out", type=Path, required=True, help="the record's JSON file; its arrays go beside it")
+    p.add_argument("--all", action="store_true", help="every evaluation of the checkpoint in the suite's `runs`")
+    p.add_argument(
+        "--store", type=Path, help="with --all: where records are kept, to go on from (default: results/SUITE/evaluated)"
+    )
+    out = "the record's JSON file, its arrays go beside it; with --all: the records that are wanted (default: all)"
+    p.add_argument("--out", type=Path, nargs="+", default=[], help=out)
+    return lambda a: _evaluate_all(a) if a.all or a.method == "controls" else _evaluate_one(a)
 
-    def run(a: Arguments) -> None:
-        from semflow.claims.collect import with_interval
-        from semflow.evaluation import evaluate
-        from semflow.evaluation.metrics.catalogue import KINDS
-        from semflow.method.samplers import DIRECT, Sampler
-        from semflow.suite.runs import Evaluation, amplitude_of
 
-        if a.method not in controls and not (a.checkpoint and a.sampler):
-            raise SemFlowError(f"--checkpoint and --sampler are needed to evaluate {a.method}")
-        if a.sampling_amplitude is not None and a.task != "synthesis":
-            raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
-        suite = _suite(a)
-        sampler = DIRECT if a.method in controls else Sampler.parse(a.sampler)
-        trained = amplitude_of(suite, a.method)
-        drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
-        evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
-        record = evaluate(suite, evaluation, a.checkpoint, a.out, a.cache)
-        for name, metric in record.metrics.items():
-            kind = KINDS[name]
-            unit = "" if kind.unit == "none" else f" {kind.unit}"
-            print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+def _evaluate_one(a: Arguments) -> None:
+    from baselines import METHODS
+    from semflow.claims.collect import with_interval
+    from semflow.evaluation import evaluate
+    from semflow.evaluation.metrics.catalogue import KINDS
+    from semflow.method.samplers import DIRECT, Sampler
+    from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
 
-    return run
+    if len(a.out) != 1:
+        raise SemFlowError("--out: give one file for the record, or --all for all evaluations of the checkpoint")
+    if a.method in METHODS and not a.checkpoint:
+        raise SemFlowError(f"--checkpoint is needed to evaluate {a.method}")
+    if a.sampling_amplitude is not None and a.task != "synthesis":
+        raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
+    suite, sampler = _suite(a), DIRECT
+    if a.method in METHODS:
+        sampler = Sampler.parse(a.sampler) if a.sampler else main_sampler(suite, a.method, a.task)
+    trained = amplitude_of(suite, a.method)
+    drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
+    evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
+    record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache)
+    for name, metric in record.metrics.items():
+        kind = KINDS[name]
+        unit = "" if kind.unit == "none" else f" {kind.unit}"
+        print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+
+
+def _evaluate_all(a: Arguments) -> None:
+    from baselines import METHODS
+    from semflow.evaluation import evaluate_all
+    from semflow.suite import reading, runs
+
+    suite, controls = reading.load(a.config, a.dataset), a.method == "controls"
+    perturbed = runs.amplitude_of(suite, a.method) if a.amplitude is None else a.amplitude
+    of = runs.Checkpoint(a.method, perturbed, a.training_seed)
+    own = [e for e in runs.evaluations(suite) if (e.is_control if controls else runs.checkpoint_of(e) == of)]
+    if not own:
+        asked = f"{a.method} of training seed {of.seed} and amplitude {perturbed:g}"
+        raise SemFlowError(f"{a.config} runs no {asked}; add it to `runs`")
+    places = {e: Path(runs.record_path(e, suite)) for e in own}
+    wanted = {e: out for out in a.out for e, place in places.items() if out.parts[-5:] == place.parts[-5:]}
+    if lost := set(a.out) - set(wanted.values()):
+        first = next(iter(places.values()))
+        raise SemFlowError(f"--out {min(lost)} is the record of no run of this checkpoint; {first} would be")
+    store = a.store or Path(f"results/{suite.suite}/evaluated", suite.data.name)
+    trained = reading.with_amplitude(suite, perturbed) if not controls and METHODS[a.method].perturbed else suite
+    evaluate_all(trained, wanted or places, a.checkpoint, store, a.cache)
 
 
 @verb(
@@ -287,6 +316,18 @@ def _plan(p: Parser) -> Run:
         if a.json:
             made.write(a.json)
         print(made.text())
+
+    return run
+
+
+@verb("config show", "show the whole of a suite's file, and where each key comes from", "config show config/camvid.yaml")
+def _config_show(p: Parser) -> Run:
+    p.add_argument("config", type=Path, metavar="FILE", help="the suite's YAML file")
+
+    def run(a: Arguments) -> None:
+        from semflow.suite import reading
+
+        print(reading.show(a.config))
 
     return run
 

@@ -2,9 +2,10 @@
 
 import difflib
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+if TYPE_CHECKING:  # a command line that only shows its help does without
+    from pydantic import ValidationError
 
 
 class SemFlowError(Exception):
@@ -31,7 +32,7 @@ def did_you_mean(word: str, known: Collection[str], otherwise: str = "") -> str:
     return f"; did you mean {near}?" if near else otherwise
 
 
-def sentence(error: ValidationError, raw: Any = None, known_keys: Collection[str] = ()) -> str:
+def sentence(error: "ValidationError", raw: Any = None, known_keys: Collection[str] = ()) -> str:
     """The most telling of pydantic's complaints in one sentence: an unknown key before a missing one, which it may explain.
 
     raw: what was validated; the names that pydantic gives to the members of a union are then left out of the key.
@@ -44,11 +45,11 @@ def sentence(error: ValidationError, raw: Any = None, known_keys: Collection[str
     return text + (f" (and {more} more like it)" if more else "")
 
 
-def _flat(error: ValidationError, place: tuple[int | str, ...]) -> Iterator[dict[str, Any]]:
+def _flat(error: "ValidationError", place: tuple[int | str, ...]) -> Iterator[dict[str, Any]]:
     """Every complaint with its whole place, those of validations within validators too."""
     for complaint in error.errors():
         inner, where = complaint.get("ctx", {}).get("error"), (*place, *complaint["loc"])
-        if isinstance(inner, ValidationError):
+        if hasattr(inner, "errors"):
             yield from _flat(inner, where)
         else:
             yield {**complaint, "loc": where}

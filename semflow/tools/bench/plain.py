@@ -5,7 +5,7 @@ every step, nothing is compiled, fused or laid out otherwise than PyTorch does b
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.optimization import get_scheduler
@@ -41,7 +41,7 @@ class PlainLoop:
     def __init__(self, suite: Suite, dataset: Dataset | list[Sample], device: torch.device, bf16: bool, micro_batch: int) -> None:
         settings = suite.training
         self.settings, self.device, self.bf16, self.micro_batch = settings, device, bf16, micro_batch
-        self.model: Any = make_model(suite, published.subject())
+        self.model = cast(Any, make_model(suite, published.subject()))
         self.amplitude = suite.pseudo_mask.amplitude
         self.network = self.model.network.to(device).train()
         self.autoencoder = self.model.autoencoder.to(device)

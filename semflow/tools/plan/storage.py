@@ -83,7 +83,7 @@ def _pretrained(suite: Suite, methods: set[str]) -> dict[Any, int]:
     readers = [method for method in methods if "network" in METHODS[method].reads]
     if getattr(suite.autoencoder, "pretrained", None):
         found[suite.autoencoder] = max(_frozen(suite, method) for method in methods)
-    if getattr(suite.network, "pretrained", None) and readers:
+    if suite.network.kind == "stable_diffusion" and suite.network.pretrained and readers:
         network = min(budget.parameters(suite, method).sampling for method in readers)  # before it is widened
         found[suite.network] = network + text_encoder(suite.network.cross_attention_dim)
     return found
