@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report test test-slurm check cluster
+.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report test test-slow test-all test-slurm check cluster
 
 setup: .venv/.done
 
@@ -13,7 +13,12 @@ reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift re
 	snakemake --cores all $@
 
 test: setup
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-slow: setup
+	pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-all: test test-slow
 
 cluster: .venv/.cluster
 
