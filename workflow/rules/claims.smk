@@ -36,7 +36,6 @@ use rule table as claims with:
     params:
         what="claims",
         words=products.PRODUCTS["claims"].words,
-        options="",
         key=f"{code_of('claims')}-{PUBLISHED['claims']}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",
 
 

@@ -3,12 +3,11 @@ import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
-
 from snakemake.exceptions import WorkflowError
 
 from semflow import files, provenance, published
@@ -17,10 +16,13 @@ from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
 from semflow.suite import keys, runs
+from semflow.suite.jobs import jobs
 from semflow.suite import reading as configuration
 
 try:
-    if config and config != STATED:  # a dictionary, from the workflow that this one is a module of
+    if (
+        config and config != STATED
+    ):  # a dictionary, from the workflow that this one is a module of
         raw = configuration.on_base(
             configuration.Resolved(dict(config), {}), Path("config")
         ).raw
@@ -44,7 +46,9 @@ config.update(raw)
 STARTED = time.time()
 RESULTS = f"results/{STUDY.name}"
 REPORTS = f"{RESULTS}/report"
-CONFIG = f"{RESULTS}/config.json"  # what every command reads, with all that it builds on
+CONFIG = (
+    f"{RESULTS}/config.json"  # what every command reads, with all that it builds on
+)
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FIRST = next(iter(STUDY.suites.values()))  # whose `run` and seeds are those of all
@@ -86,8 +90,7 @@ def records(name):
     stated = [
         (STUDY.of(product), product)
         for product in STUDY.outputs
-        if product == name
-        or product in [f"{name}_{task}" for task in runs.TASKS]
+        if product == name or product in [f"{name}_{task}" for task in runs.TASKS]
     ]
     if not stated and not (
         STUDY.several and name in ("table1", "table2", *products.FIGURES)
@@ -122,7 +125,9 @@ PAGE_FIGURES = {
 
 def drawn(*names, suffixes=("png", "svg")):
     """Files of figures."""
-    return [f"{REPORTS}/figures/{name}.{suffix}" for name in names for suffix in suffixes]
+    return [
+        f"{REPORTS}/figures/{name}.{suffix}" for name in names for suffix in suffixes
+    ]
 
 
 def table(name):
@@ -152,7 +157,11 @@ EXECUTED = [
 
 wildcard_constraints:
     data="|".join(STUDY.suites),
-    method="|".join(sorted({entry.method for suite in STUDY.suites.values() for entry in suite.runs})),
+    method="|".join(
+        sorted(
+            {entry.method for suite in STUDY.suites.values() for entry in suite.runs}
+        )
+    ),
     variant=r"(-b[\d.]+)?",  # of the training, where its perturbation is not the suite's
     seed=r"\d+",
     table="|".join(TABLES) or "none",
@@ -161,71 +170,14 @@ wildcard_constraints:
     notebook="|".join(NOTEBOOKS),
 
 
-class Job(NamedTuple):
-    """Evaluations that one process measures: of a checkpoint, or controls where there is none."""
-
-    name: str
-    suite: configuration.Suite
-    of: runs.Checkpoint | None
-    evaluations: list
-
-    @property
-    def words(self):
-        """Options of the command, but for the files that it writes."""
-        dataset = f" --dataset {self.suite.data.name}" if STUDY.several else ""
-        store = f"--store {RESULTS}/evaluated/{self.suite.data.name}"
-        if self.of is None:
-            return f"--config {CONFIG}{dataset} --method controls {store}"
-        trained = f"--amplitude {self.of.amplitude:g} --training-seed {self.of.seed}" if variant_of(self) else f"--training-seed {self.of.seed}"
-        return f"--config {CONFIG}{dataset} --method {self.of.method} {trained} {store}"
-
-
-def variant_of(job):
-    return runs.variant(job.of.amplitude, runs.amplitude_of(job.suite, job.of.method))
-
-
 def checkpoint_of(job):
     """The finished weights that a job's records are measured on."""
-    if job.of is None:
+    if job.checkpoint is None:
         return []
+    method, _, seed = job.checkpoint
     return CHECKPOINT.format(
-        data=job.suite.data.name,
-        method=job.of.method,
-        variant=variant_of(job),
-        seed=job.of.seed,
+        data=job.suite.data.name, method=method, variant=job.variant, seed=seed
     )
-
-
-def scores_of(job):
-    """Hash of all that determines a job's records, but the weights."""
-    suite = job.suite
-    if job.of is not None and variant_of(job):
-        suite = configuration.with_amplitude(suite, job.of.amplitude)
-    own = [keys.scores_key(suite, evaluation) for evaluation in job.evaluations]
-    return own[0] if len(own) == 1 else provenance.content_hash(dict.fromkeys(own))[:16]
-
-
-def evaluation_jobs():
-    """What is evaluated, a job for each checkpoint and for the controls: what Table 2 needs, what Table 1 needs besides, and the
-    rest apart, so that a table does not wait for what it does not show; cut further where the suite says so."""
-    of_table = {name: set(records(name)) for name in ("table2", "table1")}
-    grouped = {}
-    for name, suite in STUDY.suites.items():
-        for evaluation in runs.evaluations(suite):
-            of = None if evaluation.is_control else runs.checkpoint_of(evaluation)
-            path = runs.record_path(evaluation, suite)
-            needed = next((table for table in of_table if path in of_table[table]), "rest")
-            grouped.setdefault((name, of, needed), []).append(evaluation)
-    jobs = []
-    for (name, of, needed), chosen in grouped.items():
-        suite = STUDY.suites[name]
-        size = suite.run.evaluations_per_job or len(chosen)
-        what = "controls" if of is None else f"{of.method}{runs.variant(of.amplitude, runs.amplitude_of(suite, of.method))}-seed{of.seed}"
-        parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-        for number, part in enumerate(parts):
-            words = [name] * STUDY.several + [what, needed] + [str(number)] * (len(parts) > 1)
-            jobs.append(Job("-".join(words), suite, of, part))
-    return jobs
 
 
 def dataset_of(wildcards):
@@ -243,11 +195,15 @@ def suite_of(wildcards):
     )
 
 
-def configured(wildcards):
+def of_suite(data):
     """Options of every command that say which suite it is about."""
-    dataset = f" --dataset {wildcards.data}" if STUDY.several else ""
+    return f"--config {CONFIG}" + (f" --dataset {data}" if STUDY.several else "")
+
+
+def configured(wildcards):
+    """The same of a training."""
     perturbed = f" --amplitude {wildcards.variant[2:]}" if wildcards.variant else ""
-    return f"--config {CONFIG}{dataset}{perturbed}"
+    return of_suite(getattr(wildcards, "data", "")) + perturbed
 
 
 def manifest_of(suite):
@@ -278,7 +234,12 @@ def asked_threads(rule):
 
 def threads_for_training():
     """Every method trains at once; they share the cores."""
-    trained = {evaluation.method for suite in STUDY.suites.values() for evaluation in runs.evaluations(suite) if not evaluation.is_control}
+    trained = {
+        evaluation.method
+        for suite in STUDY.suites.values()
+        for evaluation in runs.evaluations(suite)
+        if not evaluation.is_control
+    }
     cores = workflow.resource_settings.cores
     return max(1, cores // (len(trained) * len(FIRST.training.seeds))) if cores else 1
 
@@ -286,7 +247,9 @@ def threads_for_training():
 PACKAGE = Path(files.__file__).parent
 WRITERS = ("semflow.report.write", "semflow.report.products")
 EVERY = frozenset(
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
     for room in ("claims", "report")
     for path in (PACKAGE / room).rglob("*.py")
 ) - set(WRITERS)
@@ -295,20 +258,33 @@ EVERY = frozenset(
 def code_of(name):
     """Hash of a product's code and of what writes it: a change there makes it stale, a change elsewhere does not."""
     writer = provenance.code_hash(WRITERS, EVERY)
-    return f"{provenance.code_hash((products.PRODUCTS[name].module,))[:16]}-{writer[:16]}"
+    return (
+        f"{provenance.code_hash((products.PRODUCTS[name].module,))[:16]}-{writer[:16]}"
+    )
 
 
 def files_key(*paths):
     """Hash of what files hold."""
-    return hashlib.sha256(b"".join(Path(path).read_bytes() for path in paths)).hexdigest()[:16]
+    return hashlib.sha256(
+        b"".join(Path(path).read_bytes() for path in paths)
+    ).hexdigest()[:16]
 
 
 def notebook_key(path):
     """Hash of a notebook, of the template that it is shown by, and of all of ours that it imports."""
     cells = json.loads(Path(path).read_text())["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    imports = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
-    modules = {node.module for node in imports if node.module.split(".")[0] in provenance.PACKAGES}
+    imports = [
+        node
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    modules = {
+        node.module
+        for node in imports
+        if node.module.split(".")[0] in provenance.PACKAGES
+    }
     template = sorted(Path(path).with_name("offline").iterdir())
     return f"{files_key(path, *template)}-{provenance.code_hash(tuple(sorted(modules)))[:16]}"
 
@@ -331,11 +307,19 @@ def print_tables():
     """Every table whose report this run made a part of; an older one is not what was asked for."""
     for name in TABLES:
         made = [Path(path) for path in table(name)]
-        if all(path.exists() for path in made) and any(path.stat().st_mtime >= STARTED for path in made):
-            print(Path(f"{REPORTS}/{name}.md").read_text().partition(products.WITH_INTERVALS)[0])
+        if all(path.exists() for path in made) and any(
+            path.stat().st_mtime >= STARTED for path in made
+        ):
+            print(
+                Path(f"{REPORTS}/{name}.md")
+                .read_text()
+                .partition(products.WITH_INTERVALS)[0]
+            )
             print(f"Report: {Path(REPORTS).resolve() / f'{name}.html'}")
     index = Path(INDEX)
     if index.exists() and index.stat().st_mtime >= STARTED:
         counts = json.loads(Path(CLAIMS).read_text())["counts"]
-        print(f"Claims: {', '.join(f'{number} {verdict}' for verdict, number in counts.items())}")
+        print(
+            f"Claims: {', '.join(f'{number} {verdict}' for verdict, number in counts.items())}"
+        )
         print(f"Report: {index.resolve()}")

@@ -1,20 +1,17 @@
 # One rule a checkpoint, and one for the controls: the process opens model and data once. Snakemake deletes declared outputs before
 # a job, so records are kept in an undeclared store as they are made, and linked from there: a job that was stopped goes on.
-for job in evaluation_jobs():
-    kind = "evaluate_control" if job.of is None else "evaluate"
+for job in jobs(STUDY, {name: records(name) for name in ("table2", "table1")}):
+    kind = "evaluate" if job.checkpoint else "evaluate_control"
 
     rule:
         name:
-            f"{kind}_{job.name}".replace("-", "_").replace(".", "_")
+            re.sub(r"\W", "_", f"{kind}_{job.name}")
         input:
             manifest_of(job.suite),
-            checkpoint=checkpoint_of(job),
+            checkpoint_of(job),
         output:
-            records=[runs.record_path(e, job.suite) for e in job.evaluations],
-            arrays=[
-                runs.record_path(e, job.suite).replace(".json", ".npz")
-                for e in job.evaluations
-            ],
+            records=job.records,
+            arrays=[path.replace(".json", ".npz") for path in job.records],
         log:
             f"{LOGS}/{job.name}.log",
         benchmark:
@@ -26,14 +23,17 @@ for job in evaluation_jobs():
             **asked(
                 kind,
                 mem_mb=memory_mb(job.suite),
-                gpu=GPUS if job.of or job.suite.autoencoder.kind == "kl" else 0,
+                gpu=GPUS
+                * int(kind == "evaluate" or job.suite.autoencoder.kind == "kl"),
                 runtime=(1440 if is_large(job.suite) else 240) * len(job.evaluations),
             ),
         params:
-            words=job.words,
-            checkpoint=f"--checkpoint {checkpoint_of(job)}" if job.of else "",
+            suite=of_suite(job.suite.data.name),
+            options=job.options,
+            checkpoint=f"--checkpoint {checkpoint_of(job)}" if job.checkpoint else "",
+            store=f"{RESULTS}/evaluated/{job.suite.data.name}",
             features=FEATURES,
-            key=scores_of(job),
+            key=job.key,
         shell:
-            "python -m semflow evaluate {params.words} {params.checkpoint} --all --cache {params.features}"
-            " --threads {threads} --out {output.records} 2>&1 | tee -i {log}  # {params.key}"
+            "python -m semflow evaluate {params.suite} {params.options} {params.checkpoint} --all --store {params.store}"
+            " --cache {params.features} --threads {threads} --out {output.records} 2>&1 | tee -i {log}  # {params.key}"

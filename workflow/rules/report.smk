@@ -47,7 +47,6 @@ use rule table as long_table with:
     params:
         what=lambda w: w.long,
         words=lambda w: products.PRODUCTS[w.long].words,
-        options="",
         key=lambda w: code_of(w.long),
 
 
@@ -70,7 +69,6 @@ use rule table as figure with:
     params:
         what=lambda w: w.figure,
         words=lambda w: products.PRODUCTS[w.figure].words,
-        options="",
         key=lambda w: f"{code_of(w.figure)}-{PUBLISHED['table2']}",
 
 
@@ -104,5 +102,6 @@ use rule table as site with:
         f"{BENCHMARKS}/site.tsv"
     params:
         what="index",
+        words=products.PRODUCTS["index"].words,
         options=f"--claims {CLAIMS} {captions(FIGURES)}",
         key=f"{code_of('index')}-{PAGE_FILES}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",

@@ -13,7 +13,7 @@ rule prepare:
         mem_mb=4000,
         runtime=720,
     params:
-        root=lambda w: configuration.data_root(dataset_of(w).data),
+        root=lambda w: dataset_of(w).data.folder,
         key=lambda w: keys.data_stamps(dataset_of(w)),
     shell:
         "python -m semflow data prepare {wildcards.data} {params.root:q} --out {output} 2>&1 | tee -i {log}  # {params.key}"
