@@ -3,14 +3,14 @@
 from typing import Any, NamedTuple
 
 from semflow.claims.judging import JUDGED, VERDICTS
-from semflow.report.claims_text import SCALES, p_value
-from semflow.report.page.grid import Cell, Grid, Row
+from semflow.claims.verdicts import SCALES, p_value
+from semflow.report.tables import Entry, Grid, Row
 
 MEANING = {
     "reproduced": "its test is passed",
     "not reproduced": "the measurements contradict it",
     "inconclusive": "too few images or trainings to tell",
-    "not comparable": "other data, scale or baseline than the paper's, or a stand-in too weak",
+    "not comparable": "other data, scale or baseline than the paper's, or a proxy that fails its sanity check",
     "not run": "what it is about was not measured",
 }
 HOLDS = {True: "yes", False: "no", None: "not settled"}
@@ -28,9 +28,9 @@ class Claim(NamedTuple):
     place: str
     verdict: str
     scale: str
-    effect: Cell
-    p: Cell
-    size: Cell
+    effect: Entry
+    p: Entry
+    size: Entry
     why: str
     needs: str
     reason: str
@@ -54,8 +54,8 @@ def _claim(raw: dict[str, Any]) -> Claim:
     return Claim(
         id=raw["id"], words=raw["words"], place=raw["place"], verdict=raw["verdict"],
         scale=", ".join(filter(None, [_scale(raw), f"on {raw['data']}" if raw.get("data") else ""])),
-        effect=_effect(part) if part else Cell.of("-"), p=_p(raw["p_holm"]),
-        size=Cell.of(f"{part['n_images']} / {part['n_trainings']}" if part else "-"),
+        effect=_effect(part) if part else Entry.of("-"), p=_p(raw["p_holm"]),
+        size=Entry.of(f"{part['n_images']} / {part['n_trainings']}" if part else "-"),
         why=raw["why"], needs=raw["needs"], reason=raw["reason"],
         parts=_parts(raw) if raw["conditions"] else None, order=VERDICTS.index(raw["verdict"]),
     )  # fmt: skip
@@ -69,25 +69,25 @@ def _parts(raw: dict[str, Any]) -> Grid:
     return Grid(f"Parts of “{raw['words']}”", list(PARTS), [[Row(_part(part))] for part in raw["conditions"]], name="parts")
 
 
-def _part(part: dict[str, Any]) -> list[Cell]:
+def _part(part: dict[str, Any]) -> list[Entry]:
     unit = "" if part["unit"] == "none" else f" ({part['unit']})"
     return [
-        Cell(part["what"] + unit, kind="head"),
+        Entry(part["what"] + unit, kind="head"),
         _effect(part),
-        Cell.of(_interval(part, "low90", "high90")),
-        Cell.of(_interval(part, "seed_low", "seed_high")),
-        Cell(_bounds(part)),
-        Cell(HOLDS[part["holds"]]),
+        Entry.of(_interval(part, "low90", "high90")),
+        Entry.of(_interval(part, "seed_low", "seed_high")),
+        Entry(_bounds(part)),
+        Entry(HOLDS[part["holds"]]),
         _p(part["p"]),
-        *(Cell.of(str(part[name])) for name in ("n_images", "n_trainings", "n_seeds")),
+        *(Entry.of(str(part[name])) for name in ("n_images", "n_trainings", "n_seeds")),
     ]
 
 
-def _effect(part: dict[str, Any]) -> Cell:
+def _effect(part: dict[str, Any]) -> Entry:
     if part["effect"] is None:
-        return Cell("-", records=tuple(part["records"]), kind="number")
+        return Entry("-", records=tuple(part["records"]), kind="number")
     value = f"{part['effect']:.{part['digits']}f}"
-    return Cell(value, _interval(part, "low", "high"), tuple(part["records"]), part["effect"], "number")
+    return Entry(value, _interval(part, "low", "high"), tuple(part["records"]), part["effect"], "number")
 
 
 def _interval(part: dict[str, Any], *ends: str) -> str:
@@ -101,5 +101,5 @@ def _bounds(part: dict[str, Any]) -> str:
     return " and ".join(f"{words[name]} {part[name]:g}" for name in words if part[name] is not None) or "-"
 
 
-def _p(p: float | None) -> Cell:
-    return Cell(p_value(p), sort=p, kind="number")
+def _p(p: float | None) -> Entry:
+    return Entry(p_value(p), sort=p, kind="number")
