@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from semflow.claims.collect import Run, estimate, only
-from semflow.claims.datasets import Names, by_dataset
+from semflow.claims.collect import Names, Run, by_dataset, estimate, only
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.method.samplers import Sampler
 from semflow.report import selection

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from baselines import METHODS
-from semflow.claims.collect import Run, listed, only, own
-from semflow.claims.datasets import by_dataset
+from semflow.claims.collect import Run, by_dataset, listed, only, own
 from semflow.method.samplers import Sampler
 from semflow.report import selection
 from semflow.report.products import Beside, Forms, csv, product, text
@@ -27,12 +26,13 @@ class Cost(NamedTuple):
 
 
 def main(evaluations: Evaluations) -> Evaluations:
-    """Of every method and task those by the sampler that it is known by, or else those at the most steps."""
+    """Of every method and task those by the sampler that it is known by, or else by that at the most steps."""
     chosen = []
     for method in dict.fromkeys(one.method for one in evaluations if one.method in METHODS):
         for task, default in METHODS[method].default.items():
-            known = selection.only(evaluations, method=method, task=task)
-            chosen += selection.only(known, sampler=Sampler.parse(default)) or selection.most_steps(known)
+            known, sampler = selection.only(evaluations, method=method, task=task), Sampler.parse(default)
+            named = [one for one in known if one.sampler.name == sampler.name]
+            chosen += selection.only(named, sampler=sampler) or selection.most_steps(named)
     return selection.once(chosen)
 
 
@@ -40,7 +40,10 @@ def main(evaluations: Evaluations) -> Evaluations:
 def forms(runs: list[Run], beside: Beside) -> Forms:
     """Budget: what every method costs, in training and an output."""
     known = budget_grid(runs)
-    return {".csv": csv(lambda: budget(runs)), ".md": text(lambda: f"{markdown_table(known.header, known.texts)}\n\n{speed_note(runs)}\n")}
+    return {
+        ".csv": csv(lambda: budget(runs)),
+        ".md": text(lambda: f"{markdown_table(known.header, known.texts)}\n\n{speed_note(runs)}\n"),
+    }
 
 
 def budget(runs: list[Run]) -> pd.DataFrame:
@@ -52,6 +55,12 @@ def budget(runs: list[Run]) -> pd.DataFrame:
 def budget_grid(runs: list[Run]) -> Grid:
     """The same for readers."""
     return shown(_columns(runs), "What every method costs", _costs(runs))
+
+
+def markdown(runs: list[Run]) -> str:
+    """The same as Markdown, with what its speeds were measured on."""
+    known = budget_grid(runs)
+    return f"{markdown_table(known.header, known.texts)}\n\n{speed_note(runs)}"
 
 
 def speed_note(runs: list[Run]) -> str:
@@ -72,10 +81,10 @@ def _costs(runs: list[Run]) -> list[Cost]:
 
 def _training(runs: list[Run]) -> dict[str, Any]:
     """Sizes are the same for all trainings, wall time is their mean."""
-    budgets = [run.record.budget for run in runs if run.record.budget is not None]
-    if not budgets:
+    by_training = {run.record.training_seed: run.record.budget for run in runs if run.record.budget is not None}
+    if not by_training:
         return {}
-    first = budgets[0]
+    first, *_ = budgets = list(by_training.values())
     return {
         "parameters_sampling": first.parameters_sampling, "parameters_training": first.parameters_training,
         "images_seen": first.images_seen, "optimizer_steps": first.optimizer_steps,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from semflow import files
-from semflow.claims.collect import Run
-from semflow.claims.datasets import check_one
+from semflow.claims.collect import Run, check_one
 from semflow.errors import SemFlowError
 from semflow.suite import Suite
 from semflow.suite.runs import Evaluation, evaluations
@@ -34,10 +33,14 @@ Draw = Callable[[list[Run]], Drawn]
 
 
 class Product(NamedTuple):
-    """words: what it is, in a line.  needs: of a suite's evaluations those that it is made from, none where it cannot be."""
+    """words: what it is, in a line.  needs: of a suite's evaluations those that it is made from, none where it cannot be.
+
+    module: where it is written, whose code decides whether it is stale.
+    """
 
     name: str
     words: str
+    module: str
     needs: Needs
     make: Make
 
@@ -50,7 +53,7 @@ def product(name: str, needs: Needs) -> Callable[[Make], Make]:
     """Registers a function from records to the forms of a product; the first line of its docstring says what it is."""
 
     def register(make: Make) -> Make:
-        PRODUCTS[name] = Product(name, _words(make), needs, make)
+        PRODUCTS[name] = Product(name, _words(make), make.__module__, needs, make)
         return make
 
     return register
@@ -72,7 +75,7 @@ def figure(name: str, needs: Needs) -> Callable[[Draw], Draw]:
             return {".png": save, ".svg": save, ".txt": text(lambda: numbered + "\n")}
 
         FIGURES[name] = checked
-        PRODUCTS[name] = Product(name, _words(draw), needs, make)
+        PRODUCTS[name] = Product(name, _words(draw), draw.__module__, needs, make)
         return checked
 
     return register

@@ -8,12 +8,23 @@ import pandas as pd
 
 from baselines import METHODS
 from semflow import published
-from semflow.claims.collect import ENOUGH_FOR_FRECHET, Run, by_cell, estimate, listed, only, primary, seed_sd, title
-from semflow.claims.datasets import Names, check_one_each
-from semflow.claims.scale import comparable
+from semflow.claims.collect import (
+    ENOUGH_FOR_FRECHET,
+    Names,
+    Run,
+    by_cell,
+    check_one_each,
+    comparable,
+    estimate,
+    listed,
+    modified,
+    only,
+    primary,
+    seed_sd,
+    title,
+)
 from semflow.evaluation.metrics.catalogue import KINDS, filling
-from semflow.report import selection
-from semflow.report.budget import budget_grid, speed_note
+from semflow.report import budget, selection
 from semflow.report.products import Beside, Forms, csv, product, text
 from semflow.report.selection import Evaluations
 from semflow.report.tables import (
@@ -23,7 +34,6 @@ from semflow.report.tables import (
     latex_table,
     markdown_table,
     measured_on,
-    modified,
     name_of,
     same_for_every_seed,
 )
@@ -229,6 +239,5 @@ def _incomparable(runs: list[Run]) -> str:
 
 def markdown(known: Grid, runs: list[Run]) -> str:
     """The table, its notes, and what its methods cost."""
-    cost = budget_grid(runs)
     parts = [f"# Table 1, suite {runs[0].record.suite}", markdown_table(known.header, known.texts), *notes(runs)]
-    return "\n\n".join([*parts, markdown_table(cost.header, cost.texts), speed_note(runs)]) + "\n"
+    return "\n\n".join([*parts, budget.markdown(runs)]) + "\n"

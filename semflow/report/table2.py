@@ -6,9 +6,7 @@ import pandas as pd
 
 from baselines import METHODS
 from semflow import published
-from semflow.claims.collect import Run, by_cell, estimate, only, seed_sd, title
-from semflow.claims.datasets import Names, check_one
-from semflow.claims.scale import comparable
+from semflow.claims.collect import Names, Run, by_cell, check_one, comparable, estimate, modified, only, seed_sd, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.report import WITH_INTERVALS, selection
@@ -23,7 +21,6 @@ from semflow.report.tables import (
     latex_table,
     markdown_table,
     measured_on,
-    modified,
     same_for_every_seed,
 )
 from semflow.suite import Suite

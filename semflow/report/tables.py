@@ -1,14 +1,12 @@
 """Tables as values: arranged once, and written as CSV, as Markdown, as LaTeX or on the page."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from baselines import METHODS
-from semflow.claims.collect import Run, listed, title, with_interval
-from semflow.claims.datasets import by_dataset
+from semflow.claims.collect import Run, by_dataset, listed, method_title, with_interval
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
 from semflow.suite.runs import CONTROLS as BY_TASK
@@ -134,7 +132,7 @@ def _tex(text: str) -> str:
 
 def name_of(method: str) -> str:
     """A method's title, a control's with what it is."""
-    return CONTROLS.get(method) or title(method, "direct")
+    return CONTROLS.get(method) or method_title(method)
 
 
 def words_of(task: str) -> str:
@@ -157,21 +155,7 @@ def _images(record: Record) -> str:
     return f"{record.split} split, {record.n_images:,} images, {h} x {w}, {len(record.classes)} classes"
 
 
-def modified(runs: list[Run]) -> str:
-    """A sentence on each method that is not as published, from its card."""
-    return " ".join(dict.fromkeys(_modifications(run.record for run in runs)))
-
-
-def _modifications(records: Iterable[Record]) -> Iterator[str]:
-    for record in records:
-        if record.method in METHODS and (sentence := METHODS[record.method].modified(record.settings)):
-            yield sentence
-
-
 def same_for_every_seed(group: list[Run]) -> bool:
     """Whether each training predicted the same, to the bit, under all sampling seeds."""
     trainings = {run.record.training_seed for run in group}
     return len({(run.record.training_seed, run.record.outputs_sha256) for run in group}) == len(trainings)
-
-
-help_for_dsm = modified  # until semflow.claims has its own

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from semflow import files
-from semflow.claims import document, verdicts
-from semflow.claims.collect import Run, read_runs
+from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
-from semflow.report import ablations, budget, figures, page, table1, table2  # noqa: F401 (each registers its products)
-from semflow.report.products import PRODUCTS, Beside, Forms, product, text
-from semflow.report.selection import everything
+from semflow.report import ablations, budget, claims_text, figures, page, table1, table2  # noqa: F401 (registers products)
+from semflow.report.products import PRODUCTS, Beside
 
 
 def write(what: str, records: list[Path], out: list[Path], *, claims: Path | None = None, captions: Sequence[Path] = ()) -> None:
@@ -24,14 +21,3 @@ def write(what: str, records: list[Path], out: list[Path], *, claims: Path | Non
         if path.suffix not in forms:
             raise SemFlowError(f"{path}: the suffix must be one of {', '.join(forms)}")
         forms[path.suffix](path)
-
-
-@product("claims", everything)
-def claims_forms(runs: list[Run], beside: Beside) -> Forms:
-    """Claims of the paper, each with its verdict."""
-    judged = judge(runs, claims_file.load())
-    return {
-        ".json": lambda path: files.write_json(path, judged),
-        ".md": text(lambda: verdicts.markdown(judged)),
-        ".svg": text(lambda: verdicts.badge(judged)),
-    }

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from semflow.claims.collect import identity
-from semflow.claims.datasets import Names
+from semflow.claims.collect import Names, identity
 from semflow.errors import SemFlowError
 from semflow.report import table1, tables
 from semflow.report.ablations import ablations

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from semflow.claims import claims, claims_file
-from semflow.claims.collect import identity
-from semflow.claims.datasets import Names
+from semflow.claims.collect import Names, identity
 from semflow.report.page import sections, site
 from semflow.report.page.details import name_of
 from semflow.report.write import write

@@ -8,6 +8,7 @@ from semflow import published
 from semflow.report import table1
 from semflow.report.ablations import ablations
 from semflow.report.page import page
+from semflow.report.products import Beside
 
 PERFECT = [[[4, 0], [0, 4]]] * 3
 FRECHET, MMD2 = "frechet_efficientnet_lite0", "mmd2_efficientnet_lite0"
@@ -84,15 +85,6 @@ def test_the_wide_table_names_the_proxy_and_says_what_other_real_images_get(runs
     assert by_method["BBDMBBDM-200"]["mIoU"] == "-"
 
 
-def test_the_cost_of_every_measured_row_is_told(frame):
-    _, rows = table1.cost(frame)
-    assert rows == [["DSM", "DDPM-200", "200", "1.0", "-", "1,000"], ["SemFlow", "Euler-25", "25", "1.0", "1.0", "1,000"]]
-
-
-def test_the_notes_say_on_what_the_speed_was_measured(runs):
-    assert any("of one evaluation on cpu (threads: 1), others" in note for note in table1.notes(runs))
-
-
 def test_the_notes_say_which_distance_to_read_and_whether_seeds_differ(runs):
     notes = " ".join(table1.notes(runs))
     assert "fewer than 2,048, MMD² (EfficientNet-Lite0) is the one to read" in notes
@@ -111,10 +103,11 @@ def test_with_the_networks_of_the_field_fid_stands_beside_fid(runs, make_synthes
     assert (row(frame, "semflow", "fid").value, row(frame, "semflow", "fid").published) == (11, 32.6)
 
 
-def test_text_forms_escape_what_is_theirs(frame, runs):
-    tex = table1.latex(frame, runs)
+def test_text_forms_escape_what_is_theirs(runs, tmp_path):
+    table1.forms(runs, Beside())[".tex"](tmp_path / "table1.tex")
+    tex = (tmp_path / "table1.tex").read_text()
     assert tex.count(r"\\") == 11  # the head, eight rows of the paper, two controls
-    html = page("T", [table1.wide(frame)], table1.notes(runs), [], runs)
+    html = page("T", [table1.grid(runs)], table1.notes(runs), [], runs)
     assert "scenes &lt;b&gt;" in html
     assert "<b>" not in html
 

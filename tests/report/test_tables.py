@@ -156,7 +156,9 @@ def test_the_table_says_that_dsm_is_modified_where_it_is(runs):
     assert "modified" not in notes(runs)
     settings = {"timestep_spacing": "leading", "mask_scale": 0.15, "preconditioning": True}
     modified_runs = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
-    assert "DSM is modified here (stronger than the paper's): masks are scaled by 0.15, the network is preconditioned." in notes(modified_runs)
+    assert "DSM is modified here (stronger than the paper's): masks are scaled by 0.15, the network is preconditioned." in notes(
+        modified_runs
+    )
 
 
 def test_arrays_of_another_record_are_refused(runs, tmp_path):
@@ -182,9 +184,12 @@ def test_preconditioning_alone_is_a_modification_too(runs):
 
 def test_a_solver_that_chooses_its_own_steps_is_no_control(runs, make_run):
     rows = table2.grid([*runs, make_run("semflow", "rk45", 0, PERFECT)]).values
-    assert [row[0] for row in rows if row[0].startswith(("SemFlow", "oracle", "shuffled_labels"))] == [
-        "SemFlow Euler", "SemFlow RK45", "oracle (ground truth, encoded and decoded)", "shuffled labels (another image's ground truth)",
-    ]  # fmt: skip
+    assert [row[0] for row in rows if row[0].startswith(("SemFlow", "oracle", "shuffled labels"))] == [
+        "SemFlow Euler",
+        "SemFlow RK45",
+        "oracle (ground truth, encoded and decoded)",
+        "shuffled labels (another image's ground truth)",
+    ]
 
 
 def test_models_with_other_perturbations_are_never_one_row(runs):

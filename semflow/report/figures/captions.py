@@ -1,7 +1,6 @@
 """What captions say alike: suite, data, models, samplers and seeds, and how the paper's data differ."""
 
-from semflow.claims.collect import Run, listed, title
-from semflow.claims.datasets import same_data
+from semflow.claims.collect import Run, listed, method_title, same_data
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
 from semflow.report.selection import place
@@ -68,7 +67,7 @@ def _model(records: list[Record]) -> str:
     samplers: dict[str, set[int]] = {}
     for record in records:
         samplers.setdefault(record.sampler, set()).add(record.steps)
-    name = title(records[0].method, "direct")
+    name = method_title(records[0].method)
     return f"{name} ({records[0].n_parameters:,} parameters{trained}) by {listed(_sampler(*item) for item in samplers.items())}"
 
 

@@ -2,7 +2,6 @@
 
 from semflow.claims.collect import Run, only
 from semflow.errors import SemFlowError
-from semflow.method.samplers import TITLES
 
 
 def needed(runs: list[Run], figure: str, **wanted: object) -> list[Run]:

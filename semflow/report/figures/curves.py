@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semflow import published
-from semflow.claims.collect import Estimate, Run, by_cell, estimate, only, title
-from semflow.claims.scale import comparable
+from semflow.claims.collect import Estimate, Run, by_cell, comparable, estimate, only, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import Sampler

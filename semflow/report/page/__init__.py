@@ -13,10 +13,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from semflow import files
-from semflow.claims import claims_file
-from semflow.claims.claims import orderings, points
-from semflow.claims.collect import Run, listed, only
-from semflow.claims.datasets import Names, by_dataset
+from semflow.claims.collect import Names, Run, by_dataset, listed, only
+from semflow.claims.verdicts import orderings, read, table_entries
 from semflow.errors import SemFlowError
 from semflow.evaluation.records import Record
 from semflow.report import table1, table2
@@ -59,7 +57,7 @@ def index(runs: list[Run], beside: Beside) -> Forms:
     """Report of a suite: verdicts, tables, examples, figures and provenance."""
     if beside.claims is None:
         raise SemFlowError("report index needs --claims, the JSON that `semflow report claims` wrote")
-    claims = claims_file.read(beside.claims)
+    claims = read(beside.claims)
     suite = runs[0].record.suite
     if claims["suite"] != suite:
         raise SemFlowError(f"{beside.claims} is of suite {claims['suite']}, the records are of {suite}; judge these")
@@ -102,7 +100,7 @@ def site(runs: list[Run], claims: dict[str, Any], figures: Captioned, out: Path)
 def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]], entries: list[dict[str, Any]]) -> str:
     at_paper_scale = claims.get("scale") == "paper"
     known = claims or {"claims": []}
-    others, numbers = claim_rows(orderings(known)), claim_rows(points(known))
+    others, numbers = claim_rows(orderings(known)), claim_rows(table_entries(known))
     first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), ablations_grid(runs)
     names = Names.among(runs)
     report = {
@@ -114,7 +112,7 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         "entry_counts": count(numbers),
         "verdicts": MEANING,
         "notes": claims.get("notes", []),
-        "discrepancies": claims.get("findings", []),
+        "discrepancies": claims.get("discrepancies", []),
         "table1": table1.grid(first, names) if first else None,
         "table1_notes": table1.notes(first) if first else [],
         "table2": table2.grid(second, names) if second else None,

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 
 from baselines import METHODS
-from semflow.claims.collect import Run, own_amplitudes
-from semflow.claims.datasets import Names, by_dataset
+from semflow.claims.collect import Names, Run, by_dataset, own_amplitudes
 from semflow.data.colours import Palette, to_rgb
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler

@@ -4,8 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from semflow import published
-from semflow.claims.collect import Run, only, own, primary, title, with_interval
-from semflow.claims.datasets import Names, for_table, only_on
+from semflow.claims.collect import Names, Run, for_table, method_title, only, only_on, own, primary, title, with_interval
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.evaluation.records import Record
 from semflow.report import table1, table2
@@ -92,7 +91,7 @@ def spent_grid(runs: list[Run], names: Names) -> Grid:
     """What measuring took in all."""
     spent: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for run in runs:
-        spent[title(run.record.method, "direct"), f"{words_of(run.record.task)}{names.on(run.record)}"].append(run.record)
+        spent[method_title(run.record.method), f"{words_of(run.record.task)}{names.on(run.record)}"].append(run.record)
     rows = [
         [method, task, str(len(group)), f"{sum(record.n_images for record in group):,}", _seconds(group)]
         for (method, task), group in spent.items()
