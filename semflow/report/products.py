@@ -11,7 +11,8 @@ from semflow import files
 from semflow.claims.collect import Run, check_one
 from semflow.errors import SemFlowError
 from semflow.suite import Suite
-from semflow.suite.runs import Evaluation, evaluations
+from semflow.suite.reading import Study
+from semflow.suite.runs import TASKS, Evaluation, evaluations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,19 +101,38 @@ def needs(name: str, suite: Suite) -> list[Evaluation]:
 
     name: of a product, or such as `table1_synthesis`: what `table1` needs of one task.
     """
-    whole, _, task = name.rpartition("_") if name not in PRODUCTS else (name, "", "")
-    known = PRODUCTS[whole].needs(evaluations(suite), suite)
+    product, task = _found(name)
+    known = product.needs(evaluations(suite), suite)
     return [evaluation for evaluation in dict.fromkeys(known) if task in ("", evaluation.task)]
+
+
+def _found(name: str) -> tuple[Product, str]:
+    """A product, and the task that its name ends with, if it is of one alone."""
+    whole, _, task = name.rpartition("_")
+    return (PRODUCTS[whole], task) if whole in PRODUCTS and task in TASKS else (find(name), "")
+
+
+def find(name: str) -> Product:
+    """SemFlowError for a name that there is not."""
+    if name not in PRODUCTS:
+        raise SemFlowError(f"there is nothing called {name} to report; there are {', '.join(PRODUCTS)}")
+    return PRODUCTS[name]
 
 
 def required(name: str, suite: Suite) -> list[Evaluation]:
     """The same; SemFlowError where there are none."""
-    found = needs(name, suite)
-    if not found:
-        raise SemFlowError(
-            f"suite {suite.suite} does not measure what {name} shows ({PRODUCTS[name].words}); add it to the suite's runs"
-        )
-    return found
+    if found := needs(name, suite):
+        return found
+    raise SemFlowError(f"suite {suite.suite}: its runs do not hold what {name} shows ({_found(name)[0].words}); add them")
+
+
+def check_outputs(study: Study) -> None:
+    """SemFlowError if a file of several data sets names a product that there is not, or that its runs do not hold."""
+    for name, dataset in study.outputs.items():
+        try:
+            required(name, study.suites[dataset])
+        except SemFlowError as error:
+            raise SemFlowError(f"datasets.{dataset}.outputs names {name}: {error}") from None
 
 
 def save_figure(drawing: "Figure", path: Path) -> None:

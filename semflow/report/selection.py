@@ -8,6 +8,7 @@ from semflow.claims.collect import Run
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
+from semflow.suite.measurements import Task
 from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
 
 Evaluations = list[Evaluation]
@@ -34,7 +35,7 @@ def as_trained(evaluations: Evaluations) -> Evaluations:
     return [one for one in evaluations if one.task != "synthesis" or one.sampling_amplitude == one.amplitude]
 
 
-def ours(evaluations: Evaluations, suite: Suite, task: str, **wanted: object) -> Evaluations:
+def ours(evaluations: Evaluations, suite: Suite, task: Task, **wanted: object) -> Evaluations:
     """Those of the paper's own method, by the sampler that the task is known by."""
     subject = published.subject()
     if task not in METHODS[subject].tasks:

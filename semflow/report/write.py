@@ -6,7 +6,7 @@ from pathlib import Path
 from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
 from semflow.report import ablations, budget, claims_text, figures, page, table1, table2  # noqa: F401 (registers products)
-from semflow.report.products import PRODUCTS, Beside
+from semflow.report.products import Beside, find
 
 
 def write(what: str, records: list[Path], out: list[Path], *, claims: Path | None = None, captions: Sequence[Path] = ()) -> None:
@@ -14,9 +14,7 @@ def write(what: str, records: list[Path], out: list[Path], *, claims: Path | Non
 
     claims: claims.json, for the index.  captions: for a page, the .txt beside each figure.
     """
-    if what not in PRODUCTS:
-        raise SemFlowError(f"there is nothing called {what} to report; there are {', '.join(PRODUCTS)}")
-    forms = PRODUCTS[what].make(read_runs(records), Beside(claims, captions))
+    forms = find(what).make(read_runs(records), Beside(claims, captions))
     for path in out:
         if path.suffix not in forms:
             raise SemFlowError(f"{path}: the suffix must be one of {', '.join(forms)}")

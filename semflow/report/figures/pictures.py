@@ -29,7 +29,8 @@ NUMBERS = "A row's number is the same example in every figure."
 
 def _under_several_seeds(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Every method and sampler that segments under several seeds."""
-    known = selection.first_training(selection.only(selection.own(evaluations, suite), task="segmentation"))
+    own = selection.only(selection.own(evaluations, suite), task="segmentation")
+    known = selection.first_training([one for one in own if not one.is_control])
     groups = ([one for one in known if one[:3] == kind] for kind in dict.fromkeys(one[:3] for one in known))
     return [one for group in groups for one in selection.varied(group, lambda one: one.sampling_seed)]
 
@@ -173,7 +174,7 @@ def sampled_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
     return selection.varied(drawn, lambda one: one.sampling_amplitude)
 
 
-@figure("figure08", needs=sampled_otherwise)
+@figure("figure08", needs=lambda evaluations, suite: selection.first_training(sampled_otherwise(evaluations, suite)))
 def figure08(runs: list[Run]) -> Drawn:
     """Pictures sampled with other perturbations b' than the b of training, and their mean brightness."""
     drawn = _by_subject(runs, "figure 8", "synthesis")
