@@ -1,5 +1,6 @@
 """What each table and figure is made from, before anything is evaluated."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from baselines import METHODS
 from semflow import report
 from semflow.errors import SemFlowError
-from semflow.method.samplers import DIRECT
+from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import reading
 from semflow.suite.runs import Evaluation, evaluations
 
@@ -68,9 +69,8 @@ def test_the_halves_of_table_1_are_those_of_its_tasks(mini):
 
 
 def test_a_row_whose_steps_the_suite_has_not_is_at_the_most_that_it_has(running):
-    suite = running(
-        SEGMENTED | {"steps": [2, 50, 10]}, {"method": "dsm", "task": "segmentation", "sampler": "ddim", "steps": [20, 5]}
-    )
+    dsm = {"method": "dsm", "task": "segmentation", "sampler": "ddim", "steps": [20, 5]}
+    suite = running(SEGMENTED | {"steps": [2, 50, 10]}, dsm)
     methods = [one for one in report.needs("table1", suite) if not one.is_control]
     assert {(one.method, str(one.sampler)) for one in methods} == {("semflow", "euler-50"), ("dsm", "ddim-20")}
 
@@ -89,13 +89,9 @@ def test_tables_and_curves_stand_beside_their_controls(mini):
 
 
 def test_a_method_that_no_table_of_the_paper_has_is_in_ours_by_its_main_sampler(running, monkeypatch):
-    newer = replace(METHODS["semflow"], title="Newer", default={"segmentation": "euler-10"})
-    monkeypatch.setitem(METHODS, "newer", newer)
     suite = running(SEGMENTED, DRAWN)
-    more = [
-        Evaluation("newer", "segmentation", sampler, 6.0)
-        for sampler in (one.sampler._replace(steps=10) for one in evaluations(suite)[:1])
-    ]
+    more = [Evaluation("newer", "segmentation", Sampler("euler", 10))]
+    monkeypatch.setitem(METHODS, "newer", replace(METHODS["dsm"], title="Newer", default={"segmentation": "euler-10"}))
     monkeypatch.setattr("semflow.report.products.evaluations", lambda suite: [*evaluations(suite), *more])
     for name in ("table1", "table2", "budget"):
         assert set(more) <= set(report.needs(name, suite))
@@ -241,10 +237,9 @@ def test_a_figure_is_added_in_one_file(stored, tmp_path):
     for name in ("semflow", "baselines"):
         shutil.copytree(PACKAGE / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "semflow/report/figures/mine.py").write_text(FIGURE)
-    command = ["-m", "semflow", "report", "mine", "--records", *stored, "--out", tmp_path / "mine.svg", tmp_path / "mine.txt"]
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
-    )
+    made = [str(tmp_path / f"mine.{suffix}") for suffix in ("svg", "txt")]
+    command = [sys.executable, "-m", "semflow", "report", "mine", "--records", *map(str, stored), "--out", *made]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "mine.txt").read_text() == f"{len(stored)} records.\n"
     assert "<svg" in (tmp_path / "mine.svg").read_text()
