@@ -1,6 +1,6 @@
 """What every method costs: weights, training, and an output by the sampler that the method is known by."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +18,20 @@ TASKS = ("segmentation", "synthesis")
 
 
 class Cost(NamedTuple):
-    """Of a method on a data set. known: its records' budget, and by task what an output takes."""
+    """Of a method on a data set: what its training took, and an output of each task."""
 
     dataset: str
     method: str
+    training: dict[str, Any]
+    outputs: dict[str, dict[str, Any]]
+
+
+class Output(NamedTuple):
+    """A row of what an output takes."""
+
+    dataset: str
+    method: str
+    task: str
     values: dict[str, Any]
 
 
@@ -39,28 +49,38 @@ def main(evaluations: Evaluations) -> Evaluations:
 @product("budget", lambda evaluations, suite: main(selection.own(evaluations, suite)))
 def forms(runs: list[Run], beside: Beside) -> Forms:
     """Budget: what every method costs, in training and an output."""
-    known = budget_grid(runs)
-    return {
-        ".csv": csv(lambda: budget(runs)),
-        ".md": text(lambda: f"{markdown_table(known.header, known.texts)}\n\n{speed_note(runs)}\n"),
-    }
+    return {".csv": csv(lambda: budget(runs)), ".md": text(lambda: markdown(runs) + "\n")}
 
 
 def budget(runs: list[Run]) -> pd.DataFrame:
     """One row a method; where records are of several data sets, one a method and data set."""
-    columns = _columns(runs)
-    return pd.DataFrame([[_value(cost, name) for name in names_of(columns)] for cost in _costs(runs)], columns=names_of(columns))
+    costs, outputs = _costs(runs), names_of(OUTPUT)
+    tasks = [task for task in TASKS if any(task in cost.outputs for cost in costs)]
+    names = [*names_of(_whose(runs)), *names_of(TRAINING), *(f"{task}_{name}" for task in tasks for name in outputs)]
+    rows = [
+        [
+            *(getattr(cost, name) for name in names_of(_whose(runs))),
+            *(cost.training.get(name) for name in names_of(TRAINING)),
+            *(cost.outputs.get(task, {}).get(name) for task in tasks for name in outputs),
+        ]
+        for cost in costs
+    ]
+    return pd.DataFrame(rows, columns=names)
 
 
-def budget_grid(runs: list[Run]) -> Grid:
-    """The same for readers."""
-    return shown(_columns(runs), "What every method costs", _costs(runs))
+def grids(runs: list[Run]) -> list[Grid]:
+    """The same for readers: what training took, and what an output takes."""
+    costs = _costs(runs)
+    outputs = [Output(cost.dataset, cost.method, task, values) for cost in costs for task, values in cost.outputs.items()]
+    return [
+        shown([*_whose(runs), *TRAINING], "What training a method takes", costs),
+        shown([*_whose(runs), *OUTPUT], "What an output takes, by the sampler that a method is known by", outputs),
+    ]
 
 
 def markdown(runs: list[Run]) -> str:
     """The same as Markdown, with what its speeds were measured on."""
-    known = budget_grid(runs)
-    return f"{markdown_table(known.header, known.texts)}\n\n{speed_note(runs)}"
+    return "\n\n".join([*(markdown_table(grid.header, grid.texts) for grid in grids(runs)), speed_note(runs)])
 
 
 def speed_note(runs: list[Run]) -> str:
@@ -75,7 +95,8 @@ def _costs(runs: list[Run]) -> list[Cost]:
     for dataset, of in by_dataset(own(runs)).items():
         for method in sorted({run.record.method for run in of if run.record.method in METHODS}, key=selection.place):
             chosen = selection.among(only(of, method=method), main)
-            costs.append(Cost(dataset, method, _training(chosen) | _outputs(chosen)))
+            outputs = {task: _output(only(chosen, task=task)) for task in TASKS if only(chosen, task=task)}
+            costs.append(Cost(dataset, method, _training(chosen), outputs))
     return costs
 
 
@@ -94,67 +115,52 @@ def _training(runs: list[Run]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _outputs(runs: list[Run]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for task in TASKS:
-        if of_task := only(runs, task=task):
-            record = of_task[0].record
-            values[f"{task}_sampler"] = str(Sampler(record.sampler, record.steps))
-            values[f"{task}_evaluations"] = _mean(run.record.evaluations for run in of_task)
-            values[f"{task}_images_per_s"] = _mean(run.record.provenance.images_per_s for run in of_task)
-            if record.budget is not None:
-                values[f"{task}_gflop"] = _mean(run.record.budget.flops_per_output for run in of_task if run.record.budget) / 1e9
-    return values
+def _output(runs: list[Run]) -> dict[str, Any]:
+    """Of runs of one task by one sampler."""
+    record, flops = runs[0].record, [run.record.budget.flops_per_output for run in runs if run.record.budget is not None]
+    return {
+        "sampler": str(Sampler(record.sampler, record.steps)),
+        "evaluations": float(np.mean([run.record.evaluations for run in runs])),
+        "gflop": float(np.mean(flops)) / 1e9 if flops else None,
+        "images_per_s": float(np.mean([run.record.provenance.images_per_s for run in runs])),
+    }
 
 
-def _mean(numbers: Iterable[float]) -> float:
-    return float(np.mean(list(numbers)))
+def _whose(runs: list[Run]) -> list[Column]:
+    """The data set is named where there are several."""
+    dataset = [Column("dataset", "data", lambda row: Entry(row.dataset))] if len(by_dataset(runs)) > 1 else []
+    return [*dataset, Column("method", "method", lambda row: Entry(name_of(row.method), kind="head"))]
 
 
-def _value(cost: Cost, name: str) -> Any:
-    return {"dataset": cost.dataset, "method": cost.method}.get(name, cost.values.get(name))
-
-
-def _columns(runs: list[Run]) -> list[Column]:
-    """Data sets and tasks are there where records are of them."""
-    several = len(by_dataset(runs)) > 1
-    known = [task for task in TASKS if only(runs, task=task)]
-    outputs = [column for task in known for column in _of_outputs(task, f"{task}: " if len(known) > 1 else "")]
-    return [*([Column("dataset", "data", lambda cost: Entry(cost.dataset))] if several else []), *COLUMNS, *outputs]
-
-
-def _number(name: str, head: str, form: str) -> Column:
-    def show(cost: Cost) -> Entry:
-        value = cost.values.get(name)
+def _number(name: str, head: str, form: str, values: Callable[[Any], dict[str, Any]]) -> Column:
+    def show(row: Any) -> Entry:
+        value = values(row).get(name)
         return Entry("-" if value is None else format(value, form), sort=value, kind="number")
 
     return Column(name, head, show)
 
 
-def _word(name: str, head: str) -> Column:
-    return Column(name, head, lambda cost: Entry(cost.values.get(name, "-")))
+def _trained(cost: Cost) -> dict[str, Any]:
+    return cost.training
 
 
-COLUMNS = (
-    Column("method", "method", lambda cost: Entry(name_of(cost.method), kind="head")),
-    _number("parameters_sampling", "weights in sampling", ",d"),
-    _number("parameters_training", "weights in training", ",d"),
-    _number("images_seen", "images seen", ",d"),
-    _number("optimizer_steps", "optimizer steps", ",d"),
-    _number("training_tflop", "training TFLOP", ",.4g"),
-    _number("training_wall_s", "training wall s", ",.0f"),
-    _word("training_device", "device"),
+def _put_out(row: Output) -> dict[str, Any]:
+    return row.values
+
+
+TRAINING = (
+    _number("parameters_sampling", "weights in sampling", ",d", _trained),
+    _number("parameters_training", "weights in training", ",d", _trained),
+    _number("images_seen", "images seen", ",d", _trained),
+    _number("optimizer_steps", "optimizer steps", ",d", _trained),
+    _number("training_tflop", "training TFLOP", ",.4g", _trained),
+    _number("training_wall_s", "wall s", ",.0f", _trained),
+    Column("training_device", "device", lambda cost: Entry(cost.training.get("training_device", "-"))),
 )
-
-
-def _of_outputs(task: str, prefix: str) -> tuple[Column, ...]:
-    return (
-        Column(f"{task}_sampler", f"{prefix}sampler", lambda cost: Entry(_sampler(cost.values.get(f"{task}_sampler")))),
-        _number(f"{task}_evaluations", f"{prefix}network evaluations an output", "g"),
-        _number(f"{task}_gflop", f"{prefix}GFLOP an output", ",.3g"),
-        _number(f"{task}_images_per_s", f"{prefix}images/s", ".1f"),
-    )
-
-
-def _sampler(text: str | None) -> str:
-    return "-" if text is None else Sampler.parse(text).title or "direct"
+OUTPUT = (
+    Column("", "task", lambda row: Entry(row.task)),
+    Column("sampler", "sampler", lambda row: Entry(Sampler.parse(row.values["sampler"]).title or "-")),
+    _number("evaluations", "network evaluations", "g", _put_out),
+    _number("gflop", "GFLOP", ",.3g", _put_out),
+    _number("images_per_s", "images/s", ".1f", _put_out),
+)

@@ -9,9 +9,8 @@ import pandas as pd
 from semflow.claims.collect import Run, by_dataset, listed, method_title, with_interval
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
-from semflow.suite.runs import CONTROLS as BY_TASK
+from semflow.suite.runs import CONTROL_TITLES as CONTROLS
 
-CONTROLS = {name: words for titles in BY_TASK.values() for name, words in titles.items()}
 NUMBER = re.compile(r"[-+]?\d|-$")
 THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
 

@@ -66,9 +66,12 @@ def test_csv_markdown_and_page_have_the_same_rows(spent, tmp_path):
         write(tmp_path / f"budget{suffix}")
     assert pd.read_csv(tmp_path / "budget.csv").method.tolist() == ["semflow", "dsm"]
     written = (tmp_path / "budget.md").read_text()
-    grid = budget.budget_grid(spent)
-    assert grid.header[:3] == ["method", "weights in sampling", "weights in training"]
-    for row in grid.texts:
+    training, outputs = budget.grids(spent)
+    assert training.header[:3] == ["method", "weights in sampling", "weights in training"]
+    assert [row[:3] for row in outputs.texts] == [
+        ["SemFlow", "segmentation", "Euler-25"], ["SemFlow", "synthesis", "Euler-25"], ["DSM", "segmentation", "DDPM-100"],
+    ]  # fmt: skip
+    for row in (*training.texts, *outputs.texts):
         assert f"| {' | '.join(row)} |" in written
     assert "41,600" in written
     assert "of one evaluation on cpu (threads: 1), others running beside it" in written
@@ -82,6 +85,6 @@ def test_records_of_several_data_sets_are_never_one_row(spent, on_dataset):
 
 
 def test_a_record_without_a_budget_leaves_dashes(make_run):
-    (row,) = budget.budget_grid([make_run("semflow", "euler", 25, PERFECT)]).texts
-    assert row[:3] == ["SemFlow", "-", "-"]
-    assert row[-3:] == ["25", "-", "1.0"]
+    training, outputs = budget.grids([make_run("semflow", "euler", 25, PERFECT)])
+    assert training.texts == [["SemFlow", *["-"] * 7]]
+    assert outputs.texts == [["SemFlow", "segmentation", "Euler-25", "25", "-", "1.0"]]

@@ -183,7 +183,7 @@ def test_claims_are_filtered_by_verdict(page):
     assert buttons.filter(has_text="not reproduced").get_attribute("aria-pressed") == "true"
     assert page.locator("#claims-status").inner_text() == "Showing 1 of 6 claims: not reproduced."
     buttons.filter(has_text="not comparable").click()
-    assert page.locator("#claim-table2-25").is_visible()  # among the point claims, which opened
+    assert page.locator("#claim-table2-25").is_visible()  # among the claims of table entries, which opened
     buttons.first.click()
     assert len(shown()) == 6
 
@@ -269,9 +269,9 @@ def test_a_number_over_several_records_lists_them_all(page):
     ]
 
 
-def test_a_claims_part_opens_its_records(page):
+def test_a_claims_condition_opens_its_records(page):
     page.locator("#claim-above summary").click()
-    page.locator("#claim-above .parts button.measured").last.click()
+    page.locator("#claim-above .conditions button.measured").last.click()
     assert "Euler-1" in page.locator("#record-head").inner_text()
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SPARE_COLOURS = ("tab:purple", "tab:olive", "tab:cyan", "tab:pink")  # for methods without a card
 LINES, MARKERS = ("-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1, 1, 1))), "os^vD"  # dashed are controls
-LIGHTEST = 0.6  # how much white the last sampler of a method has in it
+TONES = (0, -0.4, 0.4, -0.65, 0.6)  # of a method's samplers: how much black, below 0, or white its colour is mixed with
 
 
 def empty(**options: Any) -> "Figure":
@@ -28,7 +28,7 @@ def empty(**options: Any) -> "Figure":
 
 def styles(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
     """By (method, sampler), what matplotlib takes for its line: a method has the colour of its card, its samplers differ in
-    lightness, line and marker."""
+    tone, line and marker."""
     by_method: dict[str, list[str]] = {}
     for method, sampler in keys:
         by_method.setdefault(method, []).append(sampler)
@@ -40,7 +40,7 @@ def styles(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, A
         for sampler in samplers:
             number = known.index(sampler)
             found[method, sampler] = {
-                "color": _lighter(colour, LIGHTEST * number / max(len(known) - 1, 1)),
+                "color": _toned(colour, TONES[number % len(TONES)]),
                 "linestyle": LINES[number % len(LINES)],
                 "marker": MARKERS[number % len(MARKERS)],
             }
@@ -51,7 +51,7 @@ def _of_card(method: str) -> list[str]:
     return [name for names in METHODS[method].tasks.values() for name in names] if method in METHODS else []
 
 
-def _lighter(colour: str, white: float) -> tuple[float, ...]:
+def _toned(colour: str, tone: float) -> tuple[float, ...]:
     from matplotlib.colors import to_rgb
 
-    return tuple(part + (1 - part) * white for part in to_rgb(colour))
+    return tuple(part * (1 - abs(tone)) + max(tone, 0) for part in to_rgb(colour))

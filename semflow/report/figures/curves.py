@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semflow import published
-from semflow.claims.collect import Estimate, Run, by_cell, comparable, estimate, only, title
+from semflow.claims.collect import Estimate, Run, by_cell, comparable, estimate, method_title, only, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import Sampler
@@ -18,12 +18,14 @@ from semflow.report.figures.pictures import sampled_otherwise
 from semflow.report.products import Drawn, figure
 from semflow.report.selection import Evaluations
 from semflow.report.table1 import ROUND_TRIP
+from semflow.report.tables import CONTROLS
 from semflow.suite import Suite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CROWDED = 50  # percent; of lines above it the name stands below
 EVALUATIONS = (1, 3, 10, 30, 100, 300, 1000)
 STEPS = (1, 2, 5, 10, 25, 50, 100, 200)  # the paper's
 DISTANCES = ("frechet", "mmd2", "perceptual", "diversity")
@@ -91,10 +93,16 @@ def curves_of_table2(runs: list[Run]) -> Drawn:
     paper.set_title(f"published: {known['dataset']}, {known['size']}")
     for axes in (measured, paper):
         _log_axis(axes, "steps N")
+    for control in frame[(frame.metric == "miou") & frame.method.isin(CONTROLS)].itertuples():
+        measured.axhline(control.value, color="0.35", lw=1, ls="--")
+        side = "bottom" if control.value < CROWDED else "top"
+        measured.text(1, control.value, method_title(control.method), color="0.35", fontsize=7, ha="right", va=side,
+                      transform=measured.get_yaxis_transform())  # fmt: skip
     measured.set(ylabel="mIoU (%)", ylim=(0, None))
     (measured if looks.keys() > papers.keys() else paper).legend(frameon=False)
     return drawing, (
-        f"Table 2 as curves. {setting(segmented)} Left: measured. Right: the paper's numbers{how}. {intervals(segmented)}"
+        f"Table 2 as curves. {setting(segmented)} Left: measured; dashed: controls. Right: the paper's numbers{how}. "
+        f"{intervals(segmented)}"
     )
 
 
@@ -157,8 +165,9 @@ def evaluations(runs: list[Run]) -> Drawn:
         _entitle(axes, of_task, role)
     _legend(drawing, panels)
     return drawing, joined(
-        f"Solvers by the work they do. {setting([*segmented, *drawn])} Look for whether a solver of higher order is better at "
-        "as many evaluations, and from where on more of them change nothing. Points are means over the seeds that a cell has. "
+        f"Solvers by how often they evaluate the network. {setting([*segmented, *drawn])} "
+        "Look for whether a solver of higher order is better at "
+        "as many evaluations, and from where on more of them change nothing. Points are means over seeds. "
         "Dashed: real training images.",
         tolerance(runs),
         intervals([*segmented, *drawn]),

@@ -146,7 +146,7 @@ def figure06(runs: list[Run]) -> Drawn:
     run, states, along = _path(runs, "figure 6", "synthesis")
     columns = [_state(states, number, 1 - time) for number, time in enumerate(along)]
     return draw([_truth(run, head="layout"), *columns]), joined(
-        "Synthesis on its way: decoded states from z1 (t = 1, the perturbed pseudo mask in the colours of its anchors) to z0 "
+        "Decoded states from layout to picture: z1 (t = 1, the perturbed pseudo mask in the colours of its anchors) to z0 "
         f"(t = 0, the drawn picture). {setting([run])} Look for a smooth passage.",
         papers_data(run.record, 6),
         NUMBERS,
@@ -159,7 +159,7 @@ def figure07(runs: list[Run]) -> Drawn:
     run, states, along = _path(runs, "figure 7", "segmentation")
     columns = [_state(states, number, time) for number, time in enumerate(along)]
     return draw([*columns, _labels(run, "labels read"), _truth(run)]), joined(
-        "Segmentation on its way: decoded states from z0 (t = 0, the image) to z1 (t = 1, the pseudo mask in the colours of its "
+        "Decoded states from image to labels: z0 (t = 0, the image) to z1 (t = 1, the pseudo mask in the colours of its "
         f"anchors); then the labels read from it by the nearest anchor, and the ground truth. {setting([run])} Look for a smooth "
         "passage, and for colours at t = 1 that lie between anchors.",
         papers_data(run.record, 7),
@@ -205,7 +205,7 @@ def figure09(runs: list[Run]) -> Drawn:
     drawn = _by_subject(runs, "figure 9", "synthesis")
     fewest = next(iter(first_of_each(drawn, "steps").values()))
     return draw([*_given(fewest), _picture(fewest, _sampler(fewest.record))]), joined(
-        f"Synthesis in the fewest steps. {setting([fewest])} Look for whether a picture is complete after so little work.",
+        f"Synthesis in the fewest steps. {setting([fewest])} Look for whether pictures are complete after so few steps.",
         papers_data(fewest.record, 9),
         NUMBERS,
     )
@@ -233,7 +233,7 @@ def figure10(runs: list[Run]) -> Drawn:
     return draw(*blocks, n_rows=ROWS_OF_TWO), joined(
         "Solvers, each at the most steps that it is compared at: synthesis from the same perturbed masks above, segmentation "
         f"below. {setting([*drawn, *segmented])} Evaluations are those of the network, for one image. Look for whether a "
-        "stronger solver draws or labels better, and whether it takes more evaluations to do so.",
+        "stronger solver draws or labels better, and at how many more evaluations.",
         tolerance(runs),
         papers_data(drawn[0].record, 10),
         NUMBERS,

@@ -19,7 +19,8 @@ from semflow.errors import SemFlowError
 from semflow.evaluation.records import Record
 from semflow.report import table1, table2
 from semflow.report.ablations import ablations_grid
-from semflow.report.budget import budget_grid, speed_note
+from semflow.report.budget import grids as budget_grids
+from semflow.report.budget import speed_note
 from semflow.report.page import explorer, sections
 from semflow.report.page.claim_rows import MEANING, claim_rows, count
 from semflow.report.page.details import details
@@ -34,7 +35,7 @@ SENTENCE = re.compile(r"((?:Figure \d+\. )?.+?[.?!])(?= [A-Z]|$)", re.DOTALL)
 @product("table1_page", table1.needs)
 def table1_page(runs: list[Run], beside: Beside) -> Forms:
     """Table 1 as a web page, with what its methods cost."""
-    return _one_table("Table 1", [table1.grid(runs), budget_grid(runs)], [*table1.notes(runs), speed_note(runs)], runs, beside)
+    return _one_table("Table 1", [table1.grid(runs), *budget_grids(runs)], [*table1.notes(runs), speed_note(runs)], runs, beside)
 
 
 @product("table2_page", table2.needs)
@@ -121,7 +122,7 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         "metrics": sections.metrics_of(ablations),
         "explorer": bool(entries),
         "legends": explorer.legends(runs),
-        "cost": [budget_grid(runs), sections.spent_grid(runs, names)],
+        "cost": [*budget_grids(runs), sections.spent_grid(runs, names)],
         "speed": speed_note(runs),
     }
     return _render(
