@@ -144,7 +144,7 @@ def captions(names):
     return f"--captions {' '.join(found)}" if found else ""
 
 
-LONG = [f"{RESULTS}/{name}.csv" for name in ("ablations", "budget")]
+ABLATIONS, BUDGET = f"{RESULTS}/ablations.csv", f"{RESULTS}/budget.csv"
 CLAIMS = f"{RESULTS}/claims.json"
 INDEX = f"{REPORTS}/index.html"
 NOTEBOOKS = ("table1", "table2", "ablations", "review")
