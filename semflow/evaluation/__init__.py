@@ -1,22 +1,23 @@
-"""Model + data set + metrics -> record: one module a task."""
+"""Model + data set + metrics -> record: one module a task. Records are read without torch, hence imports inside functions."""
 
 import os
 import shutil
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semflow import files
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
-from semflow.evaluation.common import Measurement, check
 from semflow.evaluation.records import Record
-from semflow.evaluation.session import Session
 from semflow.provenance import content_hash
 from semflow.suite import Suite
 from semflow.suite.keys import scores_key
 from semflow.suite.runs import Evaluation
-from semflow.training.checkpoints import CARD
+
+if TYPE_CHECKING:
+    from semflow.evaluation.session import Session
 
 
 def evaluate(suite: Suite, evaluation: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
@@ -24,6 +25,8 @@ def evaluate(suite: Suite, evaluation: Evaluation, checkpoint: Path | None, out:
 
     checkpoint: what `train` wrote; a control has none.  cache: folder for features of real images.
     """
+    from semflow.evaluation.session import Session
+
     return _measure(Session(suite, evaluation, checkpoint, cache), evaluation, out)
 
 
@@ -33,6 +36,9 @@ def evaluate_all(suite: Suite, wanted: Mapping[Evaluation, Path], checkpoint: Pa
     store: folder where each record is kept as soon as it is there, under a hash of all that determines it. From it goes on what
     was stopped, and what is there already is not measured again.
     """
+    from semflow.evaluation.common import check
+    from semflow.evaluation.session import Session
+
     session = Session(suite, next(iter(wanted)), checkpoint, cache)
     for evaluation in wanted:
         check(evaluation, session)
@@ -49,7 +55,9 @@ def evaluate_all(suite: Suite, wanted: Mapping[Evaluation, Path], checkpoint: Pa
                 older.unlink()
 
 
-def _measure(session: Session, evaluation: Evaluation, out: Path) -> Record:
+def _measure(session: "Session", evaluation: Evaluation, out: Path) -> Record:
+    from semflow.evaluation.common import Measurement
+
     measure = import_module(f"semflow.evaluation.{evaluation.task}").measure
     record: Record = measure(Measurement(session, evaluation), out)
     return record
@@ -63,6 +71,8 @@ def _folder_of(evaluation: Evaluation) -> str:
 
 
 def _weights_of(checkpoint: Path | None) -> object:
+    from semflow.training.checkpoints import CARD
+
     return None if checkpoint is None else files.read_json(Path(checkpoint) / CARD, "checkpoint card").get("weights")
 
 
