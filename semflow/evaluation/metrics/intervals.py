@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import norm
+from scipy.special import ndtri
 
 
 def blocks(groups: tuple[str, ...] | None, n_images: int, length: int) -> np.ndarray:
@@ -62,7 +62,7 @@ def interval(value: float, draws: np.ndarray, resampled: bool, level: float = 0.
     if resampled:
         low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
-    reach = norm.ppf((1 + level) / 2) * float(np.std(draws, ddof=1))
+    reach = float(ndtri((1 + level) / 2)) * float(np.std(draws, ddof=1))
     return value - reach, value + reach
 
 
