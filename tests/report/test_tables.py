@@ -148,7 +148,7 @@ def test_the_page_escapes_what_comes_from_data(runs):
     assert "cccccccccc" in text
 
 
-def test_analysis_needs_no_torch():
+def test_the_report_needs_no_torch():
     code = "import sys, semflow.report.write; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
