@@ -386,9 +386,8 @@ def _data_prepare(p: Parser) -> Run:
 def _report(p: Parser) -> Run:
     from semflow.report import PRODUCTS
 
-    p.add_argument("what", choices=PRODUCTS)
+    p.add_argument("what", choices=list(PRODUCTS))
     _records(p)
-    p.add_argument("--table", type=Path, help="the table's CSV, for what is made from it")
     p.add_argument("--claims", type=Path, help="claims.json, for the index")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
     p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
@@ -396,7 +395,7 @@ def _report(p: Parser) -> Run:
     def run(a: Arguments) -> None:
         from semflow.report.write import write
 
-        write(a.what, a.records, a.out, table=a.table, claims=a.claims, captions=a.captions)
+        write(a.what, a.records, a.out, claims=a.claims, captions=a.captions)
 
     return run
 

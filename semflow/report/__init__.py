@@ -1,15 +1,18 @@
-"""Records -> statistics, claims, tables, figures, drift. Reads records, never models; imports no torch."""
+"""Tables, figures and the page, from records and verdicts alone. Imports no torch.
 
-FIGURES = (
-    *(f"figure{number:02}" for number in range(2, 13)),
-    *("training_amplitudes", "sampling_amplitudes", "evaluations", "seed_agreement"),
-)  # what semflow.suite.runs.FIGURES has the cells of, named here for a command line that starts at once
-PRODUCTS = (
-    *("table1", "table2", "ablations", "figure_table2", *FIGURES, "claims"),
-    *("table1_page", "table2_page", "index"),
-)
+PRODUCTS: by name, all that can be made; FIGURES: those that are drawn.  needs(name, suite): the evaluations of a suite that a
+product is made from.  required(name, suite): the same, an error where there are none.  check_outputs(study): that a file of
+several data sets names what there is. They are looked for when asked for, so that a command line starts at once.
+"""
+
+from typing import Any
+
 WITH_INTERVALS = "With intervals"  # heads the second half of table2.md
-CONSISTENCY = (
-    "Round-trip mIoU runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
-    "nothing of quality."
-)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("PRODUCTS", "FIGURES", "needs", "required", "check_outputs"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from semflow.report import products, write  # noqa: F401 (which brings in every product)
+
+    return getattr(products, name)

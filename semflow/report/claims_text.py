@@ -1,12 +1,15 @@
-"""The claims of claims.json as Markdown and as a badge."""
+"""The paper's claims, judged: as JSON, as Markdown and as a badge."""
 
 from collections import Counter
 from typing import Any
 from xml.sax.saxutils import escape
 
-from semflow.claims.collect import with_interval
+from semflow.claims import document
+from semflow.claims.collect import Run, with_interval
 from semflow.claims.judging import JUDGED, VERDICTS
-from semflow.claims.verdicts import orderings, table_entries
+from semflow.claims.verdicts import judge, orderings, table_entries, write
+from semflow.report.products import Beside, Forms, product, text
+from semflow.report.selection import everything
 from semflow.report.tables import markdown_table
 
 COLOURS = {
@@ -16,6 +19,17 @@ COLOURS = {
 SCALES = {"proxy": "proxy scale", "paper": "paper scale"}
 HEADER = ["claim", "verdict", "effect", "p (Holm)", "images", "why"]
 DATA = "data"  # a column after the verdict, where a suite has several data sets
+
+
+@product("claims", everything)
+def forms(runs: list[Run], beside: Beside) -> Forms:
+    """Claims of the paper, each with its verdict."""
+    judged = judge(runs, document.load())
+    return {
+        ".json": lambda path: write(path, judged),
+        ".md": text(lambda: markdown(judged)),
+        ".svg": text(lambda: badge(judged)),
+    }
 
 
 def verdict(claim: dict[str, Any]) -> str:
@@ -84,12 +98,12 @@ def badge(claims: dict[str, Any]) -> str:
     words = [(f"claims at {SCALES[claims['scale']]}", "#333333")]
     words += [(f"{counts[name]} {name}", COLOURS[name]) for name in VERDICTS if counts[name]]
     pieces, x = [], 0.0
-    for text, colour in words:
-        inner = 6.6 * len(text)  # of DejaVu Sans at 11 px, the widest of the fonts named below
+    for said, colour in words:
+        inner = 6.6 * len(said)  # of DejaVu Sans at 11 px, the widest of the fonts named below
         pieces.append(f'<rect x="{x:g}" width="{inner + 14:g}" height="20" fill="{colour}"/>')
-        pieces.append(f'<text x="{x + 7:g}" y="14" textLength="{inner:g}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>')
+        pieces.append(f'<text x="{x + 7:g}" y="14" textLength="{inner:g}" lengthAdjust="spacingAndGlyphs">{escape(said)}</text>')
         x += inner + 14
-    label = escape(", ".join(text for text, _ in words))
+    label = escape(", ".join(said for said, _ in words))
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:g}" height="20" role="img" aria-label="{label}">'
     font = 'fill="#fff" font-family="Verdana, DejaVu Sans, sans-serif" font-size="11"'
     return f"{head}<title>{label}</title><g {font}>{''.join(pieces)}</g></svg>\n"

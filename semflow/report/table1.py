@@ -1,125 +1,186 @@
-"""Table 1: both tasks, measured beside published, as a long data frame and as text."""
+"""Table 1: both tasks, measured beside published."""
 
 import math
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from baselines import METHODS
 from semflow import published
 from semflow.claims.collect import (
     ENOUGH_FOR_FRECHET,
+    Names,
     Run,
     by_cell,
     check_one_each,
     comparable,
     estimate,
     listed,
+    modified,
     only,
     primary,
     seed_sd,
     title,
-    with_interval,
 )
 from semflow.evaluation.metrics.catalogue import KINDS, filling
-from semflow.report import CONSISTENCY
-from semflow.report.tables import COLUMNS, CONTROLS, help_for_dsm, latex_table, markdown_table, measured_on
+from semflow.report import budget, selection
+from semflow.report.products import Beside, Forms, csv, product, text
+from semflow.report.selection import Evaluations
+from semflow.report.tables import (
+    Entry,
+    Grid,
+    Row,
+    latex_table,
+    markdown_table,
+    measured_on,
+    name_of,
+    same_for_every_seed,
+)
+from semflow.suite import Suite
 
 PAPER = {"miou": "miou", "mmd2": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
 OF_TASK = {"segmentation": ("miou",), "synthesis": ("fid", "lpips")}  # the paper's columns
 OURS = ("diversity", "round_trip_miou", "straightness")
-COST = ("evaluations", "segmentation_images_per_s", "synthesis_images_per_s", "n_parameters")
+ROUND_TRIP = (
+    "Round-trip mIoU runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
+    "nothing of quality."
+)
+
+
+class Value(NamedTuple):
+    """A row of table1.csv and of table2.csv: one metric of a method, a sampler and a number of steps.
+
+    value: the mean over seeds; [low, high]: its 95 % interval.  published: the paper's; either may be NaN.
+    """
+
+    method: str
+    sampler: str
+    steps: int
+    metric: str
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    published: float = math.nan
+    n_images: int = 0
+    n_seeds: int = 0
+
+
+def rows_of(evaluations: Evaluations) -> Evaluations:
+    """Of a suite's own models those of the paper's rows, at the paper's steps or else at the most that there are; methods that
+    the paper's tables do not have, by their main samplers; and the controls."""
+    chosen = [one for task in OF_TASK for one in selection.controls(evaluations, task)]
+    rows, newer = published.table(1)["rows"], selection.newer(evaluations)
+    for task in OF_TASK:
+        of_task = selection.only(evaluations, task=task)
+        for row in rows:
+            known = [one for one in of_task if (one.method, one.sampler.name) == (row["method"], row["sampler"])]
+            chosen += [one for one in known if one.sampler.steps == row["steps"]] or selection.most_steps(known)
+        chosen += [one for one in of_task if one.sampler in newer.get(one.method, ())]
+    return selection.once(chosen)
+
+
+def needs(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """The rows of Table 1; none where no method of the suite has one."""
+    chosen = rows_of(selection.own(evaluations, suite))
+    return chosen if any(one.method in METHODS for one in chosen) else []
+
+
+@product("table1", needs)
+def forms(runs: list[Run], beside: Beside) -> Forms:
+    """Table 1: both tasks, measured beside published."""
+    known = grid(runs)
+    return {
+        ".csv": csv(lambda: table1(runs)),
+        ".md": text(lambda: markdown(known, runs)),
+        ".tex": text(lambda: latex_table(known.header, known.texts, " ".join(notes(runs)))),
+    }
 
 
 def table1(runs: list[Run]) -> pd.DataFrame:
-    """Long form, one row a (method, sampler, steps, metric), in the columns of Table 2.
+    """Long form, one `Value` a row.
 
-    A value is the mean over the cell's seeds; [low, high] is its 95 % interval. The paper's numbers stand in rows of their
-    own metric, so that FID never stands beside a stand-in's distance; a row that is published only has no value.
-    The two tasks may be on two data sets, as the paper's are; SemFlowError where one of them is.
+    The paper's numbers stand in rows of their own metric, so that FID never stands beside a proxy's distance; a row that is
+    published only has no value. The two tasks may be on two data sets, as the paper's are; SemFlowError where one of them is.
     """
     check_one_each(runs, "Table 1")
     known = published.table1()
-    rows: list[list[Any]] = []
-    for cell, group in by_cell(runs).items():
-        values = {}
-        for task in ("segmentation", "synthesis"):
-            if of_task := only(group, task=task):
-                measured = {metric: estimate(of_task, metric) for metric in of_task[0].record.metrics}
-                images_per_s = float(np.mean([run.record.provenance.images_per_s for run in of_task]))
-                n_images, n_seeds = of_task[0].record.n_images, len(of_task)
-                for metric, (value, low, high, _) in measured.items():
-                    paper = known.get(cell, {}).get(metric, math.nan)
-                    rows.append([*cell, metric, value, low, high, paper, n_images, n_seeds])
-                    if task == "synthesis" and (spread := seed_sd(of_task, metric)) is not None:
-                        rows.append([*cell, f"{metric}_seed_sd", spread, math.nan, math.nan, math.nan, n_images, n_seeds])
-                if of_task[0].record.n_parameters:
-                    values[f"{task}_images_per_s"] = images_per_s
-                    values["evaluations"] = float(np.mean([run.record.evaluations for run in of_task]))
-                    n = of_task[0].record.n_parameters
-                    same = values.get("n_parameters", n) == n  # each data set may have its own network
-                    values["n_parameters"] = n if same else math.nan
-        rows += [[*cell, name, value, math.nan, math.nan, math.nan, 0, 0] for name, value in values.items()]
-    measured_already = {tuple(row[:4]) for row in rows}
-    for cell, numbers in known.items():
-        for metric, value in numbers.items():
-            if (*cell, metric) not in measured_already:
-                rows.append([*cell, metric, math.nan, math.nan, math.nan, value, 0, 0])
-    order = {cell: place for place, cell in enumerate(known)}
-    rows.sort(key=lambda row: (order.get((row[0], row[1], row[2]), len(order)), row[0] in CONTROLS, row[0], row[1], row[2]))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    rows: list[Value] = []
+    for key, group in by_cell(runs).items():
+        for task in OF_TASK:
+            of_task = only(group, task=task)
+            for metric in of_task[0].record.metrics if of_task else ():
+                value, low, high, _ = estimate(of_task, metric)
+                counted = of_task[0].record.n_images, len(of_task)
+                rows.append(Value(*key, metric, value, low, high, known.get(key, {}).get(metric, math.nan), *counted))
+                if task == "synthesis" and (spread := seed_sd(of_task, metric)) is not None:
+                    rows.append(Value(*key, f"{metric}_seed_sd", spread, math.nan, math.nan, math.nan, *counted))
+    measured = {row[:4] for row in rows}
+    rows += [
+        Value(*key, metric, published=value)
+        for key, numbers in known.items()
+        for metric, value in numbers.items()
+        if (*key, metric) not in measured
+    ]
+    order = {key[:2]: place for place, key in enumerate(known)}
+    rows.sort(key=lambda row: (order.get(row[:2], len(order)), row[:3] not in known, selection.place(*row[:3])))
+    return pd.DataFrame(rows, columns=Value._fields)
 
 
-def wide(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and rows in the paper's arrangement, our other measures after it; every measured number with its interval.
+def grid(runs: list[Run], names: Names | None = None, differences: Collection[str] | None = None) -> Grid:
+    """In the paper's arrangement, our other measures after it. A distance between sets has in its head what real images get.
 
-    A distance between sets has its floor in the head: what other real images get.
+    names: of records.  differences: the paper's metrics of which to give them; by default those that are comparable.
     """
+    names = Names.among(runs) if names is None else names
+    differences = comparable_metrics(runs) if differences is None else differences
+    frame = table1(runs)
     metrics = dict.fromkeys(frame[frame.value.notna()].metric)
     roles = {role: filling(role, metrics) for role in (*PAPER, *OURS)}
     real = frame[frame.method == "real_images"].set_index("metric").value.to_dict()
     header = ["method", "sampler"]
     for role, metric in roles.items():
-        if metric in metrics:
-            kind = KINDS[metric]
-            floor = (
-                f"; other real images {real[metric]:.{kind.digits}f}" if metric in real and role in ("frechet", "mmd2") else ""
-            )
-            header.append(f"{kind.title}{floor}")
-        else:
-            header.append(role)
+        header.append(_head(role, metric, real) if metric in metrics else role)
         if paper := PAPER.get(role):
             header.append(f"{KINDS[paper].title}, published")
-    rows = []
-    for (method, sampler, steps), group in frame.groupby(["method", "sampler", "steps"], sort=False):
-        by_metric = {row.metric: row for row in group.itertuples()}
-        how = title("", sampler, steps)
-        cells = []
+            header += [f"{KINDS[paper].title}, difference"] if paper in differences else []
+    groups = []
+    for key, rows in frame.groupby(["method", "sampler", "steps"], sort=False):
+        by_metric = {row.metric: row for row in rows.itertuples()}
+        entries = [Entry(name_of(key[0]), kind="head"), Entry(title("", *key[1:]))]
         for role, metric in roles.items():
-            cells.append(_measured(by_metric.get(metric)))
+            entries.append(Entry.measured(by_metric.get(metric), behind(runs, key, metric, names)))
             if paper := PAPER.get(role):
-                cells.append(_published(by_metric.get(paper)))
-        rows.append([CONTROLS.get(method, title(method, "direct")), how, *cells])
-    return header, rows
+                entries.append(published_entry(by_metric.get(paper)))
+                entries += [difference(by_metric.get(paper))] if paper in differences else []
+        groups.append([Row(entries)])
+    tasks = dict.fromkeys(f"{run.record.task}{names.on(run.record)}" for run in runs)
+    return Grid(f"Table 1: both tasks, measured and published{f'; {listed(tasks)}' if names.several else ''}", header, groups)
 
 
-def cost(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of what each measured row costs."""
-    rows = []
-    for (method, sampler, steps), group in frame.groupby(["method", "sampler", "steps"], sort=False):
-        values = group.set_index("metric").value.to_dict()
-        if "n_parameters" in values:
-            speeds = [f"{values[name]:.1f}" if name in values else "-" for name in COST[1:3]]
-            rows.append(
-                [
-                    title(method, "direct"),
-                    title("", sampler, steps),
-                    f"{values['evaluations']:g}",
-                    *speeds,
-                    "-" if math.isnan(values["n_parameters"]) else f"{values['n_parameters']:,.0f}",
-                ]
-            )
-    return ["method", "sampler", "network evaluations", "segmented images/s", "synthesised images/s", "parameters"], rows
+def _head(role: str, metric: str, real: dict[str, float]) -> str:
+    kind = KINDS[metric]
+    least = f"; other real images {real[metric]:.{kind.digits}f}" if metric in real and role in ("frechet", "mmd2") else ""
+    return f"{kind.title}{least}"
+
+
+def published_entry(row: Any) -> Entry:
+    """The paper's number."""
+    known = row is not None and not math.isnan(row.published)
+    return Entry.of(f"{row.published:.{KINDS[row.metric].digits}f}" if known else "-")
+
+
+def difference(row: Any) -> Entry:
+    """Measured less published, where the metric is the paper's own."""
+    gap = math.nan if row is None else row.value - row.published
+    return Entry.of("-" if math.isnan(gap) else f"{gap:+.{KINDS[row.metric].digits}f}")
+
+
+def behind(runs: list[Run], key: tuple[str, str, int], metric: str, names: Names) -> tuple[str, ...]:
+    """The records that hold a metric of a row."""
+    method, sampler, steps = key
+    chosen = only(runs, method=method, sampler=sampler, steps=steps)
+    return tuple(names.identity(run.record) for run in chosen if metric in run.record.metrics)
 
 
 def notes(runs: list[Run]) -> list[str]:
@@ -127,34 +188,37 @@ def notes(runs: list[Run]) -> list[str]:
     check_one_each(runs, "Table 1")
     paper = published.table(1)
     sets = paper["datasets"]
-    drawn = only(runs, task="synthesis", method="semflow")
+    drawn = [run for run in only(runs, task="synthesis") if run.record.method in METHODS]
     lines = [
         f"{measured_on(runs)}; published on {sets['segmentation']} (mIoU) and {sets['synthesis']} (FID, LPIPS), {paper['size']}, "
-        f"with the {paper['network']}. {_incomparable(runs)}Rows without a value of ours are published only."
+        f"with the {paper['network']}. {_incomparable(runs)}Rows without a value of ours are published only.",
+        *filter(None, [modified(runs)]),
     ]
-    lines += [helped] if (helped := help_for_dsm(runs)) else []
     if drawn:
-        protocol, n = drawn[0].record.protocol, drawn[0].record.n_images
+        protocol, n, metrics = drawn[0].record.protocol, drawn[0].record.n_images, drawn[0].record.metrics
         lines += ["; ".join(f"{KINDS[name].title}: {words}" for name, words in protocol.mean_over.items()) + "."]
         lines += ["Networks: " + "; ".join(f"{role}: {network}" for role, network in protocol.networks.items()) + "."]
         if primary(n) == "mmd2":
-            kernel, frechet = (KINDS[filling(role, drawn[0].record.metrics)].title for role in ("mmd2", "frechet"))
+            kernel, frechet = (KINDS[filling(role, metrics)].title for role in ("mmd2", "frechet"))
             lines.append(
                 f"With {n} images, fewer than {ENOUGH_FOR_FRECHET:,}, {kernel} is the one to read: {frechet} is biased upwards."
             )
-        lines.append(CONSISTENCY)
-        seeds = sorted({run.record.sampling_seed for run in drawn})
-        outputs = {(run.record.training_seed, run.record.outputs_sha256) for run in drawn}
-        alike = "the same bits" if len(outputs) == len({run.record.training_seed for run in drawn}) else "different pictures"
-        lead = filling(primary(n), drawn[0].record.metrics)
-        spread = seed_sd(drawn, lead)
-        between = "" if spread is None else f", {KINDS[lead].title} standard deviation {spread:.{KINDS[lead].digits}f}"
-        lines.append(f"SemFlow's synthesis under sampling seeds {', '.join(map(str, seeds))}: {alike}{between}.")
+        lines += [ROUND_TRIP] if "round_trip_miou" in metrics else []
+        lines += [_seeds(group) for group in by_cell(drawn).values()]
     lines.append("Intervals: " + "; ".join(dict.fromkeys(run.record.protocol.interval for run in runs)) + ".")
-    sources = [run.record.provenance for run in runs if run.record.n_parameters is not None]
-    where = listed(dict.fromkeys(f"{source.device} (threads: {source.threads})" for source in sources))
-    lines.append(f"Images a second: of one evaluation on {where}, others running beside it where the workflow ran several.")
     return lines
+
+
+def _seeds(drawn: list[Run]) -> str:
+    """What a sampling seed changes of one method's pictures."""
+    record = drawn[0].record
+    seeds = sorted({run.record.sampling_seed for run in drawn})
+    alike = "the same bits" if same_for_every_seed(drawn) else "different pictures"
+    lead = filling(primary(record.n_images), record.metrics)
+    spread = seed_sd(drawn, lead)
+    between = "" if spread is None else f", {KINDS[lead].title} standard deviation {spread:.{KINDS[lead].digits}f}"
+    how = title(record.method, record.sampler, record.steps)
+    return f"Synthesis by {how} under sampling seeds {', '.join(map(str, seeds))}: {alike}{between}."
 
 
 def comparable_metrics(runs: list[Run]) -> list[str]:
@@ -173,23 +237,7 @@ def _incomparable(runs: list[Run]) -> str:
     return f"Values {f'of {listed(others)} ' if known else ''}are not comparable. "
 
 
-def markdown(frame: pd.DataFrame, runs: list[Run]) -> str:
-    """The table, its notes, and what the rows cost."""
-    parts = [f"# Table 1, suite {runs[0].record.suite}", markdown_table(*wide(frame)), *notes(runs), markdown_table(*cost(frame))]
-    return "\n\n".join(parts) + "\n"
-
-
-def latex(frame: pd.DataFrame, runs: list[Run]) -> str:
-    """A tabular for booktabs, with the notes as a caption."""
-    return latex_table(*wide(frame), " ".join(notes(runs)))
-
-
-def _measured(row) -> str:
-    """41.2 [38.0, 44.1]"""
-    if row is None or math.isnan(row.value):
-        return "-"
-    return with_interval(row.value, row.low, row.high, KINDS[row.metric].digits)
-
-
-def _published(row) -> str:
-    return "-" if row is None or math.isnan(row.published) else f"{row.published:.{KINDS[row.metric].digits}f}"
+def markdown(known: Grid, runs: list[Run]) -> str:
+    """The table, its notes, and what its methods cost."""
+    parts = [f"# Table 1, suite {runs[0].record.suite}", markdown_table(known.header, known.texts), *notes(runs)]
+    return "\n\n".join([*parts, budget.markdown(runs)]) + "\n"

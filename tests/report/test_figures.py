@@ -7,13 +7,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from semflow.errors import SemFlowError
-from semflow.report import figures, tables
-from semflow.report.figures import panels
-from semflow.suite import runs as cells
+from semflow.report.figures import FIGURES, panels, save_figure
 
 
 def test_curves_draw_measured_and_published_in_two_panels_with_one_scale(runs):
-    figure, caption = figures.table2(tables.table2(runs), runs)
+    figure, caption = FIGURES["figure_table2"](runs)
     measured, paper = figure.axes
     assert len(paper.lines) == 3
     assert len(measured.containers) == 2
@@ -24,7 +22,7 @@ def test_curves_draw_measured_and_published_in_two_panels_with_one_scale(runs):
 
 def test_a_method_that_the_paper_does_not_have_is_drawn_too(runs):
     other = [run._replace(record=run.record.model_copy(update={"method": "other"})) for run in runs if run.record.steps]
-    figure, _ = figures.table2(tables.table2([*runs, *other]), runs)
+    figure, _ = FIGURES["figure_table2"]([*runs, *other])
     measured, paper = figure.axes
     assert len(measured.containers) == 4
     assert {"other Euler", "other DDPM"} <= {container.get_label() for container in measured.containers}
@@ -32,7 +30,7 @@ def test_a_method_that_the_paper_does_not_have_is_drawn_too(runs):
 
 
 def test_figure_2_shows_image_truth_semflow_once_and_dsm_under_every_seed(runs):
-    figure, _ = figures.figure02(runs)
+    figure, _ = FIGURES["figure02"](runs)
     titles = [axes.get_title() for axes in figure.axes[:5]]
     assert titles == ["image", "ground truth", "SemFlow\nEuler-25\nevery seed", "DSM\nDDPM-25\nseed 0", "DSM\nDDPM-25\nseed 1"]
     assert len(figure.axes) == 2 * 5  # two stored examples
@@ -41,8 +39,8 @@ def test_figure_2_shows_image_truth_semflow_once_and_dsm_under_every_seed(runs):
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_same_records_give_the_same_file(runs, tmp_path, suffix):
     for name in ("a", "b"):
-        figure, _ = figures.figure02(runs)
-        figures.save(figure, tmp_path / f"{name}{suffix}")
+        figure, _ = FIGURES["figure02"](runs)
+        save_figure(figure, tmp_path / f"{name}{suffix}")
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
@@ -52,7 +50,7 @@ def test_curves_without_one_of_their_metrics_are_refused(given):
         kept = {name: metric for name, metric in run.record.metrics.items() if not name.startswith("diversity")}
         lacking.append(run._replace(record=run.record.model_copy(update={"metrics": kept})))
     with pytest.raises(SemFlowError, match="SemFlow Euler-25 .* hold no diversity; give those of the suite's main sampler"):
-        figures.training_amplitudes(lacking)
+        FIGURES["training_amplitudes"](lacking)
 
 
 def test_no_pixel_of_a_large_picture_is_lost():
@@ -71,9 +69,10 @@ def test_no_pixel_of_a_large_picture_is_lost():
 
 def test_figure_2_without_several_seeds_is_refused(runs, tmp_path):
     with pytest.raises(SemFlowError, match="several sampling seeds"):
-        figures.figure02(runs[2:3])
+        FIGURES["figure02"](runs[2:3])
 
 
+NAMES = tuple(FIGURES)
 NOISE = np.random.default_rng(0).normal(0, 0.1, 400)  # of every draw of made-up synthesis
 
 
@@ -100,7 +99,7 @@ def filled(run, grey):
 
 @pytest.fixture
 def given(make_synthesis, make_determinism, real, runs):
-    """For every figure, runs as semflow.suite.runs.FIGURES asks for; each picture a grey of its own."""
+    """For every figure, runs such as it asks for; each picture a grey of its own."""
     main = [filled(make_synthesis(sampling_seed=seed), 100 + seed) for seed in range(3)]
     in_one_step, perfect = runs[2], runs[0]  # of 50 and 100 %
     segmented = but(in_one_step, steps=25, evaluations=25.0)
@@ -119,6 +118,7 @@ def given(make_synthesis, make_determinism, real, runs):
     ]
     return {
         "figure02": runs[:5],
+        "figure_table2": runs,
         "figure03": [segmented, *main],
         "figure04": [*segmented_at, *trained],
         "figure05": [*main, *by_steps],
@@ -188,13 +188,13 @@ def dashed(axes):
     return [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
 
 
-def test_every_figure_that_has_cells_is_drawn():
-    assert figures.DRAW.keys() == cells.FIGURES.keys()
+def test_every_figure_of_the_paper_that_shows_a_result_is_drawn(given):
+    assert {f"figure{number:02}" for number in range(2, 13)} < FIGURES.keys() == given.keys()
 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_columns_have_their_heads_and_rows_the_numbers_of_the_examples(given, name):
-    figure, _ = figures.DRAW[name](given[name])
+    figure, _ = FIGURES[name](given[name])
     assert heads(figure) == HEADS[name]
     assert len(figure.axes) == 2 * len(HEADS[name])  # two stored examples
     numbers = [text.get_text() for axes in figure.axes for text in axes.texts]
@@ -203,7 +203,7 @@ def test_columns_have_their_heads_and_rows_the_numbers_of_the_examples(given, na
 
 @pytest.mark.parametrize("name", ["figure02", *HEADS])
 def test_pictures_are_whole_and_of_one_size(given, name):
-    figure, _ = figures.DRAW[name](given[name])
+    figure, _ = FIGURES[name](given[name])
     for axes in figure.axes:
         inches = axes.get_position().size * figure.get_size_inches()
         assert inches == pytest.approx([1.1, 1.1 * 4 / 6])
@@ -213,7 +213,7 @@ def test_pictures_are_whole_and_of_one_size(given, name):
 
 @pytest.mark.parametrize("name", ["figure02", *HEADS])
 def test_heads_lie_within_the_figure_and_clear_of_each_other(given, name):
-    figure, _ = figures.DRAW[name](given[name])
+    figure, _ = FIGURES[name](given[name])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
@@ -222,12 +222,12 @@ def test_heads_lie_within_the_figure_and_clear_of_each_other(given, name):
     assert not any(box.overlaps(axes.get_window_extent()) for box in boxes for axes in figure.axes)
 
 
-@pytest.mark.parametrize("name", cells.FIGURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_order_of_the_records_changes_no_byte_and_no_word(given, tmp_path, name):
     captions = []
     for number, runs in enumerate((given[name], given[name][::-1])):
-        figure, caption = figures.DRAW[name](runs)
-        figures.save(figure, tmp_path / f"{number}.png")
+        figure, caption = FIGURES[name](runs)
+        save_figure(figure, tmp_path / f"{number}.png")
         captions.append(caption)
     assert captions[0] == captions[1]
     assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
@@ -236,24 +236,24 @@ def test_the_order_of_the_records_changes_no_byte_and_no_word(given, tmp_path, n
 @pytest.mark.parametrize("name", ["figure02", *HEADS])
 def test_pictures_are_of_the_lowest_training_seed_alone(given, name):
     others = [but(filled(run, 1), training_seed=1) for run in given[name]]
-    figure, caption = figures.DRAW[name]([*others, *given[name]])
-    expected, _ = figures.DRAW[name](given[name])
+    figure, caption = FIGURES[name]([*others, *given[name]])
+    expected, _ = FIGURES[name](given[name])
     assert heads(figure) == heads(expected)
     shown, wanted = ([axes.images[0].get_array() for axes in drawn.axes] for drawn in (figure, expected))
     np.testing.assert_array_equal(shown, wanted)
     assert "training seed 0," in caption
 
 
-@pytest.mark.parametrize("name", cells.FIGURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_missing_records_are_named_in_one_sentence(name):
     with pytest.raises(SemFlowError, match=r"needs a record with (.+ )?task \w+.*evaluate one"):
-        figures.DRAW[name]([])
+        FIGURES[name]([])
 
 
-@pytest.mark.parametrize("name", cells.FIGURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_control_alone_is_not_enough(name, real, runs):
     with pytest.raises(SemFlowError, match="needs a"):
-        figures.DRAW[name]([real, *runs[5:]])
+        FIGURES[name]([real, *runs[5:]])
 
 
 @pytest.mark.parametrize(
@@ -270,30 +270,30 @@ def test_a_control_alone_is_not_enough(name, real, runs):
 def test_what_of_several_records_is_missing_is_named(given, name, kept, sentence):
     left = [run for run in given[name] if all(getattr(run.record, field) == value for field, value in kept.items())]
     with pytest.raises(SemFlowError, match=sentence):
-        figures.DRAW[name](left)
+        FIGURES[name](left)
 
 
 @pytest.mark.parametrize(("name", "task"), [("figure06", "synthesis"), ("figure07", "segmentation")])
 def test_a_path_without_its_states_is_refused(given, name, task):
     with pytest.raises(SemFlowError, match=f"needs a {task} that kept the states on its way"):
-        figures.DRAW[name]([holding(run, states=None) for run in given[name]])
+        FIGURES[name]([holding(run, states=None) for run in given[name]])
 
 
 def test_figure_8_without_a_perturbation_in_training_is_refused(make_synthesis):
     with pytest.raises(SemFlowError, match="figure 8 needs a model trained with perturbation"):
-        figures.figure08([make_synthesis(b=0.0, drawn_with=0.0)])
+        FIGURES["figure08"]([make_synthesis(b=0.0, drawn_with=0.0)])
 
 
 def test_columns_show_the_runs_that_they_are_named_after(given):
-    assert greys(figures.figure05(given["figure05"])[0])[2:] == [11, 12, 15, 100]  # the first seed of 25 steps
-    assert greys(figures.figure08(given["figure08"])[0])[2:] == [0, 3, 6, 12]
-    assert greys(figures.figure11(given["figure11"])[0])[2:] == [100, 101, 102]
-    assert greys(figures.figure03(given["figure03"])[0])[3] == 100
+    assert greys(FIGURES["figure05"](given["figure05"])[0])[2:] == [11, 12, 15, 100]  # the first seed of 25 steps
+    assert greys(FIGURES["figure08"](given["figure08"])[0])[2:] == [0, 3, 6, 12]
+    assert greys(FIGURES["figure11"](given["figure11"])[0])[2:] == [100, 101, 102]
+    assert greys(FIGURES["figure03"](given["figure03"])[0])[3] == 100
 
 
 def test_pictures_and_layouts_are_coloured_as_the_data_set_says(given):
     run = given["figure11"][0]
-    figure, _ = figures.figure11(given["figure11"])
+    figure, _ = FIGURES["figure11"](given["figure11"])
     assert all((picture == (255, 0, 0)).all() for picture in column(figure, "layout"))  # class 0
     for shown, image in zip(column(figure, "real image"), run.arrays.images, strict=True):
         assert np.array_equal(np.moveaxis(shown, -1, 0), image)
@@ -310,7 +310,7 @@ def test_pictures_and_layouts_are_coloured_as_the_data_set_says(given):
 def test_ignored_pixels_are_black_or_white_as_in_the_papers_figure(given, name, truth, predicted, grey):
     labels = np.zeros((2, 4, 6), np.uint8)
     labels[:, 0, 0] = 255
-    figure, _ = figures.DRAW[name]([holding(run, labels=labels) for run in given[name]])
+    figure, _ = FIGURES[name]([holding(run, labels=labels) for run in given[name]])
     for head in filter(None, (truth, predicted)):
         for picture in column(figure, head):
             assert (picture[0, 0] == grey).all()
@@ -327,13 +327,13 @@ def test_ignored_pixels_are_black_or_white_as_in_the_papers_figure(given, name, 
 )
 def test_states_are_headed_by_the_times_they_were_kept_at(make_synthesis, steps, n_states, times):
     states = np.broadcast_to(np.arange(n_states, dtype=np.uint8)[:, None, None, None], (2, n_states, 3, 4, 6))
-    figure, _ = figures.figure06([holding(make_synthesis(steps=steps), states=states)])
+    figure, _ = FIGURES["figure06"]([holding(make_synthesis(steps=steps), states=states)])
     assert heads(figure)[1:] == [f"t = {time}" for time in times.split()]
     assert greys(figure)[1:] == list(range(n_states))
 
 
 def test_figure_10_without_segmentation_has_one_block(given):
-    figure, _ = figures.figure10([run for run in given["figure10"] if run.record.task == "synthesis"])
+    figure, _ = FIGURES["figure10"]([run for run in given["figure10"] if run.record.task == "synthesis"])
     assert heads(figure) == HEADS["figure10"][:6]
 
 
@@ -346,14 +346,14 @@ def test_more_examples_than_rows_are_left_out(given):
         )
         for run in given["figure10"]
     ]
-    assert len(figures.figure11(runs)[0].axes) == 6 * 5
-    assert len(figures.figure10(runs)[0].axes) == 3 * 6 + 3 * 6
+    assert len(FIGURES["figure11"](runs)[0].axes) == 6 * 5
+    assert len(FIGURES["figure10"](runs)[0].axes) == 3 * 6 + 3 * 6
 
 
 def test_training_amplitudes_are_means_over_seeds_with_intervals(given):
-    figure, _ = figures.training_amplitudes(given["training_amplitudes"])
+    figure, _ = FIGURES["training_amplitudes"](given["training_amplitudes"])
     reach = 1.959964 * NOISE.std(ddof=1)
-    frechet = points(panel(figure, "FD\n(EfficientNet-Lite0)"), "SemFlow Euler-25")
+    frechet = points(panel(figure, "Fréchet distance\n(EfficientNet-Lite0)"), "SemFlow Euler-25")
     wanted = [(b, 9.5 + b, 9.5 + b - reach, 9.5 + b + reach) for b in (0, 6.375, 20)]
     np.testing.assert_allclose(frechet, wanted, rtol=1e-6)
     low, high = np.quantile(NOISE, [0.025, 0.975])
@@ -364,13 +364,13 @@ def test_training_amplitudes_are_means_over_seeds_with_intervals(given):
 
 
 def test_real_images_are_a_dashed_line_where_they_have_a_score(given):
-    figure, _ = figures.training_amplitudes(given["training_amplitudes"])
+    figure, _ = FIGURES["training_amplitudes"](given["training_amplitudes"])
     lines = {axes.get_title().partition("\n")[0]: dashed(axes) for axes in figure.axes}
     assert lines == {
-        "FD": [4], "KD": [0.1], "perceptual distance": [2], "diversity": [], "round-trip mIoU": [], "mIoU": [],
+        "Fréchet distance": [4], "MMD²": [0.1], "perceptual distance": [2], "diversity": [], "round-trip mIoU": [], "mIoU": [],
         "brightness": [120], "high-frequency energy": [300],
     }  # fmt: skip
-    figure, _ = figures.evaluations(given["evaluations"])
+    figure, _ = FIGURES["evaluations"](given["evaluations"])
     assert [dashed(axes) for axes in figure.axes] == [[], [4], [0.1], []]
 
 
@@ -379,14 +379,14 @@ def test_axes_start_at_0_but_where_values_can_be_negative(given):
         scoring(run, "mmd2_efficientnet_lite0", -0.2) if run.record.method == "real_images" else run
         for run in given["sampling_amplitudes"]
     ]
-    figure, _ = figures.sampling_amplitudes([holding(run, draws=run.arrays.draws) for run in below])
+    figure, _ = FIGURES["sampling_amplitudes"]([holding(run, draws=run.arrays.draws) for run in below])
     bottoms = {axes.get_title().partition("\n")[0]: axes.get_ylim()[0] for axes in figure.axes}
-    assert bottoms.pop("KD") < -0.2
+    assert bottoms.pop("MMD²") < -0.2
     assert set(bottoms.values()) == {0}
 
 
 def test_sampling_amplitudes_have_no_segmentation_and_mark_that_of_the_training(given):
-    figure, _ = figures.sampling_amplitudes(given["sampling_amplitudes"])
+    figure, _ = FIGURES["sampling_amplitudes"](given["sampling_amplitudes"])
     assert len(figure.axes) == 7
     assert all([6, 6] in [list(line.get_xdata()) for line in axes.lines] for axes in figure.axes)
     brightness = points(panel(figure, "brightness"), "SemFlow Euler-25")
@@ -394,7 +394,7 @@ def test_sampling_amplitudes_have_no_segmentation_and_mark_that_of_the_training(
 
 
 def test_evaluations_have_a_curve_for_every_solver_over_what_it_costs(given):
-    figure, _ = figures.evaluations(given["evaluations"])
+    figure, _ = FIGURES["evaluations"](given["evaluations"])
     miou, frechet, _, perceptual = figure.axes
     assert [point[:2] for point in points(miou, "Euler")] == [(1, 50), (25, 50)]
     assert [point[:2] for point in points(frechet, "Euler")] == [(1, 20), (2, 10), (5, 4), (25, 10)]
@@ -405,15 +405,15 @@ def test_evaluations_have_a_curve_for_every_solver_over_what_it_costs(given):
 
 
 def test_no_two_solvers_share_a_colour_or_a_marker(given):
-    figure, _ = figures.evaluations(given["evaluations"])
+    figure, _ = FIGURES["evaluations"](given["evaluations"])
     lines = [container.lines[0] for container in figure.axes[0].containers]
     assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 4
 
 
-def test_a_metric_through_a_stand_in_goes_by_its_own_name(given):
+def test_a_metric_through_a_proxy_goes_by_its_own_name(given):
     for name in ("training_amplitudes", "sampling_amplitudes", "evaluations"):
-        figure, caption = figures.DRAW[name](given[name])
-        assert "FD\n(EfficientNet-Lite0)" in heads(figure)
+        figure, caption = FIGURES[name](given[name])
+        assert "Fréchet distance\n(EfficientNet-Lite0)" in heads(figure)
         assert not any("FID" in text or "LPIPS" in text for text in (*heads(figure), caption))
 
 
@@ -424,12 +424,12 @@ def test_a_metric_through_the_papers_network_goes_by_the_papers_name(given):
         draws = {as_paper.get(name, name): values for name, values in run.arrays.draws.items()}
         return holding(but(run, metrics=metrics), draws=draws)
 
-    figure, _ = figures.evaluations([renamed(run) for run in given["evaluations"]])
+    figure, _ = FIGURES["evaluations"]([renamed(run) for run in given["evaluations"]])
     assert [heads(figure)[panel] for panel in (0, 1, 3)] == ["mIoU", "FID", "LPIPS"]
 
 
-def test_determinism_is_a_bar_from_0_to_100_percent_with_its_interval(given):
-    figure, caption = figures.determinism(given["seed_agreement"])
+def test_seed_agreement_is_a_bar_from_0_to_100_percent_with_its_interval(given):
+    figure, caption = FIGURES["seed_agreement"](given["seed_agreement"])
     (axes,) = figure.axes
     assert axes.get_xlim() == (0, 100)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["SemFlow Euler-25", "DSM DDIM-25", "DSM DDPM-25"]
@@ -440,9 +440,9 @@ def test_determinism_is_a_bar_from_0_to_100_percent_with_its_interval(given):
     assert "pairs of 3 seeds" in caption
 
 
-@pytest.mark.parametrize("name", cells.FIGURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_captions_say_suite_data_model_sampler_and_seeds(given, name):
-    _, caption = figures.DRAW[name](given[name])
+    _, caption = FIGURES[name](given[name])
     for words in ("Suite hand: scenes <b> at 4 x 6, 3 test images.", "SemFlow (1,000 parameters", "Euler-", "training seed 0"):
         assert words in caption
     assert "  " not in caption
@@ -459,22 +459,22 @@ def test_captions_say_suite_data_model_sampler_and_seeds(given, name):
     ],
 )
 def test_captions_say_where_the_data_are_not_the_papers(given, name, words):
-    assert words in figures.DRAW[name](given[name])[1]
+    assert words in FIGURES[name](given[name])[1]
 
 
 def test_captions_do_not_where_they_are(given):
-    assert "other data" not in figures.figure12([but(run, dataset="cityscapes") for run in given["figure12"]])[1]
+    assert "other data" not in FIGURES["figure12"]([but(run, dataset="cityscapes") for run in given["figure12"]])[1]
 
 
 @pytest.mark.parametrize("name", ["training_amplitudes", "sampling_amplitudes", "evaluations", "seed_agreement"])
-def test_captions_of_curves_say_what_the_intervals_are_and_how_consistency_is_read(given, name):
-    figure, caption = figures.DRAW[name](given[name])
+def test_captions_of_curves_say_what_the_intervals_are_and_how_the_round_trip_is_read(given, name):
+    figure, caption = FIGURES[name](given[name])
     assert "over frames" in caption
     assert ("round-trip mIoU" in heads(figure)) == ("says nothing of quality" in caption)
 
 
 def test_captions_list_every_sampler_amplitude_and_seed(given):
-    _, caption = figures.figure10(given["figure10"])
+    _, caption = FIGURES["figure10"](given["figure10"])
     assert "trained with b = 6) by Euler-25, midpoint-12, Heun-12 and RK45; training seed 0, sampling seed 0." in caption
-    _, caption = figures.figure04(given["figure04"])
+    _, caption = FIGURES["figure04"](given["figure04"])
     assert "trained with b = 0 and 6.375) by Euler-25; training seed 0, sampling seeds 0 and 1." in caption

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from semflow.claims.collect import identity
-from semflow.claims.datasets import Names
+from semflow.claims.collect import Names, identity, with_interval
 from semflow.errors import SemFlowError
-from semflow.report import table1, tables
-from semflow.report.ablations import ablations
+from semflow.report import table1, table2
+from semflow.report.ablations import ablations, ablations_grid
 from semflow.report.page import embedded, explorer, first_sentence, page, sections, site
+from semflow.report.tables import plain
 
 CLAIMS = Path(__file__).with_name("page_claims.json")
 
@@ -99,36 +99,36 @@ def test_embedded_json_cannot_end_its_element():
 def test_the_summary_says_scale_data_and_verdicts(written):
     head = written.text[: written.text.index("Verdicts")]
     for words in (
-        "measured on a stand-in (proxy scale) : 3 test images of scenes <b>, 4 x 6, 2 classes",
+        "measured at proxy scale : 3 test images of scenes <b>, 4 x 6, 2 classes",
         "1,000 parameters",
         "never the paper's values",
     ):
         assert words in head
     assert "1 reproduced" in head
-    assert "Of the 2 single numbers of Tables 1 and 2, 2 are not comparable" in head
+    assert "Of the 2 entries of Tables 1 and 2, 2 are not comparable" in head
 
 
 def test_the_papers_own_scale_is_called_that(everything, claims, tmp_path):
     site(everything, claims | {"scale": "paper"}, [], tmp_path / "index.html")
     text = Read((tmp_path / "index.html").read_text()).text
     assert "measured at the paper's scale" in text
-    assert "stand-in can judge" not in text
+    assert "proxy can judge" not in text
 
 
-def test_every_claim_and_finding_is_on_the_page(written, claims):
+def test_every_claim_and_discrepancy_is_on_the_page(written, claims):
     ids = {attributes["id"] for found in written.elements.values() for attributes in found if "id" in attributes}
     for claim in claims["claims"]:
         assert f"claim-{claim['id']}" in ids
         for name in ("words", "place", "verdict", "why", "needs", "reason"):
             assert claim[name] in written.text
-        for part in claim["parts"]:
-            assert part["what"] in written.text
-    for finding in claims["findings"]:
-        assert all(finding[name] in written.text for name in ("words", "place", "reading", "quoted"))
+        for condition in claim["conditions"]:
+            assert condition["what"] in written.text
+    for discrepancy in claims["discrepancies"]:
+        assert all(discrepancy[name] in written.text for name in ("words", "place", "reading", "quoted"))
     assert all(note in written.text for note in claims["notes"])
 
 
-def test_a_claims_row_shows_its_first_part_which_decides(written):
+def test_a_claims_row_shows_its_first_condition_which_decides(written):
     (row,) = [row for row in written.tables["verdicts"] if row[0].startswith("SemFlow beats")]
     assert " ".join(row[2].split()) == "25.0 [20.1, 30.2]"
     assert row[3:6] == ["0.030", "3 / 2", "Both parts lie above one."]
@@ -142,47 +142,47 @@ def test_table_1_is_of_the_suites_own_model_at_its_main_sampler(everything, writ
         "semflow-b6-synthesis-euler-25-b6-train0-sample1",
         "dsm-b6-segmentation-ddpm-25-b0-train0-sample0",
         "dsm-b6-segmentation-ddpm-25-b0-train0-sample1",
-        "oracle-b6-segmentation-none-b0-train0-sample0",
-        "floor-b6-segmentation-none-b0-train0-sample0",
-        "real-b0-synthesis-none-b0-train0-sample0",
+        "oracle-b6-segmentation-direct-b0-train0-sample0",
+        "shuffled_labels-b6-segmentation-direct-b0-train0-sample0",
+        "real_images-b0-synthesis-direct-b0-train0-sample0",
     }
-    _, rows = table1.wide(table1.table1(sections.of_table1(everything)))
+    rows = table1.grid(sections.of_table1(everything)).texts
     assert [[" ".join(cell.split()) for cell in row] for row in written.tables["table1"][1:]] == rows
 
 
 def test_table_2_has_every_number_of_the_frame(everything, written):
-    frame = tables.table2(sections.of_table2(everything))
+    frame = table2.table2(sections.of_table2(everything))
     shown = [cell for row in written.tables["table2"][1:] for cell in row]
     for row in frame[frame.metric == "miou"].itertuples():
-        assert tables.with_interval(row) in shown
+        assert with_interval(row.value, row.low, row.high, 1) in shown
         assert pd.isna(row.published) or f"{row.published:.1f}" in shown
     assert "difference" not in shown
 
 
 def test_differences_stand_only_where_both_numbers_are_of_one_metric(everything):
     ours = sections.of_table1(everything)
-    grid = sections.table1_grid(ours, ("miou", "fid", "lpips"), Names())
-    (row,) = [row for (row,) in grid.groups if row.cells[0].text == "SemFlow"]
-    shown = dict(zip(grid.header, (cell.text for cell in row.cells), strict=True))
+    grid = table1.grid(ours, Names(), ("miou", "fid", "lpips"))
+    (row,) = [row for (row,) in grid.groups if row.entries[0].text == "SemFlow"]
+    shown = dict(zip(grid.header, (cell.text for cell in row.entries), strict=True))
     assert shown["mIoU, difference"] == "+61.4"  # 100 less 38.6
     assert shown["FID, difference"] == "-"
-    second = sections.table2_grid(sections.of_table2(everything), True, Names())
-    assert [row.cells[1].text for row in second.groups[-3]] == ["measured", "published", "difference"]
+    second = table2.grid(sections.of_table2(everything), Names(), True)
+    assert [row.entries[1].text for row in second.groups[-3]] == ["measured", "published", "difference"]
 
 
 def test_ablations_have_every_row_and_the_records_behind_it(everything, written):
     frame = ablations(everything)
     assert len(written.tables["ablations"]) == 1 + len(frame)
-    grid = sections.ablations_grid(everything)
+    grid = ablations_grid(everything)
     for row, (shown,) in zip(frame.itertuples(), grid.groups, strict=True):
-        assert shown.cells[8].sort == row.value
-        assert len(shown.cells[8].records) == row.n_seeds
+        assert shown.entries[8].sort == row.value
+        assert len(shown.entries[8].records) == row.n_seeds
 
 
 def test_numbers_with_thousands_sort_by_their_value(everything):
     more = [*everything, changed(everything[0], n_images=12_000)]
-    _, spent = sections.cost_grids(more, sections.of_table1(everything), Names())
-    shown = {cell.text: cell.sort for (row,) in spent.groups for cell in row.cells}
+    spent = sections.spent_grid(more, Names())
+    shown = {cell.text: cell.sort for (row,) in spent.groups for cell in row.entries}
     assert shown["12,009"] == 12_009
     assert f"{len(everything) + 1} records, {len(everything) + 1}.0 s in all" in spent.caption
 
@@ -200,14 +200,14 @@ def test_a_dialog_has_what_a_record_holds(written, everything):
     assert set(known) == {identity(run.record) for run in everything}
     record = known["semflow-b6-synthesis-euler-25-b6-train0-sample1"]
     pairs = {name: text for _, group in record["groups"] for name, text in group}
-    assert pairs["FD (EfficientNet-Lite0)"].startswith("12.00 [")
+    assert pairs["Fréchet distance (EfficientNet-Lite0)"].startswith("12.00 [")
     assert pairs["commit"] == "c" * 40
     assert pairs["seeds"] == "training 0, sampling 1"
     behind = {name for span in written.elements["span"] for name in span.get("data-records", "").split()}
     assert behind == set(known)
 
 
-@pytest.mark.parametrize("given", [{}, {"claims": [], "findings": [], "notes": [], "scale": "proxy"}])
+@pytest.mark.parametrize("given", [{}, {"claims": [], "discrepancies": [], "notes": [], "scale": "proxy"}])
 def test_a_page_without_claims_says_so(everything, tmp_path, given):
     site(everything, given, [], tmp_path / "index.html")
     assert "No claims were judged." in Read((tmp_path / "index.html").read_text()).text
@@ -311,7 +311,7 @@ def test_a_figure_keeps_its_place_before_it_has_loaded(everything, tmp_path):
 
 
 def test_a_page_of_one_table_has_no_pictures_and_no_records(runs):
-    read = Read(page("T <i>", [(["a", "b"], [["x", "1.0 [0.9, 1.1]"]])], ["A note."], [], runs))
+    read = Read(page("T <i>", [plain("", ["a", "b"], [["x", "1.0 [0.9, 1.1]"]])], ["A note."], [], runs))
     assert "i" not in read.elements
     assert "dialog" not in read.elements
     assert read.tables[""][:2] == [["a", "b"], ["x", "1.0 [0.9, 1.1]"]]

@@ -183,7 +183,7 @@ def test_claims_are_filtered_by_verdict(page):
     assert buttons.filter(has_text="not reproduced").get_attribute("aria-pressed") == "true"
     assert page.locator("#claims-status").inner_text() == "Showing 1 of 6 claims: not reproduced."
     buttons.filter(has_text="not comparable").click()
-    assert page.locator("#claim-table2-25").is_visible()  # among the point claims, which opened
+    assert page.locator("#claim-table2-25").is_visible()  # among the claims of table entries, which opened
     buttons.first.click()
     assert len(shown()) == 6
 
@@ -269,9 +269,9 @@ def test_a_number_over_several_records_lists_them_all(page):
     ]
 
 
-def test_a_claims_part_opens_its_records(page):
+def test_a_claims_condition_opens_its_records(page):
     page.locator("#claim-above summary").click()
-    page.locator("#claim-above .parts button.measured").last.click()
+    page.locator("#claim-above .conditions button.measured").last.click()
     assert "Euler-1" in page.locator("#record-head").inner_text()
 
 
@@ -305,14 +305,14 @@ def test_on_paper_everything_is_open_and_controls_are_gone(page, tmp_path):
     page.emulate_media(media="print")
     for selector in (".controls", "nav", ".skip"):
         assert page.locator(f"{selector}:visible").count() == 0
-    assert page.locator("#claim-above .parts").is_hidden()
+    assert page.locator("#claim-above .conditions").is_hidden()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("#claim-above .parts").is_visible()
+    assert page.locator("#claim-above .conditions").is_visible()
     page.set_viewport_size({"width": 700, "height": 1000})  # 186 mm, what an A4 page has between its margins
     wide = "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > 701).map(t => t.innerText)"
     assert page.evaluate(wide) == []
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator("#claim-above .parts").is_hidden()
+    assert page.locator("#claim-above .conditions").is_hidden()
     page.pdf(path=tmp_path / "page.pdf", format="A4")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
 
@@ -323,4 +323,4 @@ def test_without_javascript_everything_can_be_read(open_page):
     assert page.locator("#ablations tbody tr").last.is_visible()
     assert page.locator(".controls:visible").count() == 0
     page.locator("#claim-above summary").click()
-    assert page.locator("#claim-above .parts").is_visible()
+    assert page.locator("#claim-above .conditions").is_visible()

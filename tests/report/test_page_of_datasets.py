@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from semflow.claims import claims, claims_file
-from semflow.claims.collect import identity
-from semflow.claims.datasets import Names
+from semflow.claims import document, verdicts
+from semflow.claims.collect import Names, identity
+from semflow.report.ablations import ablations_grid
 from semflow.report.page import sections, site
 from semflow.report.page.details import name_of
 from semflow.report.write import write
@@ -17,7 +17,7 @@ COCO, FACES, STREETS = "coco_stuff", "celebamask_hq", "cityscapes"
 @pytest.fixture
 def page(mixed, tmp_path):
     """The page's text and what its script reads."""
-    site(mixed, claims.judge(mixed, claims_file.load()), [], tmp_path / "index.html")
+    site(mixed, verdicts.judge(mixed, document.load()), [], tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
     parts = (text.partition(f'id="data-{name}">')[2].partition("</script>")[0] for name in ("records", "explorer"))
     return text, *map(json.loads, parts)
@@ -56,14 +56,14 @@ def test_the_examples_are_chosen_by_data_set(page):
 
 
 def test_rows_of_the_page_name_their_data_set(mixed):
-    grid = sections.ablations_grid(mixed)
+    grid = ablations_grid(mixed)
     assert grid.header[0] == "data"
     for (row,) in grid.groups:
-        assert all(name.startswith(f"{row.cells[0].text}:") for name in row.cells[9].records)
-    runs = [row.cells[0].text for (row,) in sections.runs_grid(mixed).groups]
+        assert all(name.startswith(f"{row.entries[0].text}:") for name in row.entries[9].records)
+    runs = [row.entries[0].text for (row,) in sections.runs_grid(mixed).groups]
     assert runs[0] == f"segmentation on {FACES}: SemFlow Euler-25"
-    _, spent = sections.cost_grids(mixed, sections.of_table1(mixed), Names.among(mixed))
-    by_task = {row.cells[1].text: row.cells[2].text for (row,) in spent.groups if row.cells[0].text == "SemFlow"}
+    spent = sections.spent_grid(mixed, Names.among(mixed))
+    by_task = {row.entries[1].text: row.entries[2].text for (row,) in spent.groups if row.entries[0].text == "SemFlow"}
     assert by_task[f"segmentation on {COCO}"] == "3"
     assert by_task[f"segmentation on {FACES}"] == "1"
 
@@ -71,13 +71,15 @@ def test_rows_of_the_page_name_their_data_set(mixed):
 def test_one_data_set_is_not_named_again_and_again(runs):
     record = runs[0].record
     assert name_of(record, Names.among(runs)).startswith("Segmentation by SemFlow Euler-25")
-    assert sections.ablations_grid(runs).header[0] == "task"
+    assert ablations_grid(runs).header[0] == "method"
 
 
-def test_the_main_sampler_is_that_of_each_data_set(mixed, make_synthesis, on_dataset):
-    streets = [on_dataset(make_synthesis(steps=5, sampling_seed=seed), STREETS) for seed in range(4)]
-    found = sections.at_main_sampler([*mixed, *streets])
-    assert {(run.record.dataset, run.record.steps) for run in found} == {(COCO, 25), (FACES, 25), (STREETS, 5)}
+def test_in_table_1_the_most_steps_that_there_are_stand_for_the_papers(mixed, make_synthesis, on_dataset):
+    kept = [run for run in mixed if (run.record.dataset, run.record.task) != (FACES, "synthesis")]
+    drawn = [on_dataset(make_synthesis(steps=steps, sampling_seed=seed), FACES) for steps in (2, 5) for seed in range(2)]
+    found = [run.record for run in sections.of_table1([*kept, *drawn]) if run.record.method == "semflow"]
+    shown = {(record.dataset, record.task, record.steps) for record in found}
+    assert shown == {(COCO, "segmentation", 25), (FACES, "synthesis", 5)}
 
 
 def test_every_product_of_several_data_sets_is_written_from_stored_records(mixed, store, tmp_path):
@@ -87,5 +89,5 @@ def test_every_product_of_several_data_sets_is_written_from_stored_records(mixed
     write("ablations", paths, [tmp_path / "ablations.csv"])
     chosen = [path for path, run in zip(paths, mixed, strict=True) if any(run is one for one in sections.of_table1(mixed))]
     write("table1", chosen, [tmp_path / f"table1.{suffix}" for suffix in ("csv", "md", "tex")])
-    write("table1_page", chosen, [tmp_path / "table1.html"], table=tmp_path / "table1.csv")
+    write("table1_page", chosen, [tmp_path / "table1.html"])
     assert f"segmentation on {COCO}: SemFlow Euler-25" in (tmp_path / "table1.html").read_text()

@@ -13,19 +13,30 @@ from semflow.report.write import write
 
 
 def test_every_product_is_written_from_stored_records_alone(stored, tmp_path):
-    table, curves = tmp_path / "table2.csv", tmp_path / "figures/table2.svg"
-    write("table2", stored, [table, tmp_path / "table2.md", tmp_path / "table2.tex"])
-    write("figure_table2", stored, [curves, curves.with_suffix(".txt")], table=table)
+    caption = tmp_path / "figures/figure_table2.txt"
+    write("table2", stored, [tmp_path / f"table2.{suffix}" for suffix in ("csv", "md", "tex")])
+    write("figure_table2", stored, [caption.with_suffix(".svg"), caption])
     write("figure02", stored, [tmp_path / "figures/figure02.png"])
-    write("table2_page", stored, [tmp_path / "page.html"], table=table, captions=[curves.with_suffix(".txt")])
-    write("table1", stored, [tmp_path / "table1.csv"])
-    write("table1_page", stored, [tmp_path / "table1.html"], table=tmp_path / "table1.csv")
-    assert "<td>MaskFormer</td>" in (tmp_path / "table1.html").read_text()
+    write("table2_page", stored, [tmp_path / "page.html"], captions=[caption])
+    write("table1", stored, [tmp_path / f"table1.{suffix}" for suffix in ("csv", "md", "tex")])
+    write("budget", stored, [tmp_path / f"budget.{suffix}" for suffix in ("csv", "md")])
+    write("ablations", stored, [tmp_path / "ablations.csv"])
+    write("table1_page", stored, [tmp_path / "table1.html"])
+    assert "MaskFormer" in (tmp_path / "table1.html").read_text()
     write("claims", stored, [tmp_path / f"claims.{suffix}" for suffix in ("json", "md", "svg")])
-    captions = [curves.with_suffix(".txt")]
-    write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json", captions=captions)
-    assert 'src="figures/table2.svg"' in (tmp_path / "index.html").read_text()
-    assert 'src="figures/table2.svg"' in (tmp_path / "page.html").read_text()
+    write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json", captions=[caption])
+    for page in ("index.html", "page.html"):
+        assert 'src="figures/figure_table2.svg"' in (tmp_path / page).read_text()
+
+
+def test_a_product_that_there_is_not_is_answered_by_all_that_there_are(stored, tmp_path):
+    with pytest.raises(SemFlowError, match="nothing called figure99 to report; there are .*table1.*figure12.*index"):
+        write("figure99", stored, [tmp_path / "figure99.png"])
+
+
+def test_a_caption_that_is_not_there_is_named(stored, tmp_path):
+    with pytest.raises(SemFlowError, match=r"there is no .*figure02\.txt; draw the figure first"):
+        write("table2_page", stored, [tmp_path / "page.html"], captions=[tmp_path / "figure02.txt"])
 
 
 def test_records_of_different_data_are_not_mixed(stored, tmp_path):
@@ -59,7 +70,7 @@ def test_the_index_needs_claims_in_their_form(stored, tmp_path):
     with pytest.raises(SemFlowError, match="report index needs --claims"):
         write("index", stored, [tmp_path / "index.html"])
     (tmp_path / "claims.json").write_text("{}")
-    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 1: format: .* make it again"):
+    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 2: suite is missing.* make it again"):
         write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json")
     write("claims", stored, [tmp_path / "claims.json"])
     judged = json.loads((tmp_path / "claims.json").read_text())
@@ -85,7 +96,7 @@ def test_check_drift_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_t
     reference = tmp_path / "reference.json"
     against = ["--reference", reference, "--records"]
     cli.main(["accept_reference", "--reason", "first", *map(str, [*against, *stored])])
-    assert capsys.readouterr().out == "5 cells, the first reference\n"
+    assert capsys.readouterr().out == "5 evaluations, the first reference\n"
     assert run("check_drift", *against, *stored) == 0
     assert "no drift" in capsys.readouterr().out
     assert run("check_drift", *against, *stored[:-1]) == 3
@@ -106,7 +117,7 @@ def test_a_damaged_reference_or_another_suite_s_ends_with_2_and_one_sentence(sto
     against = ["--reference", reference, "--records", *stored]
     cli.main(["accept_reference", "--reason", "first", *map(str, against)])
     whole = reference.read_text()
-    for damage, said in (('"suites"', "suite: Field required"), ('"suite"', "the reference is of suite another")):
+    for damage, said in (('"suites"', "did you mean suite?"), ('"suite"', "the reference is of suite another")):
         reference.write_text(whole.replace('"suite": "hand"', f'{damage}: "another"'))
         assert run("check_drift", *against) == 2
         (line,) = capsys.readouterr().err.splitlines()

@@ -8,9 +8,10 @@ from semflow import published
 from semflow.report import table1
 from semflow.report.ablations import ablations
 from semflow.report.page import page
+from semflow.report.products import Beside
 
 PERFECT = [[[4, 0], [0, 4]]] * 3
-FD, KD = "frechet_efficientnet_lite0", "mmd2_efficientnet_lite0"
+FRECHET, MMD2 = "frechet_efficientnet_lite0", "mmd2_efficientnet_lite0"
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def runs(make_run, make_synthesis):
         make_run("dsm", "ddpm", 200, PERFECT),
         make_synthesis(10.0),
         make_synthesis(12.0, sampling_seed=1, digest="b"),
-        make_synthesis(3.0, "none", 0, method="real_images", n_parameters=None, evaluations=0),
-        make_run("oracle", "none", 0, PERFECT),
+        make_synthesis(3.0, "direct", 0, method="real_images", n_parameters=None, evaluations=0),
+        make_run("oracle", "direct", 0, PERFECT),
     ]
 
 
@@ -49,21 +50,21 @@ def test_published_numbers_are_the_papers(frame):
     assert row(frame, "dsm", "miou", "ddim").published == 16.1
 
 
-def test_a_stand_in_never_stands_beside_a_published_number(frame):
-    assert math.isnan(row(frame, "semflow", FD).published)
+def test_a_proxy_never_stands_beside_a_published_number(frame):
+    assert math.isnan(row(frame, "semflow", FRECHET).published)
     assert math.isnan(row(frame, "semflow", "fid").value)
     assert row(frame, "semflow", "fid").published == 32.6
 
 
 def test_a_value_is_the_mean_over_sampling_seeds(frame):
-    found = row(frame, "semflow", FD)
+    found = row(frame, "semflow", FRECHET)
     assert (found.value, found.n_seeds) == (11, 2)
     assert found.low < 11 < found.high
 
 
 def test_the_spread_between_sampling_seeds_stands_beside(frame, runs):
-    assert row(frame, "semflow", f"{FD}_seed_sd").value == pytest.approx(2**0.5)
-    assert "KD (EfficientNet-Lite0) standard deviation 0.0000" in " ".join(table1.notes(runs))
+    assert row(frame, "semflow", f"{FRECHET}_seed_sd").value == pytest.approx(2**0.5)
+    assert "MMD² (EfficientNet-Lite0) standard deviation 0.0000" in " ".join(table1.notes(runs))
 
 
 def test_a_row_without_a_value_of_ours_is_published_only(frame):
@@ -71,30 +72,22 @@ def test_a_row_without_a_value_of_ours_is_published_only(frame):
         assert frame[frame.method == method].value.isna().all()
 
 
-def test_the_wide_table_names_the_stand_in_and_says_what_other_real_images_get(frame):
-    header, rows = table1.wide(frame)
-    assert "FD (EfficientNet-Lite0); other real images 3.00" in header
+def test_the_wide_table_names_the_proxy_and_says_what_other_real_images_get(runs):
+    grid = table1.grid(runs)
+    header, rows = grid.header, grid.texts
+    assert "Fréchet distance (EfficientNet-Lite0); other real images 3.00" in header
     assert "FID, published" in header
     assert "FID" not in header
     by_method = {row[0] + row[1]: dict(zip(header, row, strict=True)) for row in rows}
     semflow = by_method["SemFlowEuler-25"]
-    assert semflow["FD (EfficientNet-Lite0); other real images 3.00"].startswith("11.00 [")
+    assert semflow["Fréchet distance (EfficientNet-Lite0); other real images 3.00"].startswith("11.00 [")
     assert (semflow["FID, published"], semflow["LPIPS, published"]) == ("32.6", "0.393")
     assert by_method["BBDMBBDM-200"]["mIoU"] == "-"
 
 
-def test_the_cost_of_every_measured_row_is_told(frame):
-    _, rows = table1.cost(frame)
-    assert rows == [["DSM", "DDPM-200", "200", "1.0", "-", "1,000"], ["SemFlow", "Euler-25", "25", "1.0", "1.0", "1,000"]]
-
-
-def test_the_notes_say_on_what_the_speed_was_measured(runs):
-    assert any("of one evaluation on cpu (threads: 1), others" in note for note in table1.notes(runs))
-
-
 def test_the_notes_say_which_distance_to_read_and_whether_seeds_differ(runs):
     notes = " ".join(table1.notes(runs))
-    assert "fewer than 2,048, KD (EfficientNet-Lite0) is the one to read" in notes
+    assert "fewer than 2,048, MMD² (EfficientNet-Lite0) is the one to read" in notes
     assert "under sampling seeds 0, 1: different pictures" in notes
     assert "not comparable" in notes
 
@@ -110,10 +103,11 @@ def test_with_the_networks_of_the_field_fid_stands_beside_fid(runs, make_synthes
     assert (row(frame, "semflow", "fid").value, row(frame, "semflow", "fid").published) == (11, 32.6)
 
 
-def test_text_forms_escape_what_is_theirs(frame, runs):
-    tex = table1.latex(frame, runs)
+def test_text_forms_escape_what_is_theirs(runs, tmp_path):
+    table1.forms(runs, Beside())[".tex"](tmp_path / "table1.tex")
+    tex = (tmp_path / "table1.tex").read_text()
     assert tex.count(r"\\") == 11  # the head, eight rows of the paper, two controls
-    html = page("T", [table1.wide(frame)], table1.notes(runs), [], runs)
+    html = page("T", [table1.grid(runs)], table1.notes(runs), [], runs)
     assert "scenes &lt;b&gt;" in html
     assert "<b>" not in html
 
@@ -121,5 +115,5 @@ def test_text_forms_escape_what_is_theirs(frame, runs):
 def test_ablations_tell_cells_apart_by_both_perturbations(make_synthesis):
     runs = [make_synthesis(10.0), make_synthesis(20.0, b=0.0, drawn_with=0.0), make_synthesis(30.0, drawn_with=12.0)]
     frame = ablations(runs)
-    values = {(r.amplitude, r.sampling_amplitude): r.value for r in frame[frame.metric == FD].itertuples()}
+    values = {(r.amplitude, r.sampling_amplitude): r.value for r in frame[frame.metric == FRECHET].itertuples()}
     assert values == {(6, 6): 10, (0, 0): 20, (6, 12): 30}

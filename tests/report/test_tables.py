@@ -5,12 +5,16 @@ import subprocess
 import sys
 
 import pytest
+from record_fixtures import changed
 
 from semflow import published
 from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
-from semflow.report import page, tables
+from semflow.report import table2
+from semflow.report.page import page
+from semflow.report.products import Beside
+from semflow.report.tables import same_for_every_seed
 
 PERFECT = [[[4, 0], [0, 4]]] * 3
 HALF = [[[4, 0], [4, 4]]] * 3
@@ -18,7 +22,11 @@ HALF = [[[4, 0], [4, 4]]] * 3
 
 @pytest.fixture
 def frame(runs):
-    return tables.table2(runs)
+    return table2.table2(runs)
+
+
+def notes(runs):
+    return " ".join(table2.notes(runs))
 
 
 def row(frame, method, steps, metric="miou"):
@@ -38,7 +46,7 @@ def test_the_interval_of_equal_images_has_no_width(frame):
 
 def test_the_interval_covers_what_images_differ_by(make_run):
     mixed = [[[4, 0], [0, 4]], [[0, 4], [4, 0]]] * 10
-    found = row(tables.table2([make_run("semflow", "euler", 25, mixed)]), "semflow", 25)
+    found = row(table2.table2([make_run("semflow", "euler", 25, mixed)]), "semflow", 25)
     assert found.value == pytest.approx(100 / 3)
     assert found.low < 20
     assert found.high > 50
@@ -74,34 +82,34 @@ def test_published_table_is_the_papers():
     assert [cells["dsm", "ddpm", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 5.3, 12.3, 17.5, 18.9, 19.6, 20.2]
 
 
-def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_was_run(frame):
-    header, rows = tables.wide(frame, tables.plain)
-    assert header == ["mIoU at N steps", "", "1", "25"]
-    assert rows == [
+def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_was_run(runs):
+    grid = table2.grid(runs)
+    assert grid.header == ["method", "", "1 step", "25 steps"]
+    assert grid.values == [
         ["DSM DDPM", "measured", "-", "75.0"],
         ["", "published", "-", "17.5"],
         ["SemFlow Euler", "measured", "50.0", "100.0"],
         ["", "published", "28.3", "38.6"],
         ["oracle (ground truth, encoded and decoded)", "measured", "100.0", "100.0"],
-        ["floor (another image's ground truth)", "measured", "50.0", "50.0"],
+        ["shuffled labels (another image's ground truth)", "measured", "50.0", "50.0"],
     ]
 
 
 def test_at_the_papers_scale_values_are_not_called_incomparable(make_run):
     run = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3, dataset="COCO-Stuff-164k")
     protocol = run.record.protocol.model_copy(update={"evaluation_size": (512, 512)})
-    large = run._replace(record=run.record.model_copy(update={"protocol": protocol, "n_parameters": 859_520_964}))
-    assert "not comparable" in tables.stand_in([run])
-    assert "not comparable" not in tables.stand_in([large])
-    assert "512 x 512, 2 classes) with a network of 859,520,964 parameters" in tables.stand_in([large])
+    large = changed(run, protocol=protocol, n_parameters=859_520_964)
+    assert "not comparable" in notes([run])
+    assert "not comparable" not in notes([large])
+    assert "512 x 512, 2 classes) with a network of 859,520,964 parameters" in notes([large])
 
 
-def test_text_says_that_it_is_a_stand_in_and_what_seeds_and_resamples_did(frame, runs):
-    text = tables.markdown(frame, runs)
+def test_text_says_that_it_is_a_proxy_and_what_seeds_and_resamples_did(frame, runs):
+    text = table2.markdown(table2.grid(runs), runs)
     assert "not comparable" in text
     assert "SemFlow Euler-25 under 2 seeds: identical to the bit" in text
     assert "DSM DDPM-25 under 2 seeds: mIoU standard deviation 35.36" in text
-    assert "With intervals (over frames):" in text
+    assert "With intervals. Intervals: over frames." in text
 
 
 def test_two_trainings_with_different_weights_are_no_sign_of_a_random_sampler(make_run):
@@ -118,43 +126,40 @@ def test_two_trainings_with_different_weights_are_no_sign_of_a_random_sampler(ma
         for training in (0, 1)
         for seed in (0, 1)
     ]
-    assert tables.determinism(group) == {("semflow", "euler", 25): True}
-    assert row(tables.table2(group), "semflow", 25, "miou_seed_sd").value == 0
+    assert same_for_every_seed(group)
+    assert row(table2.table2(group), "semflow", 25, "miou_seed_sd").value == 0
 
 
-def test_latex_escapes_the_percent_sign(frame, runs):
-    assert "%" not in tables.latex(frame, runs).replace(r"\%", "")
+def latex(runs, folder):
+    """table2.tex as it is written."""
+    table2.forms(runs, Beside())[".tex"](folder / "table2.tex")
+    return (folder / "table2.tex").read_text()
 
 
-def test_the_page_escapes_what_comes_from_data(frame, runs):
-    text = page.page("T", [tables.wide(frame, tables.plain)], [tables.stand_in(runs)], [("a.svg", 'a "caption" <i>')], runs)
+def test_latex_escapes_the_percent_sign(runs, tmp_path):
+    assert "%" not in latex(runs, tmp_path).replace(r"\%", "")
+
+
+def test_the_page_escapes_what_comes_from_data(runs):
+    text = page("T", [table2.grid(runs)], [notes(runs)], [("a.svg", 'a "caption" <i>')], runs)
     assert "scenes <b>" not in text
     assert "scenes &lt;b&gt;" in text
     assert "<i>" not in text
     assert "cccccccccc" in text
 
 
-def test_a_table_of_other_columns_is_refused(tmp_path):
-    (tmp_path / "table2.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(SemFlowError, match=r"table2\.csv has other columns"):
-        tables.read_csv(tmp_path / "table2.csv")
-
-
-def test_a_table_survives_writing_and_reading(frame, tmp_path):
-    frame.to_csv(tmp_path / "table2.csv", index=False)
-    assert tables.read_csv(tmp_path / "table2.csv").equals(frame)
-
-
-def test_analysis_needs_no_torch():
+def test_the_report_needs_no_torch():
     code = "import sys, semflow.report.write; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
-def test_the_table_says_that_dsm_is_helped_where_it_is(runs):
-    assert "helped" not in tables.stand_in(runs)
+def test_the_table_says_that_dsm_is_modified_where_it_is(runs):
+    assert "modified" not in notes(runs)
     settings = {"timestep_spacing": "leading", "mask_scale": 0.15, "preconditioning": True}
-    helped = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
-    assert "DSM is helped here, as the paper's is not: masks scaled by 0.15, network preconditioned." in tables.stand_in(helped)
+    modified_runs = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
+    assert "DSM is modified here (stronger than the paper's): masks are scaled by 0.15, the network is preconditioned." in notes(
+        modified_runs
+    )
 
 
 def test_arrays_of_another_record_are_refused(runs, tmp_path):
@@ -168,30 +173,33 @@ def test_arrays_of_another_record_are_refused(runs, tmp_path):
         read_runs([first, second])
 
 
-def test_help_by_preconditioning_alone_is_said_too(runs):
+def test_preconditioning_alone_is_a_modification_too(runs):
     settings = {"timestep_spacing": "leading", "mask_scale": 1.0, "preconditioning": True}
-    helped = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
-    assert "masks scaled by 1, network preconditioned" in tables.stand_in(helped)
+    modified_runs = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
+    assert "masks are scaled by 1, the network is preconditioned" in notes(modified_runs)
     plain = [
         run._replace(record=run.record.model_copy(update={"settings": settings | {"preconditioning": False}})) for run in runs
     ]
-    assert "helped" not in tables.stand_in(plain)
+    assert "modified" not in notes(plain)
 
 
 def test_a_solver_that_chooses_its_own_steps_is_no_control(runs, make_run):
-    _, rows = tables.wide(tables.table2([*runs, make_run("semflow", "rk45", 0, PERFECT)]), tables.plain)
-    assert [row[0] for row in rows if row[0].startswith(("SemFlow", "oracle", "shuffled_labels"))] == [
-        "SemFlow Euler", "SemFlow RK45", "oracle (ground truth, encoded and decoded)", "floor (another image's ground truth)",
-    ]  # fmt: skip
+    rows = table2.grid([*runs, make_run("semflow", "rk45", 0, PERFECT)]).values
+    assert [row[0] for row in rows if row[0].startswith(("SemFlow", "oracle", "shuffled labels"))] == [
+        "SemFlow Euler",
+        "SemFlow RK45",
+        "oracle (ground truth, encoded and decoded)",
+        "shuffled labels (another image's ground truth)",
+    ]
 
 
 def test_models_with_other_perturbations_are_never_one_row(runs):
     other = runs[0]._replace(record=runs[0].record.model_copy(update={"amplitude": 0.0}))
     with pytest.raises(SemFlowError, match="SemFlow Euler-25 have several perturbations .*b = 6"):
-        tables.table2([*runs, other])
+        table2.table2([*runs, other])
 
 
 def test_records_of_another_task_are_left_out_of_table_2(runs, make_synthesis):
-    assert tables.table2([*runs, make_synthesis()]).equals(tables.table2(runs))
+    assert table2.table2([*runs, make_synthesis()]).equals(table2.table2(runs))
     with pytest.raises(SemFlowError, match="needs records of segmentation"):
-        tables.table2([make_synthesis()])
+        table2.table2([make_synthesis()])

@@ -15,10 +15,10 @@ from semflow import files, provenance, published
 from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
-from semflow.report import WITH_INTERVALS
+from semflow.report import FIGURES as DRAWINGS
+from semflow.report import PRODUCTS, WITH_INTERVALS, check_outputs, needs
 from semflow.suite import keys
 from semflow.suite import reading as configuration
-from semflow.suite import needs
 from semflow.suite import runs as cells
 
 try:
@@ -29,7 +29,7 @@ try:
         changes = {key: value for key, value in workflow.config_settings.config.items() if key != "reason"}
         raw = configuration.given(paths, changes)
     STUDY = configuration.check_study(raw, "the configuration")
-    needs.check_outputs(STUDY)
+    check_outputs(STUDY)
 except SemFlowError as error:
     raise WorkflowError(str(error)) from None
 if isinstance(raw, dict):
@@ -88,10 +88,16 @@ METHODS = sorted(
 )
 CONTROLS = sorted(cells.CONTROL_TITLES)
 
-FIGURES = {name: f"{REPORTS}/figures/{name}" for name in needs.FIGURES}
-FIGURE_TABLE2 = f"{REPORTS}/figures/table2"
+# Those that the suite's runs hold; of a file of several data sets, those that one names.
+FIGURES = {
+    name: f"{REPORTS}/figures/{name}"
+    for name in DRAWINGS
+    if (name in STUDY.outputs if STUDY.several else needs(name, FIRST))
+}
 DRAWN = [f"{path}.{suffix}" for path in FIGURES.values() for suffix in ("png", "svg")]
+BUDGET = f"{RESULTS}/budget.csv"
 TABLE1 = [
+    BUDGET,
     f"{RESULTS}/table1.csv",
     *(f"{REPORTS}/table1.{suffix}" for suffix in ("md", "tex", "html")),
 ]
@@ -100,11 +106,15 @@ TABLE2 = [
     *(f"{REPORTS}/table2.{suffix}" for suffix in ("md", "tex", "html")),
     *(
         f"{REPORTS}/figures/{name}.{suffix}"
-        for name in ("table2", "figure02")
+        for name in ("figure_table2", "figure02")
+        if name in FIGURES
         for suffix in ("png", "svg")
     ),
 ]
-PAGE_FIGURES = {"table1": [], "table2": ["table2", "figure02"]}
+PAGE_FIGURES = {
+    "table1": [],
+    "table2": [name for name in ("figure_table2", "figure02") if name in FIGURES],
+}
 ABLATIONS = f"{RESULTS}/ablations.csv"
 CLAIMS = f"{RESULTS}/claims.json"
 INDEX = f"{REPORTS}/index.html"
@@ -152,16 +162,15 @@ def record(cell, suite):
     )
 
 
-def records(*products, controls=None):
-    """Record files that products are made of, or of the controls that they need alone, each once."""
+def records(*products):
+    """Record files that products are made of, each once: of the data set that names a product, or of all."""
     wanted = [
-        record(cell, STUDY.of(product))
+        record(cell, suite)
         for product in products
-        for cell in (
-            cells.controls(controls)
-            if controls
-            else needs.needs(product, STUDY.of(product))
+        for suite in (
+            [STUDY.of(product)] if product in STUDY.outputs else STUDY.suites.values()
         )
+        for cell in needs(product, suite)
     ]
     return list(dict.fromkeys(wanted))
 

@@ -12,8 +12,8 @@ rule site:
     input:
         records=ALL_RECORDS,
         claims=CLAIMS,
-        captions=[f"{path}.txt" for path in (*FIGURES.values(), FIGURE_TABLE2)],
-        pictures=[f"{path}.svg" for path in (*FIGURES.values(), FIGURE_TABLE2)],
+        captions=[f"{path}.txt" for path in FIGURES.values()],
+        pictures=[f"{path}.svg" for path in FIGURES.values()],
     output:
         html=INDEX,
         pictures=directory(f"{REPORTS}/pictures"),

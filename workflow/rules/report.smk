@@ -53,7 +53,7 @@ rule table2:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.report.tables')}-{PUBLISHED[2]}",
+        key=f"{code_of('semflow.report.table2')}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -83,33 +83,29 @@ rule ablations:
         "python -m semflow report ablations --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
 
-rule figure_table2:
+rule budget:
     input:
-        table=rules.table2.output.csv,
-        records=records("table2", controls="segmentation"),
+        records("budget"),
     output:
         report(
-            f"{REPORTS}/figures/table2.png",
-            caption="../report/figure_table2.rst",
-            category="Figures",
-            labels={"figure": "Table 2 as curves"},
+            BUDGET,
+            caption="../report/budget.rst",
+            category="Tables",
+            labels={"table": "budget", "form": "data"},
         ),
-        f"{REPORTS}/figures/table2.svg",
-        f"{REPORTS}/figures/table2.txt",
     log:
-        f"{LOGS}/figure_table2.log",
+        f"{LOGS}/budget.log",
     benchmark:
-        f"{BENCHMARKS}/figure_table2.tsv"
+        f"{BENCHMARKS}/budget.tsv"
     conda:
         "../../environment.yml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.report.figures')}-{PUBLISHED[2]}",
+        key=code_of("semflow.report.budget"),
     shell:
-        "python -m semflow report figure_table2 --table {input.table} --records {input.records} --out {output}"
-        " 2>&1 | tee -i {log}  # {params.key}"
+        "python -m semflow report budget --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule figure:
@@ -134,7 +130,8 @@ rule figure:
         mem_mb=2000,
         runtime=30,
     params:
-        key=code_of("semflow.report.figures"),
+        words=lambda w: PRODUCTS[w.figure].words,
+        key=lambda w: f"{code_of(PRODUCTS[w.figure].module)}-{PUBLISHED[2]}",
     shell:
         "python -m semflow report {wildcards.figure} --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -142,7 +139,6 @@ rule figure:
 rule page:
     input:
         records=lambda w: {"table1": TABLE1_RECORDS, "table2": TABLE2_RECORDS}[w.table],
-        table=f"{RESULTS}/{{table}}.csv",
         captions=lambda w: [
             f"{REPORTS}/figures/{name}.txt" for name in PAGE_FIGURES[w.table]
         ],
@@ -168,5 +164,5 @@ rule page:
             f"--captions {' '.join(input.captions)}" if input.captions else ""
         ),
     shell:
-        "python -m semflow report {wildcards.table}_page --table {input.table} {params.captions} --records {input.records}"
+        "python -m semflow report {wildcards.table}_page {params.captions} --records {input.records}"
         " --out {output} 2>&1 | tee -i {log}  # {params.key}"

@@ -3,7 +3,7 @@
 from semflow.claims.collect import Run, listed, method_title, same_data
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
-from semflow.report.figures.choice import place
+from semflow.report.selection import place
 
 # By figure, what the paper says it was made on; of the figures not named here it does not say.
 PAPERS_DATA = {
@@ -16,7 +16,7 @@ ALL_PAPERS_DATA = ("COCO-Stuff", "CelebAMask-HQ", "Cityscapes")
 def setting(runs: list[Run]) -> str:
     """Two sentences: suite and data; models, samplers and seeds. Controls have no model and are left out."""
     first, models = runs[0].record, [run.record for run in runs if run.record.n_parameters is not None]
-    models.sort(key=lambda record: place((record.method, record.sampler, record.steps)))
+    models.sort(key=lambda record: place(record.method, record.sampler, record.steps))
     h, w = first.protocol.evaluation_size
     methods = listed(map(_model, _by_method(models)))
     seeds = [_seeds("training", {record.training_seed for record in models})]
@@ -72,7 +72,7 @@ def _model(records: list[Record]) -> str:
 
 
 def _sampler(name: str, steps: set[int]) -> str:
-    return "-".join([Sampler(name).title, *filter(None, ["/".join(str(n) for n in sorted(steps) if n)])])
+    return "-".join(filter(None, [Sampler(name).title, "/".join(str(n) for n in sorted(steps) if n)]))
 
 
 def _seeds(what: str, seeds: set[int]) -> str:

@@ -1,8 +1,7 @@
-"""Which of the records given a figure shows, and in which order."""
+"""Which of the records given a figure shows."""
 
 from semflow.claims.collect import Run, only
 from semflow.errors import SemFlowError
-from semflow.method.samplers import TITLES
 
 
 def needed(runs: list[Run], figure: str, **wanted: object) -> list[Run]:
@@ -18,9 +17,3 @@ def first_of_each(runs: list[Run], field: str) -> dict[float, Run]:
     """For every value of a number in the records, lowest first, the run with the lowest seeds."""
     values = sorted({getattr(run.record, field) for run in runs})
     return {value: only(runs, **{field: value})[0] for value in values}
-
-
-def place(cell: tuple[str, str, int]) -> tuple:
-    """Where a (method, sampler, steps) stands among others, as a sort key: SemFlow first, plain solvers before involved ones."""
-    (method, sampler, steps), known = cell, list(TITLES)
-    return method != "semflow", method, known.index(sampler) if sampler in known else len(known), sampler, steps

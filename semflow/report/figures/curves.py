@@ -1,27 +1,31 @@
 """Curves and bars: Table 2 by number of steps, and what perturbation, solvers and seeds change."""
 
 from collections.abc import Iterable, Sequence
-from itertools import cycle
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from semflow import published
-from semflow.claims.collect import Estimate, Run, by_cell, check_one, comparable, estimate, only, title
+from semflow.claims.collect import Estimate, Run, by_cell, comparable, estimate, method_title, only, title
+from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import Sampler
-from semflow.report import CONSISTENCY
+from semflow.report import selection, table2
+from semflow.report.figures.canvas import empty, styles
 from semflow.report.figures.captions import intervals, joined, papers_data, setting, tolerance
-from semflow.report.figures.choice import needed, place
+from semflow.report.figures.choice import needed
+from semflow.report.figures.pictures import sampled_otherwise
+from semflow.report.products import Drawn, figure
+from semflow.report.selection import Evaluations
+from semflow.report.table1 import ROUND_TRIP
+from semflow.report.tables import CONTROLS
+from semflow.suite import Suite
 
-COLOURS = {("semflow", "euler"): "#0072b2", ("dsm", "ddpm"): "#d55e00", ("dsm", "ddim"): "#009e73"}  # Okabe and Ito's
-SPARE_COLOURS = ("#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000")  # for methods that the paper does not have
-SOLVERS = {
-    "euler": (COLOURS["semflow", "euler"], "o"), "midpoint": ("#cc79a7", "s"), "heun": ("#e69f00", "^"),
-    "rk4": ("#56b4e9", "v"), "rk45": ("#000000", "D"),
-}  # fmt: skip
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CROWDED = 50  # percent; of lines above it the name stands below
 EVALUATIONS = (1, 3, 10, 30, 100, 300, 1000)
 STEPS = (1, 2, 5, 10, 25, 50, 100, 200)  # the paper's
 DISTANCES = ("frechet", "mmd2", "perceptual", "diversity")
@@ -29,97 +33,142 @@ APPEARANCE = ("brightness", "high_frequency_energy")
 PICTURES = "The paper shows pictures instead."
 OTHER_DATA = ", on other data and at another scale; compare shapes and orderings, not values"
 REAL = (
-    "Dashed: real training images in place of drawn ones, which are the floor of distances between sets, and what brightness and "
-    "detail should be; as they are of other layouts, their perceptual distance is that of unrelated pictures."
+    "Dashed: real training images in place of drawn ones: the least that distances between sets can be expected to be, and what "
+    "brightness and detail should be. They are of other layouts, so that their perceptual distance is that of unrelated pictures."
 )
 
 
-def table2(frame: pd.DataFrame, runs: list[Run]) -> tuple[Figure, str]:
-    """mIoU over steps: measured with 95 % intervals on the left, published on the right, one scale. runs: any of its records."""
-    check_one(runs, "Table 2 as curves")
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    measured, paper = figure.subplots(1, 2, sharey=True, sharex=True)
+def _under_several_steps(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Table 2, where it has several numbers of steps."""
+    known = table2.needs(evaluations, suite)
+    return known if selection.varied([one for one in known if one.sampler.steps], lambda one: one.sampler.steps) else []
+
+
+def _trained_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Both tasks by models trained with several perturbations, each sampled as trained, beside real images."""
+    known = selection.as_trained(evaluations)
+    tasks = [selection.ours(known, suite, task) for task in ("segmentation", "synthesis")]
+    varied = [selection.varied(of_task, lambda one: one.amplitude) for of_task in tasks]
+    return selection.together(*varied, selection.controls(evaluations, "synthesis"))
+
+
+def _drawn_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """What Figure 8 is drawn from, beside real images."""
+    return selection.together(sampled_otherwise(evaluations, suite), selection.controls(evaluations, "synthesis"))
+
+
+def _by_any_sampler(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Both tasks at every number of evaluations, beside real images."""
+    tasks = [selection.by_any_sampler(evaluations, suite, task) for task in ("segmentation", "synthesis")]
+    varied = [selection.varied(of_task, lambda one: one.sampler) for of_task in tasks]
+    return selection.together(*varied, selection.controls(evaluations, "synthesis"))
+
+
+def _under_many_seeds(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    return selection.only(selection.own(evaluations, suite), task="seed_agreement")
+
+
+@figure("figure_table2", needs=_under_several_steps)
+def curves_of_table2(runs: list[Run]) -> Drawn:
+    """Table 2 as curves over the number of steps, measured and published on one scale."""
+    segmented = needed(runs, "the figure of table2", task="segmentation")
+    frame = table2.table2(segmented)
+    drawing = empty(figsize=(8, 3.4), layout="constrained")
+    measured, paper = drawing.subplots(1, 2, sharey=True, sharex=True)
     known = published.table(2)
     miou = frame[(frame.metric == "miou") & (frame.steps > 0)]
-    colours = _coloured(key for key, _ in miou.groupby(["method", "sampler"]))
-    for row in known["rows"]:
-        key = row["method"], row["sampler"]
-        paper.plot(list(row["values"]), list(row["values"].values()), "o-", color=colours[key], ms=3.5, label=title(*key))
+    papers = {(row["method"], row["sampler"]): row["values"] for row in known["rows"]}
+    looks = styles(sorted({*papers, *zip(miou.method, miou.sampler, strict=True)}, key=lambda key: selection.place(*key)))
+    for key, values in papers.items():
+        paper.plot(list(values), list(values.values()), **looks[key], ms=3.5, label=title(*key))
     for key, rows in miou.groupby(["method", "sampler"], sort=False):
-        ours = rows.sort_values("steps")
-        points = [Estimate(row.value, row.low, row.high, row.n_seeds) for row in ours.itertuples()]
-        _plot(measured, ours.steps, points, fmt="o-", color=colours[key], ms=3.5, label=title(*key))
-    record = runs[0].record
+        rows = rows.sort_values("steps")
+        points = [Estimate(row.value, row.low, row.high, row.n_seeds) for row in rows.itertuples()]
+        _plot(measured, rows.steps, points, **looks[key], ms=3.5, label=title(*key))
+    if miou.empty:
+        raise SemFlowError("the figure of table2 needs a method at some number of steps, and was given none; evaluate one")
+    record = segmented[0].record
     how = f", with the {known['network']}" if comparable(runs, known["dataset"]) else OTHER_DATA
     measured.set_title(f"measured: {record.dataset}, {' x '.join(map(str, record.protocol.evaluation_size))}")
     paper.set_title(f"published: {known['dataset']}, {known['size']}")
     for axes in (measured, paper):
         _log_axis(axes, "steps N")
+    for control in frame[(frame.metric == "miou") & frame.method.isin(CONTROLS)].itertuples():
+        measured.axhline(control.value, color="0.35", lw=1, ls="--")
+        side = "bottom" if control.value < CROWDED else "top"
+        measured.text(1, control.value, method_title(control.method), color="0.35", fontsize=7, ha="right", va=side,
+                      transform=measured.get_yaxis_transform())  # fmt: skip
     measured.set(ylabel="mIoU (%)", ylim=(0, None))
-    (measured if colours.keys() > COLOURS.keys() else paper).legend(frameon=False)
-    return figure, (
-        f"Table 2 as curves. Left: suite {record.suite}, {record.n_images} {record.split} images; bars: "
-        f"{record.protocol.interval}. Right: the paper's numbers{how}."
+    (measured if looks.keys() > papers.keys() else paper).legend(frameon=False)
+    return drawing, (
+        f"Table 2 as curves. {setting(segmented)} Left: measured; dashed: controls. Right: the paper's numbers{how}. "
+        f"{intervals(segmented)}"
     )
 
 
-def training_amplitudes(runs: list[Run]) -> tuple[Figure, str]:
+@figure("training_amplitudes", needs=_trained_otherwise)
+def training_amplitudes(runs: list[Run]) -> Drawn:
     """Both tasks by the perturbation b that models were trained with."""
     name = "the figure of training amplitudes"
-    drawn = needed(runs, name, task="synthesis", method="semflow")
-    segmented = needed(runs, name, task="segmentation", method="semflow")
+    drawn = needed(runs, name, task="synthesis", method=published.subject())
+    segmented = needed(runs, name, task="segmentation", method=published.subject())
     real = needed(runs, name, task="synthesis", method="real_images")
     panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou")] + [("miou", segmented)]
     panels += [(role, drawn) for role in APPEARANCE]
-    figure = _over_amplitudes(panels, real, "amplitude", "training amplitude b, of 255")
-    return figure, joined(
+    drawing = _over_amplitudes(panels, real, "amplitude", "training amplitude b, of 255")
+    return drawing, joined(
         f"Models trained with other perturbations b (Eq. 14), each sampled as trained. {setting([*drawn, *segmented])} "
         "Look for whether some perturbation draws better and more varied pictures than none (b = 0), and what it costs "
-        f"segmentation. Points are means over all seeds. {REAL} {CONSISTENCY} {intervals([*drawn, *segmented])} {PICTURES}",
+        f"segmentation. Points are means over all seeds. {REAL} {ROUND_TRIP} {intervals([*drawn, *segmented])} {PICTURES}",
         papers_data(drawn[0].record, 4),
     )
 
 
-def sampling_amplitudes(runs: list[Run]) -> tuple[Figure, str]:
+@figure("sampling_amplitudes", needs=_drawn_otherwise)
+def sampling_amplitudes(runs: list[Run]) -> Drawn:
     """Synthesis by the perturbation b' that one model is sampled with."""
     name = "the figure of sampling amplitudes"
-    drawn = needed(runs, name, task="synthesis", method="semflow")
+    drawn = needed(runs, name, task="synthesis", method=published.subject())
     real = needed(runs, name, task="synthesis", method="real_images")
     panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou", *APPEARANCE)]
-    figure = _over_amplitudes(panels, real, "sampling_amplitude", "sampling amplitude b', of 255")
-    for axes in figure.axes:
+    drawing = _over_amplitudes(panels, real, "sampling_amplitude", "sampling amplitude b', of 255")
+    for axes in drawing.axes:
         axes.axvline(drawn[0].record.amplitude, color="0.7", lw=0.8, ls=":", zorder=0)
-    return figure, joined(
+    return drawing, joined(
         f"One model sampled with other perturbations b' than the b of its training, which is dotted. {setting(drawn)} "
         "Look for whether distances are lowest at b' = b, and whether brightness rises with b', as the paper's Figure 8 says. "
-        f"Points are means over all seeds. {REAL} {CONSISTENCY} {intervals(drawn)} {PICTURES}",
+        f"Points are means over all seeds. {REAL} {ROUND_TRIP} {intervals(drawn)} {PICTURES}",
         papers_data(drawn[0].record, 8),
     )
 
 
-def evaluations(runs: list[Run]) -> tuple[Figure, str]:
+@figure("evaluations", needs=_by_any_sampler)
+def evaluations(runs: list[Run]) -> Drawn:
     """Both tasks by how often the network is evaluated, one curve a solver."""
     name = "the figure of evaluations"
-    segmented = needed(runs, name, task="segmentation", method="semflow")
-    drawn = needed(runs, name, task="synthesis", method="semflow")
+    segmented = needed(runs, name, task="segmentation", method=published.subject())
+    drawn = needed(runs, name, task="synthesis", method=published.subject())
     real = needed(runs, name, task="synthesis", method="real_images")
-    figure = Figure(figsize=(12, 3.4), layout="constrained")
-    panels = figure.subplots(1, 4)
+    drawing = empty(figsize=(12, 3.4), layout="constrained")
+    panels = drawing.subplots(1, 4)
     roles = (("miou", segmented), ("frechet", drawn), ("mmd2", drawn), ("perceptual", drawn))
+    keys = {(run.record.method, run.record.sampler) for run in (*segmented, *drawn)}
+    looks = styles(sorted(keys, key=lambda key: selection.place(*key)))
     for axes, (role, of_task) in zip(panels, roles, strict=True):
-        for solver, (colour, marker) in SOLVERS.items():
+        for (_, solver), look in looks.items():
             if groups := sorted(by_cell(only(of_task, sampler=solver)).values(), key=_cost):
                 points = [estimate(group, role) for group in groups]
-                _plot(axes, map(_cost, groups), points, fmt=f"{marker}-", color=colour, ms=4, label=Sampler(solver).title)
+                _plot(axes, map(_cost, groups), points, **look, ms=4, label=Sampler(solver).title)
         if role in ("frechet", "mmd2"):
             _draw_real(axes, real, role)
         _log_axis(axes, "network evaluations an image", EVALUATIONS)
         _entitle(axes, of_task, role)
-    _legend(figure, panels)
-    return figure, joined(
-        f"Solvers by the work they do. {setting([*segmented, *drawn])} Look for whether a solver of higher order is better at "
-        "as many evaluations, and from where on more of them change nothing. Points are means over the seeds that a cell has. "
-        "Dashed: real training images, the floor of that distance.",
+    _legend(drawing, panels)
+    return drawing, joined(
+        f"Solvers by how often they evaluate the network. {setting([*segmented, *drawn])} "
+        "Look for whether a solver of higher order is better at "
+        "as many evaluations, and from where on more of them change nothing. Points are means over seeds. "
+        "Dashed: real training images.",
         tolerance(runs),
         intervals([*segmented, *drawn]),
         PICTURES,
@@ -127,49 +176,48 @@ def evaluations(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def determinism(runs: list[Run]) -> tuple[Figure, str]:
+@figure("seed_agreement", needs=_under_many_seeds)
+def seed_agreement(runs: list[Run]) -> Drawn:
     """How many pixels of an image get the same label under two sampling seeds, by method and sampler."""
-    measured = needed(runs, "the figure of determinism", task="seed_agreement")
-    cells = dict(sorted(by_cell(measured).items(), key=lambda item: place(item[0])))
-    colours = _coloured((method, sampler) for method, sampler, _ in cells)
-    figure = Figure(figsize=(6, 0.7 + 0.4 * len(cells)), layout="constrained")
-    axes = figure.subplots()
-    for row, ((method, sampler, _), group) in enumerate(cells.items()):
+    measured = needed(runs, "the figure of seed agreement", task="seed_agreement")
+    groups = dict(sorted(by_cell(measured).items(), key=lambda item: selection.place(*item[0])))
+    looks = styles((method, sampler) for method, sampler, _ in groups)
+    drawing = empty(figsize=(6, 0.7 + 0.4 * len(groups)), layout="constrained")
+    axes = drawing.subplots()
+    for row, ((method, sampler, _), group) in enumerate(groups.items()):
         value, low, high, _ = estimate(group, "seed_agreement")
-        axes.barh(row, value, color=colours[method, sampler], height=0.65)
+        axes.barh(row, value, color=looks[method, sampler]["color"], height=0.65)
         axes.errorbar(value, row, xerr=_reach([value], [low], [high]), fmt="none", ecolor="0.2", capsize=3)
         axes.text(101, row, "every pixel" if value == 100 else f"{min(value, 99.99):.2f}", va="center")
-    names = [title(*cell) for cell in cells]
-    axes.set(xlim=(0, 100), xlabel=f"{KINDS['seed_agreement'].title} (percent)", ylim=(len(cells) - 0.5, -0.5))
-    axes.set_yticks(range(len(cells)), names)
+    axes.set(xlim=(0, 100), xlabel=f"{KINDS['seed_agreement'].title} (percent)", ylim=(len(groups) - 0.5, -0.5))
+    axes.set_yticks(range(len(groups)), [title(*key) for key in groups])
     record = measured[0].record
-    return figure, joined(
-        f"The same images segmented under several sampling seeds. {setting(measured)} Mean over "
+    return drawing, joined(
+        f"Seed agreement: the same images segmented under several sampling seeds. {setting(measured)} Mean over "
         f"{record.protocol.mean_over['seed_agreement']}. Look for whether a method gives every pixel one label whatever the "
         f"seed. {intervals(measured)} {PICTURES}",
         papers_data(record, 2),
     )
 
 
-def _over_amplitudes(panels: Sequence[tuple[str, list[Run]]], real: list[Run], field: str, label: str) -> Figure:
+def _over_amplitudes(panels: Sequence[tuple[str, list[Run]]], real: list[Run], field: str, label: str) -> "Figure":
     """One panel a (role, runs), over the amplitude `field` of the records."""
     n_columns = (len(panels) + 1) // 2
-    figure = Figure(figsize=(2.5 * n_columns, 5), layout="constrained")
+    drawing = empty(figsize=(2.5 * n_columns, 5), layout="constrained")
     for number, (role, runs) in enumerate(panels):
-        axes = figure.add_subplot(2, n_columns, number + 1)
+        axes = drawing.add_subplot(2, n_columns, number + 1)
         amplitudes = sorted({getattr(run.record, field) for run in runs})
         points = [estimate(only(runs, **{field: amplitude}), role) for amplitude in amplitudes]
         record = runs[0].record
-        colour, marker = SOLVERS.get(record.sampler, (SPARE_COLOURS[0], "o"))
-        name = title(record.method, record.sampler, record.steps)
-        _plot(axes, amplitudes, points, fmt=f"{marker}-", color=colour, ms=4, label=name)
+        key = record.method, record.sampler
+        _plot(axes, amplitudes, points, **styles([key])[key], ms=4, label=title(*key, record.steps))
         _draw_real(axes, real, role)
         axes.set_xticks(amplitudes, [f"{amplitude:g}" for amplitude in amplitudes])
         axes.set_xlabel(label)
         axes.grid(alpha=0.25)
         _entitle(axes, runs, role)
-    _legend(figure, figure.axes[:1])
-    return figure
+    _legend(drawing, drawing.axes[:1])
+    return drawing
 
 
 def _cost(group: list[Run]) -> float:
@@ -177,7 +225,7 @@ def _cost(group: list[Run]) -> float:
     return float(np.mean([run.record.evaluations for run in group]))
 
 
-def _plot(axes: Axes, x: Iterable[float], points: Sequence[Estimate], **style) -> None:
+def _plot(axes: "Axes", x: Iterable[float], points: Sequence[Estimate], **style) -> None:
     """Points with their intervals, joined."""
     values, lows, highs, _ = zip(*points, strict=True)
     axes.errorbar(list(x), values, _reach(values, lows, highs), capsize=2, **style)
@@ -188,7 +236,7 @@ def _reach(values: Sequence[float], lows: Sequence[float], highs: Sequence[float
     return np.maximum([np.subtract(values, lows), np.subtract(highs, values)], 0)
 
 
-def _draw_real(axes: Axes, real: list[Run], role: str) -> None:
+def _draw_real(axes: "Axes", real: list[Run], role: str) -> None:
     """What real images score, as a dashed line with its interval, where they have such a score."""
     metrics = real[0].record.metrics
     if filling(role, metrics) in metrics:
@@ -197,7 +245,7 @@ def _draw_real(axes: Axes, real: list[Run], role: str) -> None:
         axes.axhspan(low, high, color="0.35", alpha=0.15, lw=0)
 
 
-def _entitle(axes: Axes, runs: list[Run], role: str) -> None:
+def _entitle(axes: "Axes", runs: list[Run], role: str) -> None:
     """The metric's own name, unit and better direction; from 0 on, unless it has negative values."""
     kind = KINDS[filling(role, runs[0].record.metrics)]
     axes.set_title(kind.title.replace(" (", "\n("), fontsize=9)
@@ -209,20 +257,14 @@ def _entitle(axes: Axes, runs: list[Run], role: str) -> None:
         axes.set_ylim(0, 1.06 * axes.get_ylim()[1])  # room for the marks of values that differ little
 
 
-def _log_axis(axes: Axes, label: str, ticks: tuple[int, ...] = STEPS) -> None:
+def _log_axis(axes: "Axes", label: str, ticks: tuple[int, ...] = STEPS) -> None:
     axes.set(xscale="log", xlabel=label)
     axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.grid(alpha=0.25)
 
 
-def _legend(figure: Figure, panels: Iterable[Axes]) -> None:
+def _legend(drawing: "Figure", panels: Iterable["Axes"]) -> None:
     """One for all panels, below them."""
     handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles), frameon=False)
-
-
-def _coloured(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """A colour for every (method, sampler): the paper's keep theirs."""
-    spare = cycle(SPARE_COLOURS)
-    return COLOURS | {key: next(spare) for key in keys if key not in COLOURS}
+    drawing.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles), frameon=False)

@@ -1,17 +1,18 @@
 """Pictures in rows and columns."""
 
 from math import ceil
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from semflow.data.sample import IGNORE_INDEX
+from semflow.report.figures.canvas import empty
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 N_ROWS = 6  # at most, the same examples in every figure
-WHITE, BLACK = 255, 0  # of ignored pixels: the paper has either, from figure to figure
 DPI = 150  # at least; more where a picture's pixels would not all be shown
-CELL, GAP, MARGIN, NUMBER, LINE = 1.1, 0.04, 0.06, 0.16, 0.14  # in inches: a picture's width, ..., a line of a head
+SIDE, GAP, MARGIN, NUMBER, LINE = 1.1, 0.04, 0.06, 0.16, 0.14  # in inches: a picture's width, ..., a line of a head
 
 
 class Column(NamedTuple):
@@ -21,31 +22,24 @@ class Column(NamedTuple):
     pictures: np.ndarray
 
 
-def colours(labels: np.ndarray, palette: tuple[tuple[int, int, int], ...], ignored: int) -> np.ndarray:
-    """Labels uint8 (k, H, W) in the data set's colours, ignored pixels in this grey; uint8 (k, H, W, 3)."""
-    table = np.full((IGNORE_INDEX + 1, 3), ignored, np.uint8)
-    table[: len(palette)] = palette
-    return table[labels]
-
-
-def draw(*blocks: list[Column], n_rows: int = N_ROWS) -> Figure:
+def draw(*blocks: list[Column], n_rows: int = N_ROWS) -> "Figure":
     """Blocks of columns, one below the other: heads on top, and the number of the example before each of `n_rows` rows.
 
     Pictures are whole and all of one size, which only a figure laid out in inches can promise, and none of their pixels is lost.
     """
     h, w = blocks[0][0].pictures.shape[1:3]
-    n_rows, cell = min(n_rows, *(len(column.pictures) for block in blocks for column in block)), CELL * h / w
+    n_rows, side = min(n_rows, *(len(column.pictures) for block in blocks for column in block)), SIDE * h / w
     heads = [LINE * max(1 + column.head.count("\n") for column in block) + MARGIN for block in blocks]
-    body = n_rows * cell + (n_rows - 1) * GAP
-    width = NUMBER + max(map(len, blocks)) * (CELL + GAP) - GAP + MARGIN
+    body = n_rows * side + (n_rows - 1) * GAP
+    width = NUMBER + max(map(len, blocks)) * (SIDE + GAP) - GAP + MARGIN
     height = sum(heads) + len(blocks) * (body + MARGIN)
-    figure, bottom = Figure(figsize=(width, height), dpi=max(DPI, ceil(w / CELL))), height
+    figure, bottom = empty(figsize=(width, height), dpi=max(DPI, ceil(w / SIDE))), height
     for block, head in zip(blocks, heads, strict=True):
         top, bottom = bottom - head, bottom - head - body
-        right = NUMBER + len(block) * (CELL + GAP) - GAP
+        right = NUMBER + len(block) * (SIDE + GAP) - GAP
         grid = figure.add_gridspec(
             n_rows, len(block), left=NUMBER / width, right=right / width, bottom=bottom / height, top=top / height,
-            wspace=GAP / CELL, hspace=GAP / cell,
+            wspace=GAP / SIDE, hspace=GAP / side,
         ).subplots(squeeze=False)  # fmt: skip
         bottom -= MARGIN
         for number, row in enumerate(grid):

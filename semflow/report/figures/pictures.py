@@ -1,16 +1,25 @@
 """The paper's Figures 2 to 12: pictures and label maps of the same few examples, by one training of each method."""
 
-import numpy as np
-from matplotlib.figure import Figure
+from collections.abc import Callable
 
+import numpy as np
+
+from baselines import METHODS
+from semflow import published
 from semflow.claims.collect import Run, by_cell, only, title
+from semflow.data.colours import BLACK, WHITE, to_rgb
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
+from semflow.report import selection
 from semflow.report.figures.captions import joined, papers_data, setting, tolerance
-from semflow.report.figures.choice import first_of_each, needed, place
-from semflow.report.figures.panels import BLACK, WHITE, Column, colours, draw
+from semflow.report.figures.choice import first_of_each, needed
+from semflow.report.figures.panels import Column, draw
+from semflow.report.products import Drawn, figure
+from semflow.report.selection import Evaluations
+from semflow.suite import Suite
+from semflow.suite.runs import amplitude_of, main_sampler
 
 PAPER_AMPLITUDE = 6  # the paper's b, of 255
 SEEDS = 3  # a layout in Figure 11
@@ -18,10 +27,19 @@ ROWS_OF_TWO = 3  # rows of each block where there are two, so that both are seen
 NUMBERS = "A row's number is the same example in every figure."
 
 
-def figure02(runs: list[Run]) -> tuple[Figure, str]:
-    """Image, ground truth, SemFlow, and DSM under each of its seeds, on the same pictures (the paper's Figure 2)."""
-    cells = by_cell(_of_one_training(needed(runs, "figure 2", task="segmentation")))
-    several = {cell: cells[cell] for cell in sorted(cells, key=place) if len(cells[cell]) > 1}
+def _under_several_seeds(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Every method and sampler that segments under several seeds."""
+    own = selection.only(selection.own(evaluations, suite), task="segmentation")
+    known = selection.first_training([one for one in own if not one.is_control])
+    groups = ([one for one in known if one[:3] == kind] for kind in dict.fromkeys(one[:3] for one in known))
+    return [one for group in groups for one in selection.varied(group, lambda one: one.sampling_seed)]
+
+
+@figure("figure02", needs=_under_several_seeds)
+def figure02(runs: list[Run]) -> Drawn:
+    """The same pictures segmented by every method, under each of its sampling seeds."""
+    groups = by_cell(_of_one_training(needed(runs, "figure 2", task="segmentation")))
+    several = {key: groups[key] for key in sorted(groups, key=lambda key: selection.place(*key)) if len(groups[key]) > 1}
     if not several:
         raise SemFlowError("figure 2 needs a method under several sampling seeds; evaluate one")
     shown = [run for group in several.values() for run in group]
@@ -33,7 +51,7 @@ def figure02(runs: list[Run]) -> tuple[Figure, str]:
         alike[same].append(name)
         for run in group[:1] if same else group:
             seed = "every seed" if same else f"seed {run.record.sampling_seed}"
-            columns.append(_segmented(run, f"{name}\n{seed}".replace(" ", "\n", 1)))
+            columns.append(_labels(run, f"{name}\n{seed}".replace(" ", "\n", 1)))
     return draw(columns), joined(
         f"Segmentation. {setting(shown)} The same to the bit under every sampling seed: {', '.join(alike[True]) or 'none'}; "
         f"look for what changes from seed to seed in {', '.join(alike[False]) or 'none'}. Ignored pixels are white.",
@@ -42,11 +60,26 @@ def figure02(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def figure03(runs: list[Run]) -> tuple[Figure, str]:
-    """Both directions of one model: image, ground truth, its labels of the image, its picture of the ground truth."""
-    segmented = _by_semflow(runs, "figure 3", "segmentation")[0]
-    drawn = _by_semflow(runs, "figure 3", "synthesis")[0]
-    columns = [_image(segmented), _truth(segmented, BLACK), _scored(segmented, "segmented"), _drawn(drawn, "drawn")]
+def _segmented(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Segmentation by the paper's method and the sampler that it is known by."""
+    return selection.first_training(selection.ours(selection.own(evaluations, suite), suite, "segmentation"))
+
+
+def _drawn(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """The same of synthesis, under every seed."""
+    return selection.first_training(selection.ours(selection.own(evaluations, suite), suite, "synthesis"))
+
+
+def _both_ways(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    return selection.together(_segmented(evaluations, suite), _drawn(evaluations, suite))
+
+
+@figure("figure03", needs=_both_ways)
+def figure03(runs: list[Run]) -> Drawn:
+    """One model in both directions: labels of the image, and a picture of the ground truth."""
+    segmented = _by_subject(runs, "figure 3", "segmentation")[0]
+    drawn = _by_subject(runs, "figure 3", "synthesis")[0]
+    columns = [_image(segmented), _truth(segmented, BLACK), _scored(segmented, "segmented"), _picture(drawn, "drawn")]
     return draw(columns), joined(
         f"One model both ways: image to labels, and ground truth to picture. {setting([segmented, drawn])} Look for label maps "
         "that match the ground truth, and for pictures that keep its layout. Ignored pixels are black. The paper's Figure 3 "
@@ -56,16 +89,24 @@ def figure03(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def figure04(runs: list[Run]) -> tuple[Figure, str]:
+def _with_and_without(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Synthesis by a model trained without perturbation, and by others."""
+    drawn = selection.first_training(selection.ours(selection.as_trained(evaluations), suite, "synthesis"))
+    without = selection.only(drawn, amplitude=0)
+    return selection.together(without, [one for one in drawn if one.amplitude])
+
+
+@figure("figure04", needs=_with_and_without)
+def figure04(runs: list[Run]) -> Drawn:
     """Pictures by a model trained without perturbation and by one trained with it, each under several seeds."""
-    drawn = _by_semflow(runs, "figure 4", "synthesis")
+    drawn = _by_subject(runs, "figure 4", "synthesis")
     without = needed(drawn, "figure 4", amplitude=0)
     amplitudes = sorted({run.record.amplitude for run in drawn} - {0})
     if not amplitudes:
         raise SemFlowError("figure 4 needs synthesis by a model that was trained with perturbation; train one, and evaluate it")
     nearest = min(amplitudes, key=lambda b: abs(b - PAPER_AMPLITUDE))
     shown = [*without, *only(drawn, amplitude=nearest)]
-    columns = [_drawn(run, f"b = {run.record.amplitude:g}\nseed {run.record.sampling_seed}") for run in shown]
+    columns = [_picture(run, f"b = {run.record.amplitude:g}\nseed {run.record.sampling_seed}") for run in shown]
     return draw([*_given(shown[0]), *columns]), joined(
         f"Synthesis without (b = 0) and with perturbation of the pseudo masks (b = {nearest:g}, Eq. 14), sampled as trained. "
         f"{setting(shown)} Look for whether pictures of one layout differ between seeds, and whether b = 0 loses detail.",
@@ -74,11 +115,19 @@ def figure04(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def figure05(runs: list[Run]) -> tuple[Figure, str]:
+def _by_steps(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Synthesis by the sampler that it is known by, at every number of steps."""
+    drawn = selection.first_training(selection.by_any_sampler(evaluations, suite, "synthesis"))
+    solver = main_sampler(suite, published.subject(), "synthesis").name
+    return selection.varied([one for one in drawn if one.sampler.name == solver], lambda one: one.sampler)
+
+
+@figure("figure05", needs=_by_steps)
+def figure05(runs: list[Run]) -> Drawn:
     """Pictures by number of steps."""
-    drawn = _by_semflow(runs, "figure 5", "synthesis")
+    drawn = _by_subject(runs, "figure 5", "synthesis")
     shown = list(first_of_each(drawn, "steps").values())
-    return draw([*_given(shown[0]), *(_drawn(run, _sampler(run.record)) for run in shown)]), joined(
+    return draw([*_given(shown[0]), *(_picture(run, _sampler(run.record)) for run in shown)]), joined(
         f"Synthesis by number of steps, from the same perturbed masks. {setting(shown)} Look for what few steps keep of "
         "the detail of many, and for whether they are smoother.",
         papers_data(shown[0].record, 5),
@@ -86,24 +135,31 @@ def figure05(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def figure06(runs: list[Run]) -> tuple[Figure, str]:
+def _on_the_way(choose: Callable[[Evaluations, Suite], Evaluations]) -> Callable[[Evaluations, Suite], Evaluations]:
+    """What a method passes through can be shown where it has states between image and labels."""
+    return lambda evaluations, suite: choose(evaluations, suite) if METHODS[published.subject()].trajectory else []
+
+
+@figure("figure06", needs=_on_the_way(_drawn))
+def figure06(runs: list[Run]) -> Drawn:
     """States on the way from layout to picture."""
     run, states, along = _path(runs, "figure 6", "synthesis")
     columns = [_state(states, number, 1 - time) for number, time in enumerate(along)]
     return draw([_truth(run, head="layout"), *columns]), joined(
-        "Synthesis on its way: decoded states from z1 (t = 1, the perturbed pseudo mask in the colours of its anchors) to z0 "
+        "Decoded states from layout to picture: z1 (t = 1, the perturbed pseudo mask in the colours of its anchors) to z0 "
         f"(t = 0, the drawn picture). {setting([run])} Look for a smooth passage.",
         papers_data(run.record, 6),
         NUMBERS,
     )
 
 
-def figure07(runs: list[Run]) -> tuple[Figure, str]:
+@figure("figure07", needs=_on_the_way(_segmented))
+def figure07(runs: list[Run]) -> Drawn:
     """States on the way from picture to labels."""
     run, states, along = _path(runs, "figure 7", "segmentation")
     columns = [_state(states, number, time) for number, time in enumerate(along)]
-    return draw([*columns, _segmented(run, "labels read"), _truth(run)]), joined(
-        "Segmentation on its way: decoded states from z0 (t = 0, the image) to z1 (t = 1, the pseudo mask in the colours of its "
+    return draw([*columns, _labels(run, "labels read"), _truth(run)]), joined(
+        "Decoded states from image to labels: z0 (t = 0, the image) to z1 (t = 1, the pseudo mask in the colours of its "
         f"anchors); then the labels read from it by the nearest anchor, and the ground truth. {setting([run])} Look for a smooth "
         "passage, and for colours at t = 1 that lie between anchors.",
         papers_data(run.record, 7),
@@ -111,14 +167,22 @@ def figure07(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def figure08(runs: list[Run]) -> tuple[Figure, str]:
+def sampled_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Synthesis by the suite's own model, whose masks are perturbed, under several perturbations in sampling."""
+    b = amplitude_of(suite, published.subject())
+    drawn = selection.ours(evaluations, suite, "synthesis", amplitude=b) if b else []
+    return selection.varied(drawn, lambda one: one.sampling_amplitude)
+
+
+@figure("figure08", needs=lambda evaluations, suite: selection.first_training(sampled_otherwise(evaluations, suite)))
+def figure08(runs: list[Run]) -> Drawn:
     """Pictures sampled with other perturbations b' than the b of training, and their mean brightness."""
-    drawn = _by_semflow(runs, "figure 8", "synthesis")
+    drawn = _by_subject(runs, "figure 8", "synthesis")
     if not all(run.record.amplitude for run in drawn):
         raise SemFlowError("figure 8 needs a model trained with perturbation; set pseudo_mask.amplitude above 0 and train it")
     shown = list(first_of_each(drawn, "sampling_amplitude").values())
     columns = [
-        _drawn(run, f"b' = {run.record.sampling_amplitude / run.record.amplitude:g} b\nbrightness {_brightness(run.record)}")
+        _picture(run, f"b' = {run.record.sampling_amplitude / run.record.amplitude:g} b\nbrightness {_brightness(run.record)}")
         for run in shown
     ]
     return draw([*_given(shown[0]), *columns]), joined(
@@ -130,40 +194,63 @@ def figure08(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def figure09(runs: list[Run]) -> tuple[Figure, str]:
-    """Pictures in one step, or in as few as there are."""
-    drawn = _by_semflow(runs, "figure 9", "synthesis")
+def _fewest_steps(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    drawn = _by_steps(evaluations, suite) or _drawn(evaluations, suite)
+    return [one for one in drawn if one.sampler.steps == min(one.sampler.steps for one in drawn)]
+
+
+@figure("figure09", needs=_fewest_steps)
+def figure09(runs: list[Run]) -> Drawn:
+    """Pictures in the fewest steps."""
+    drawn = _by_subject(runs, "figure 9", "synthesis")
     fewest = next(iter(first_of_each(drawn, "steps").values()))
-    return draw([*_given(fewest), _drawn(fewest, _sampler(fewest.record))]), joined(
-        f"Synthesis in the fewest steps. {setting([fewest])} Look for whether a picture is complete after so little work.",
+    return draw([*_given(fewest), _picture(fewest, _sampler(fewest.record))]), joined(
+        f"Synthesis in the fewest steps. {setting([fewest])} Look for whether pictures are complete after so few steps.",
         papers_data(fewest.record, 9),
         NUMBERS,
     )
 
 
-def figure10(runs: list[Run]) -> tuple[Figure, str]:
-    """Pictures by solver, each at the most steps among the runs; below them segmentations, where there are any."""
-    drawn = _by_solver(_by_semflow(runs, "figure 10", "synthesis"))
-    blocks = [[*_given(drawn[0]), *(_drawn(run, _cost(run.record)) for run in drawn)]]
-    if segmented := _by_solver(_of_one_training(only(runs, method="semflow", task="segmentation"))):
-        columns = [_segmented(run, _cost(run.record)) for run in segmented]
+def _by_solver(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Both tasks by the sampler that each is known by, and by all other samplers."""
+    chosen = []
+    for task in ("synthesis", "segmentation"):
+        known = selection.by_any_sampler(evaluations, suite, task)
+        main = main_sampler(suite, published.subject(), task)
+        chosen.append([one for one in known if one.sampler == main or one.sampler.name != main.name])
+    drawn, segmented = map(selection.first_training, chosen)
+    return [*drawn, *segmented] if selection.varied(drawn, lambda one: one.sampler) else []
+
+
+@figure("figure10", needs=_by_solver)
+def figure10(runs: list[Run]) -> Drawn:
+    """Pictures by solver, each at its most steps; below them segmentations, where there are any."""
+    drawn = _at_most_steps(_by_subject(runs, "figure 10", "synthesis"))
+    blocks = [[*_given(drawn[0]), *(_picture(run, _cost(run.record)) for run in drawn)]]
+    if segmented := _at_most_steps(_of_one_training(only(runs, method=published.subject(), task="segmentation"))):
+        columns = [_labels(run, _cost(run.record)) for run in segmented]
         blocks.append([_image(segmented[0]), _truth(segmented[0]), *columns])
     return draw(*blocks, n_rows=ROWS_OF_TWO), joined(
         "Solvers, each at the most steps that it is compared at: synthesis from the same perturbed masks above, segmentation "
         f"below. {setting([*drawn, *segmented])} Evaluations are those of the network, for one image. Look for whether a "
-        "stronger solver draws or labels better, and whether it takes more evaluations to do so.",
+        "stronger solver draws or labels better, and at how many more evaluations.",
         tolerance(runs),
         papers_data(drawn[0].record, 10),
         NUMBERS,
     )
 
 
-def figure11(runs: list[Run]) -> tuple[Figure, str]:
+def _of_several_seeds(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    return selection.varied(_drawn(evaluations, suite), lambda one: one.sampling_seed)
+
+
+@figure("figure11", needs=_of_several_seeds)
+def figure11(runs: list[Run]) -> Drawn:
     """Pictures of one layout under several seeds."""
-    shown = _by_semflow(runs, "figure 11", "synthesis")[:SEEDS]
+    shown = _by_subject(runs, "figure 11", "synthesis")[:SEEDS]
     if len(shown) < 2:
         raise SemFlowError("figure 11 needs synthesis under several sampling seeds; evaluate another")
-    return draw([*_given(shown[0]), *(_drawn(run, f"seed {run.record.sampling_seed}") for run in shown)]), joined(
+    return draw([*_given(shown[0]), *(_picture(run, f"seed {run.record.sampling_seed}") for run in shown)]), joined(
         f"Synthesis of each layout under several seeds. {setting(shown)} Look for pictures that differ in colour and texture, "
         "and keep the layout.",
         papers_data(shown[0].record, 11),
@@ -171,9 +258,10 @@ def figure11(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def figure12(runs: list[Run]) -> tuple[Figure, str]:
+@figure("figure12", needs=_segmented)
+def figure12(runs: list[Run]) -> Drawn:
     """Segmentation beside ground truth."""
-    run = _by_semflow(runs, "figure 12", "segmentation")[0]
+    run = _by_subject(runs, "figure 12", "segmentation")[0]
     return draw([_image(run), _truth(run, BLACK), _scored(run, _sampler(run.record))]), joined(
         f"Segmentation. {setting([run])} Look for missing objects and ragged edges. Ignored pixels are black, in the prediction "
         "too, as nothing there is scored.",
@@ -182,9 +270,9 @@ def figure12(runs: list[Run]) -> tuple[Figure, str]:
     )
 
 
-def _by_semflow(runs: list[Run], figure: str, task: str) -> list[Run]:
-    """SemFlow's runs of a task, of the lowest training seed, by sampling seed; SemFlowError where there is none."""
-    return _of_one_training(needed(runs, figure, method="semflow", task=task))
+def _by_subject(runs: list[Run], figure: str, task: str) -> list[Run]:
+    """The paper's method's runs of a task, of the lowest training seed, by sampling seed; SemFlowError where there is none."""
+    return _of_one_training(needed(runs, figure, method=published.subject(), task=task))
 
 
 def _of_one_training(runs: list[Run]) -> list[Run]:
@@ -192,16 +280,16 @@ def _of_one_training(runs: list[Run]) -> list[Run]:
     return only(runs, training_seed=min((run.record.training_seed for run in runs), default=0))
 
 
-def _by_solver(runs: list[Run]) -> list[Run]:
+def _at_most_steps(runs: list[Run]) -> list[Run]:
     """For every solver the run at its most steps, the plainest solver first."""
-    cells = by_cell(runs)
-    most = {sampler: cells[method, sampler, steps][0] for method, sampler, steps in sorted(cells, key=place)}
+    groups = by_cell(runs)
+    most = {key[1]: groups[key][0] for key in sorted(groups, key=lambda key: selection.place(*key))}
     return list(most.values())
 
 
 def _path(runs: list[Run], figure: str, task: str) -> tuple[Run, np.ndarray, np.ndarray]:
     """A run, its states uint8 (k, n_states, 3, H, W), and how far along its path each is, from 0 to 1, (n_states,)."""
-    for run in _by_semflow(runs, figure, task):
+    for run in _by_subject(runs, figure, task):
         if (states := run.arrays.states) is not None:
             n = states.shape[1]
             steps = run.record.steps or n - 1
@@ -214,7 +302,7 @@ def _image(run: Run) -> Column:
 
 
 def _truth(run: Run, ignored: int = WHITE, head: str = "ground truth") -> Column:
-    return Column(head, colours(run.arrays.labels, run.record.palette, ignored))
+    return Column(head, to_rgb(run.arrays.labels, run.record.palette, ignored))
 
 
 def _given(run: Run) -> list[Column]:
@@ -222,18 +310,18 @@ def _given(run: Run) -> list[Column]:
     return [_truth(run, head="layout"), _image(run)._replace(head="real image")]
 
 
-def _drawn(run: Run, head: str) -> Column:
+def _picture(run: Run, head: str) -> Column:
     return Column(head, run.arrays.outputs.transpose(0, 2, 3, 1))
 
 
-def _segmented(run: Run, head: str) -> Column:
-    return Column(head, colours(run.arrays.outputs, run.record.palette, WHITE))
+def _labels(run: Run, head: str) -> Column:
+    return Column(head, to_rgb(run.arrays.outputs, run.record.palette, WHITE))
 
 
 def _scored(run: Run, head: str) -> Column:
     """What was predicted, black where there is no ground truth."""
     labels = np.where(run.arrays.labels == IGNORE_INDEX, IGNORE_INDEX, run.arrays.outputs)
-    return Column(head, colours(labels, run.record.palette, BLACK))
+    return Column(head, to_rgb(labels, run.record.palette, BLACK))
 
 
 def _state(states: np.ndarray, number: int, time: float) -> Column:

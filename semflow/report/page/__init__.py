@@ -1,8 +1,10 @@
 """The web pages around tables and figures. Everything that comes from data is escaped; nothing is fetched."""
 
 import json
+import os
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,27 +12,73 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from semflow import files, published
-from semflow.claims.collect import Names, Run, by_dataset, comparable, listed, only
-from semflow.claims.verdicts import orderings, table_entries
+from semflow import files
+from semflow.claims.collect import Names, Run, by_dataset, listed, only
+from semflow.claims.verdicts import orderings, read, table_entries
+from semflow.errors import SemFlowError
 from semflow.evaluation.records import Record
-from semflow.report import table1, tables
+from semflow.report import table1, table2
+from semflow.report.ablations import ablations_grid
+from semflow.report.budget import grids as budget_grids
+from semflow.report.budget import speed_note
 from semflow.report.page import explorer, sections
 from semflow.report.page.claim_rows import MEANING, claim_rows, count
 from semflow.report.page.details import details
-from semflow.report.page.grid import plain
+from semflow.report.products import Beside, Forms, product
+from semflow.report.selection import everything
+from semflow.report.tables import Grid
 
-Table = tuple[list[str], list[list[str]]]  # header, rows
 Captioned = list[tuple[str, str]]  # (path relative to the page, caption)
 SENTENCE = re.compile(r"((?:Figure \d+\. )?.+?[.?!])(?= [A-Z]|$)", re.DOTALL)
 
 
-def page(title: str, tables: list[Table], notes: list[str], figures: Captioned, runs: list[Run]) -> str:
+@product("table1_page", table1.needs)
+def table1_page(runs: list[Run], beside: Beside) -> Forms:
+    """Table 1 as a web page, with what its methods cost."""
+    return _one_table("Table 1", [table1.grid(runs), *budget_grids(runs)], [*table1.notes(runs), speed_note(runs)], runs, beside)
+
+
+@product("table2_page", table2.needs)
+def table2_page(runs: list[Run], beside: Beside) -> Forms:
+    """Table 2 as a web page, with its figures."""
+    return _one_table("Table 2", [table2.grid(runs)], table2.notes(runs), runs, beside)
+
+
+def _one_table(name: str, grids: list[Grid], notes: list[str], runs: list[Run], beside: Beside) -> Forms:
+    title = f"{name}, suite {runs[0].record.suite}"
+
+    def write(path: Path) -> None:
+        files.write_text(path, page(title, grids, notes, _captioned(beside.captions, path), runs))
+
+    return {".html": write}
+
+
+@product("index", everything)
+def index(runs: list[Run], beside: Beside) -> Forms:
+    """Report of a suite: verdicts, tables, examples, figures and provenance."""
+    if beside.claims is None:
+        raise SemFlowError("report index needs --claims, the JSON that `semflow report claims` wrote")
+    claims = read(beside.claims)
+    suite = runs[0].record.suite
+    if claims["suite"] != suite:
+        raise SemFlowError(f"{beside.claims} is of suite {claims['suite']}, the records are of {suite}; judge these")
+    return {".html": lambda path: site(runs, claims, _captioned(beside.captions, path), path)}
+
+
+def _captioned(captions: Sequence[Path], page_path: Path) -> Captioned:
+    """Every figure, and its caption."""
+    if missing := [caption for caption in captions if not caption.exists()]:
+        raise SemFlowError(f"there is no {missing[0]}; draw the figure first")
+    pictures = [os.path.relpath(caption.with_suffix(".svg"), page_path.parent) for caption in captions]
+    return [(path, caption.read_text(encoding="utf-8").strip()) for path, caption in zip(pictures, captions, strict=True)]
+
+
+def page(title: str, tables: Iterable[Grid], notes: list[str], figures: Captioned, runs: list[Run]) -> str:
     """One HTML page: tables, notes, figures, and the provenance of every run."""
     return _render(
         title=title,
         report=None,
-        tables=[plain(title if not number else "", *table) for number, table in enumerate(tables)],
+        tables=list(tables),
         notes=notes,
         figures=_figures(figures, None),
         runs=sections.runs_grid(runs),
@@ -46,35 +94,36 @@ def site(runs: list[Run], claims: dict[str, Any], figures: Captioned, out: Path)
     """
     out = Path(out)
     with files.new_folder(out.parent / explorer.FOLDER) as folder:
-        text = _site(runs, claims, _figures(figures, out.parent), explorer.explorer(runs, folder))
-    files.write_text(out, text)
+        words = _site(runs, claims, _figures(figures, out.parent), explorer.explorer(runs, folder))
+    files.write_text(out, words)
 
 
 def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]], entries: list[dict[str, Any]]) -> str:
     at_paper_scale = claims.get("scale") == "paper"
     known = claims or {"claims": []}
     others, numbers = claim_rows(orderings(known)), claim_rows(table_entries(known))
-    first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), sections.ablations_grid(runs)
+    first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), ablations_grid(runs)
     names = Names.among(runs)
     report = {
-        "stand_in": not at_paper_scale,
+        "proxy": not at_paper_scale,
         "facts": facts(runs, at_paper_scale),
         "claims": others,
-        "points": numbers,
+        "table_entries": numbers,
         "counts": count(others),
-        "point_counts": count(numbers),
+        "entry_counts": count(numbers),
         "verdicts": MEANING,
         "notes": claims.get("notes", []),
-        "findings": claims.get("discrepancies", []),
-        "table1": sections.table1_grid(first, table1.comparable_metrics(first), names) if first else None,
+        "discrepancies": claims.get("discrepancies", []),
+        "table1": table1.grid(first, names) if first else None,
         "table1_notes": table1.notes(first) if first else [],
-        "table2": sections.table2_grid(second, comparable(second, published.table(2)["dataset"]), names) if second else None,
-        "table2_notes": _table2_notes(second),
+        "table2": table2.grid(second, names) if second else None,
+        "table2_notes": table2.notes(second) if second else [],
         "ablations": ablations,
         "metrics": sections.metrics_of(ablations),
         "explorer": bool(entries),
         "legends": explorer.legends(runs),
-        "cost": sections.cost_grids(runs, first, names),
+        "cost": [*budget_grids(runs), sections.spent_grid(runs, names)],
+        "speed": speed_note(runs),
     }
     return _render(
         title=f"SemFlow, replicated: suite {runs[0].record.suite}",
@@ -88,19 +137,12 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
     )
 
 
-def _table2_notes(runs: list[Run]) -> list[str]:
-    if not runs:
-        return []
-    seeds = tables.seeds(tables.table2(runs), runs)
-    return [tables.stand_in(runs), seeds, f"Intervals: {runs[0].record.protocol.interval}."]
-
-
 def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, str]:
     """What was measured on, in words: scale, data, network."""
     sizes = sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
     parameters = listed(dict.fromkeys(_millions(size) for size in sizes)) or "no"
     return {
-        "scale": "at the paper's scale" if at_paper_scale else "on a stand-in (proxy scale)",
+        "scale": "at the paper's scale" if at_paper_scale else "at proxy scale",
         "data": "; ".join(_data(_typical(of)) for of in by_dataset(runs).values()),
         "network": f"{parameters} parameters",
         "commit": listed(dict.fromkeys(run.record.provenance.commit[: sections.SHORT] for run in runs)),

@@ -4,17 +4,17 @@ from typing import Any, NamedTuple
 
 from semflow.claims.judging import JUDGED, VERDICTS
 from semflow.report.claims_text import SCALES, p_value
-from semflow.report.page.grid import Cell, Grid, Row
+from semflow.report.tables import Entry, Grid, Row
 
 MEANING = {
     "reproduced": "its test is passed",
     "not reproduced": "the measurements contradict it",
     "inconclusive": "too few images or trainings to tell",
-    "not comparable": "other data, scale or baseline than the paper's, or a stand-in too weak",
+    "not comparable": "other data, scale or baseline than the paper's, or a proxy that fails its sanity check",
     "not run": "what it is about was not measured",
 }
 HOLDS = {True: "yes", False: "no", None: "not settled"}
-PARTS = (
+CONDITIONS = (
     *("what", "effect and 95 % interval", "90 % interval", "between trainings"),
     *("holds where", "holds", "p", "images", "trainings", "seeds"),
 )
@@ -28,13 +28,13 @@ class Claim(NamedTuple):
     place: str
     verdict: str
     scale: str
-    effect: Cell
-    p: Cell
-    size: Cell
+    effect: Entry
+    p: Entry
+    size: Entry
     why: str
     needs: str
     reason: str
-    parts: Grid | None
+    conditions: Grid | None
     order: int  # of its verdict
 
 
@@ -50,14 +50,14 @@ def count(claims: list[Claim]) -> dict[str, int]:
 
 
 def _claim(raw: dict[str, Any]) -> Claim:
-    part = next(iter(raw["conditions"]), None)  # that on which the verdict hangs stands first
+    condition = next(iter(raw["conditions"]), None)  # the one that decides stands first
     return Claim(
         id=raw["id"], words=raw["words"], place=raw["place"], verdict=raw["verdict"],
         scale=", ".join(filter(None, [_scale(raw), f"on {raw['data']}" if raw.get("data") else ""])),
-        effect=_effect(part) if part else Cell.of("-"), p=_p(raw["p_holm"]),
-        size=Cell.of(f"{part['n_images']} / {part['n_trainings']}" if part else "-"),
+        effect=_effect(condition) if condition else Entry.of("-"), p=_p(raw["p_holm"]),
+        size=Entry.of(f"{condition['n_images']} / {condition['n_trainings']}" if condition else "-"),
         why=raw["why"], needs=raw["needs"], reason=raw["reason"],
-        parts=_parts(raw) if raw["conditions"] else None, order=VERDICTS.index(raw["verdict"]),
+        conditions=_conditions(raw) if raw["conditions"] else None, order=VERDICTS.index(raw["verdict"]),
     )  # fmt: skip
 
 
@@ -65,41 +65,42 @@ def _scale(raw: dict[str, Any]) -> str:
     return f"at {SCALES[raw['scale']]}" if raw["scale"] and raw["verdict"] in JUDGED else ""
 
 
-def _parts(raw: dict[str, Any]) -> Grid:
-    return Grid(f"Parts of “{raw['words']}”", list(PARTS), [[Row(_part(part))] for part in raw["conditions"]], name="parts")
+def _conditions(raw: dict[str, Any]) -> Grid:
+    groups = [[Row(_condition(condition))] for condition in raw["conditions"]]
+    return Grid(f"Conditions of “{raw['words']}”", list(CONDITIONS), groups, name="conditions")
 
 
-def _part(part: dict[str, Any]) -> list[Cell]:
-    unit = "" if part["unit"] == "none" else f" ({part['unit']})"
+def _condition(condition: dict[str, Any]) -> list[Entry]:
+    unit = "" if condition["unit"] == "none" else f" ({condition['unit']})"
     return [
-        Cell(part["what"] + unit, kind="head"),
-        _effect(part),
-        Cell.of(_interval(part, "low90", "high90")),
-        Cell.of(_interval(part, "seed_low", "seed_high")),
-        Cell(_bounds(part)),
-        Cell(HOLDS[part["holds"]]),
-        _p(part["p"]),
-        *(Cell.of(str(part[name])) for name in ("n_images", "n_trainings", "n_seeds")),
+        Entry(condition["what"] + unit, kind="head"),
+        _effect(condition),
+        Entry.of(_interval(condition, "low90", "high90")),
+        Entry.of(_interval(condition, "seed_low", "seed_high")),
+        Entry(_bounds(condition)),
+        Entry(HOLDS[condition["holds"]]),
+        _p(condition["p"]),
+        *(Entry.of(str(condition[name])) for name in ("n_images", "n_trainings", "n_seeds")),
     ]
 
 
-def _effect(part: dict[str, Any]) -> Cell:
-    if part["effect"] is None:
-        return Cell("-", records=tuple(part["records"]), kind="number")
-    value = f"{part['effect']:.{part['digits']}f}"
-    return Cell(value, _interval(part, "low", "high"), tuple(part["records"]), part["effect"], "number")
+def _effect(condition: dict[str, Any]) -> Entry:
+    if condition["effect"] is None:
+        return Entry("-", records=tuple(condition["records"]), kind="number")
+    value = f"{condition['effect']:.{condition['digits']}f}"
+    return Entry(value, _interval(condition, "low", "high"), tuple(condition["records"]), condition["effect"], "number")
 
 
-def _interval(part: dict[str, Any], *ends: str) -> str:
+def _interval(condition: dict[str, Any], *ends: str) -> str:
     """[1.0, 2.0], with a dash for an end that there is none of; a dash alone for no interval."""
-    known = [f"{part[end]:.{part['digits']}f}" if part[end] is not None else "-" for end in ends]
+    known = [f"{condition[end]:.{condition['digits']}f}" if condition[end] is not None else "-" for end in ends]
     return f"[{', '.join(known)}]" if set(known) != {"-"} else "-"
 
 
-def _bounds(part: dict[str, Any]) -> str:
+def _bounds(condition: dict[str, Any]) -> str:
     words = {"at_least": "at least", "at_most": "at most"}
-    return " and ".join(f"{words[name]} {part[name]:g}" for name in words if part[name] is not None) or "-"
+    return " and ".join(f"{words[name]} {condition[name]:g}" for name in words if condition[name] is not None) or "-"
 
 
-def _p(p: float | None) -> Cell:
-    return Cell(p_value(p), sort=p, kind="number")
+def _p(p: float | None) -> Entry:
+    return Entry(p_value(p), sort=p, kind="number")

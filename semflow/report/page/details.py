@@ -6,6 +6,8 @@ from semflow.claims.collect import Names, title
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
 from semflow.report.page.sections import measured, speed
+from semflow.report.selection import perturbed
+from semflow.report.tables import words_of
 
 Pairs = list[tuple[str, str]]
 
@@ -27,9 +29,9 @@ def details(record: Record, names: Names) -> dict[str, Any]:
 def name_of(record: Record, names: Names) -> str:
     """Synthesis by SemFlow Euler-25, b = 6, b' = 6, training 0, sampling seed 1"""
     how = title(record.method, record.sampler, record.steps)
-    if record.method == "semflow":
+    if perturbed(record.method):
         how += f", b = {record.amplitude:g}" + (f", b' = {record.sampling_amplitude:g}" if record.task == "synthesis" else "")
-    what = f"{record.task.capitalize()}{names.on(record)} by {how}"
+    what = f"{words_of(record.task).capitalize()}{names.on(record)} by {how}"
     return f"{what}, training {record.training_seed}, sampling seed {record.sampling_seed}"
 
 
@@ -41,12 +43,12 @@ def _metric(record: Record, name: str) -> tuple[str, str]:
 
 
 def _run(record: Record, names: Names) -> Pairs:
-    perturbed = f"b = {record.amplitude:g} in training, b' = {record.sampling_amplitude:g} in sampling, of 255"
+    perturbation = f"b = {record.amplitude:g} in training, b' = {record.sampling_amplitude:g} in sampling, of 255"
     pairs = [
         ("name", names.identity(record)),
         ("suite", record.suite),
         ("data", f"{record.dataset}, {record.split} split, {record.n_images} images"),
-        ("perturbation", perturbed),
+        ("perturbation", perturbation),
         ("seeds", f"training {record.training_seed}, sampling {record.sampling_seed}"),
         ("network evaluations an image", f"{record.evaluations:g}"),
         ("parameters", "none" if record.n_parameters is None else f"{record.n_parameters:,}"),

@@ -9,12 +9,13 @@ import numpy as np
 from PIL import Image
 
 from baselines import METHODS
-from semflow import published
-from semflow.claims.collect import Names, Run, by_dataset, method_title
+from semflow.claims.collect import Names, Run, by_dataset, own_amplitudes
+from semflow.data.colours import Palette, to_rgb
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
-from semflow.report.page.sections import at_main_sampler, headline
-from semflow.report.tables import CONTROLS
+from semflow.report.page.sections import headline
+from semflow.report.selection import perturbed, place
+from semflow.report.tables import name_of
 
 FOLDER = "pictures"
 LONGEST = 256  # pixels of a picture's long side on the page
@@ -24,9 +25,6 @@ HEADS = {  # what is given, what is true, what was made
     "synthesis": ("Layout", "Real image of that layout", "Drawn picture"),
 }
 TASKS = tuple(HEADS)
-WHITE = (255, 255, 255)  # of ignored pixels
-
-Palette = tuple[tuple[int, int, int], ...]
 
 
 def explorer(runs: list[Run], folder: Path) -> list[dict[str, Any]]:
@@ -60,25 +58,19 @@ def _n_examples(run: Run) -> int:
 
 
 def _ordered(runs: list[Run]) -> list[Run]:
-    """Those of a data set by task and method; the suite's own perturbation and main sampler before others."""
-    main = [run.record for run in at_main_sampler(runs)]
-    b = main[0].amplitude if main else 0.0
-    usual = {(record.sampler, record.steps) for record in main}
-    methods, samplers = list(METHODS), list(METHODS[published.subject()].tasks["segmentation"])
+    """Those of a data set by task and method; the suite's own perturbation and the main sampler before others."""
+    b = next(iter(own_amplitudes(runs).values()), 0.0)
 
-    def place(run: Run) -> tuple:
+    def key(run: Run) -> tuple:
         r = run.record
+        main = METHODS[r.method].default.get(r.task) if r.method in METHODS else None
         return (
-            TASKS.index(r.task), _index(methods, r.method), r.method, r.training_seed, r.amplitude != b, r.amplitude,
-            _index(samplers, r.sampler), r.sampler, (r.sampler, r.steps) not in usual, r.steps,
+            TASKS.index(r.task), place(r.method), r.training_seed, r.amplitude != b, r.amplitude,
+            str(Sampler(r.sampler, r.steps)) != main, place(r.method, r.sampler, r.steps),
             _perturbation(r) not in (AS_TRAINED, UNPERTURBED), r.sampling_amplitude, r.sampling_seed,
         )  # fmt: skip
 
-    return sorted(runs, key=place)
-
-
-def _index(known: list[str], name: str) -> int:
-    return known.index(name) if name in known else len(known)
+    return sorted(runs, key=key)
 
 
 def _entry(run: Run, several: bool, names: Names, folder: Path) -> dict[str, Any]:
@@ -100,14 +92,15 @@ def _entry(run: Run, several: bool, names: Names, folder: Path) -> dict[str, Any
 
 
 def _model(record: Record, several: bool) -> str:
-    name = CONTROLS.get(record.method) or method_title(record.method)
-    perturbed = f", trained with b = {record.amplitude:g}" if record.method == "semflow" else ""
-    return name + perturbed + (f", training {record.training_seed}" if several and record.n_parameters is not None else "")
+    b = f", trained with b = {record.amplitude:g}" if perturbed(record.method) else ""
+    return (
+        name_of(record.method) + b + (f", training {record.training_seed}" if several and record.n_parameters is not None else "")
+    )
 
 
 def _perturbation(record: Record) -> str:
     """What b' is called: segmentation has none, and most pictures are drawn with that of training."""
-    if record.task == "segmentation" or record.method != "semflow":
+    if record.task == "segmentation" or not perturbed(record.method):
         return UNPERTURBED
     return AS_TRAINED if record.sampling_amplitude == record.amplitude else f"b' = {record.sampling_amplitude:g}"
 
@@ -117,7 +110,7 @@ def strip(pictures: np.ndarray, palette: Palette = ()) -> Image.Image:
     if pictures.ndim == 4:
         return _beside([Image.fromarray(picture.transpose(1, 2, 0)) for picture in pictures], Image.Resampling.BOX)
     row = _beside([Image.fromarray(picture) for picture in pictures], Image.Resampling.NEAREST)
-    row.putpalette([part for colour in (*palette, *[WHITE] * (256 - len(palette))) for part in colour])
+    row.putpalette(to_rgb(np.arange(256), palette).tobytes())
     return row
 
 

@@ -98,8 +98,8 @@ function filterClaims(buttons, wanted) {
   const claims = all(".claim");
   claims.forEach((claim) => { claim.hidden = wanted !== "" && claim.dataset.verdict !== wanted; });
   const shown = claims.filter((claim) => !claim.hidden);
-  const points = document.querySelector("details.points");
-  if (points && wanted) points.open = shown.some((claim) => points.contains(claim)) && shown.every((claim) => points.contains(claim));
+  const entries = document.querySelector("details.entries");
+  if (entries && wanted) entries.open = shown.length > 0 && shown.every((claim) => entries.contains(claim));
   document.getElementById("claims-status").textContent = wanted ? `Showing ${shown.length} of ${claims.length} claims: ${wanted}.` : "";
 }
 
