@@ -31,7 +31,7 @@ PLUMBING = frozenset(
         *PACKAGES,
         *(f"semflow.{name}" for name in ("errors", "files", "progress", "provenance", "section", "suite")),
         *(f"semflow.{name}" for name in ("data", "data.info", "data.settings")),
-        *(f"semflow.suite.{name}" for name in ("keys", "measurements", "reading", "registry", "runs")),
+        *(f"semflow.suite.{name}" for name in ("keys", "measurements", "jobs", "reading", "runs")),
         *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
         *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
     }

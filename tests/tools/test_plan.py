@@ -22,7 +22,7 @@ from semflow.evaluation import evaluate
 from semflow.loading import latents
 from semflow.method.samplers import Sampler
 from semflow.suite import reading as config
-from semflow.suite.registry import CONTROLS
+from semflow.suite.runs import CONTROL_TITLES as CONTROLS
 from semflow.suite.runs import Evaluation
 from semflow.tools import plan
 from semflow.tools.plan import costs, storage, workload

@@ -7,25 +7,25 @@ if "accept_reference" in sys.argv and not REASON.strip():
     )
 
 
-rule claims:
+use rule table as claims with:
     input:
-        ALL_RECORDS,
+        records=ALL_RECORDS,
     output:
         report(
             CLAIMS,
-            caption="../report/claims.rst",
+            caption="../report/product.rst",
             category="Verdicts",
             labels={"verdicts": "every claim", "form": "data"},
         ),
         report(
             f"{REPORTS}/claims.md",
-            caption="../report/claims.rst",
+            caption="../report/product.rst",
             category="Verdicts",
             labels={"verdicts": "every claim", "form": "text"},
         ),
         report(
             f"{REPORTS}/claims.svg",
-            caption="../report/claims.rst",
+            caption="../report/product.rst",
             category="Verdicts",
             labels={"verdicts": "how many of each", "form": "badge"},
         ),
@@ -33,15 +33,10 @@ rule claims:
         f"{LOGS}/claims.log",
     benchmark:
         f"{BENCHMARKS}/claims.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
-        key=f"{code_of('semflow.claims.verdicts', 'semflow.report.claims_text')}-{PUBLISHED['claims']}-{PUBLISHED[1]}-{PUBLISHED[2]}",
-    shell:
-        "python -m semflow report claims --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
+        what="claims",
+        words=products.PRODUCTS["claims"].words,
+        key=f"{code_of('claims')}-{PUBLISHED['claims']}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",
 
 
 rule check_drift:

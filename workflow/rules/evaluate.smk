@@ -1,59 +1,39 @@
-rule evaluate:
-    input:
-        checkpoint=checkpoint_of,
-        manifest=manifest_of,
-    output:
-        record=RECORD,
-        arrays=RECORD.replace(".json", ".npz"),
-    log:
-        f"{LOGS}/{MEASURED}.log",
-    benchmark:
-        f"{BENCHMARKS}/{MEASURED}.tsv"
-    wildcard_constraints:
-        method="|".join(METHODS),
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=memory_mb,
-        gpu=GPUS,
-        runtime=runtime_min,
-    params:
-        configured=configured,
-        features=FEATURES,
-        key=lambda w: keys.scores_key(suite_of(w), w.method, w.task),
-        drawn=lambda w: f"--sampling-amplitude {w.drawn[2:]}" if w.drawn else "",
-        checkpoint=lambda w, input: str(Path(input.checkpoint[0]).parent),
-    shell:
-        "python -m semflow evaluate {params.configured} --method {wildcards.method} --task {wildcards.task}"
-        " --checkpoint {params.checkpoint} --sampler {wildcards.sampler} {params.drawn}"
-        " --training-seed {wildcards.seed} --sampling-seed {wildcards.sample} --cache {params.features}"
-        " --threads {threads} --out {output.record} 2>&1 | tee -i {log}  # {params.key}"
+# One rule a checkpoint, and one for the controls: the process opens model and data once. Snakemake deletes declared outputs before
+# a job, so records are kept in an undeclared store as they are made, and linked from there: a job that was stopped goes on.
+for job in jobs(STUDY, {name: records(name) for name in ("table2", "table1")}):
+    kind = "evaluate" if job.checkpoint else "evaluate_control"
 
-
-rule evaluate_control:
-    input:
-        manifest_of,
-    output:
-        record=RECORD,
-        arrays=RECORD.replace(".json", ".npz"),
-    log:
-        f"{LOGS}/{MEASURED}.log",
-    benchmark:
-        f"{BENCHMARKS}/{MEASURED}.tsv"
-    wildcard_constraints:
-        method="|".join(CONTROLS),
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=memory_mb,
-        gpu=lambda w: GPUS if part_of(w).autoencoder.kind == "kl" else 0,
-        runtime=runtime_min,
-    params:
-        configured=configured,
-        features=FEATURES,
-        key=lambda w: keys.scores_key(part_of(w), w.method, w.task),
-    shell:
-        "python -m semflow evaluate {params.configured} --method {wildcards.method} --task {wildcards.task}"
-        " --cache {params.features} --threads {threads} --out {output.record} 2>&1 | tee -i {log}  # {params.key}"
+    rule:
+        name:
+            re.sub(r"\W", "_", f"{kind}_{job.name}")
+        input:
+            manifest_of(job.suite),
+            checkpoint_of(job),
+        output:
+            records=job.records,
+            arrays=[path.replace(".json", ".npz") for path in job.records],
+        log:
+            f"{LOGS}/{job.name}.log",
+        benchmark:
+            f"{BENCHMARKS}/{job.name}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: asked_threads(kind)
+        resources:
+            **asked(
+                kind,
+                mem_mb=memory_mb(job.suite),
+                gpu=GPUS
+                * int(kind == "evaluate" or job.suite.autoencoder.kind == "kl"),
+                runtime=(1440 if is_large(job.suite) else 240) * len(job.evaluations),
+            ),
+        params:
+            suite=of_suite(job.suite.data.name),
+            options=job.options,
+            checkpoint=f"--checkpoint {checkpoint_of(job)}" if job.checkpoint else "",
+            store=f"{RESULTS}/evaluated/{job.suite.data.name}",
+            features=FEATURES,
+            key=job.key,
+        shell:
+            "python -m semflow evaluate {params.suite} {params.options} {params.checkpoint} --all --store {params.store}"
+            " --cache {params.features} --threads {threads} --out {output.records} 2>&1 | tee -i {log}  # {params.key}"

@@ -1,42 +1,11 @@
-# What readers get: the page and the notebooks.
+# Notebooks, executed on the suite's records.
 SOURCES = os.path.relpath(Path(str(workflow.current_basedir)).parent)
-NOTEBOOK_RECORDS = {
-    "table1": TABLE1_RECORDS,
-    "table2": TABLE2_RECORDS,
-    "ablations": FIGURE_RECORDS,
-    "review": ALL_RECORDS,
-}
-
-
-rule site:
-    input:
-        records=ALL_RECORDS,
-        claims=CLAIMS,
-        captions=[f"{path}.txt" for path in FIGURES.values()],
-        pictures=[f"{path}.svg" for path in FIGURES.values()],
-    output:
-        html=INDEX,
-        pictures=directory(f"{REPORTS}/pictures"),
-    log:
-        f"{LOGS}/site.log",
-    benchmark:
-        f"{BENCHMARKS}/site.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        key=f"{code_of('semflow.report.page')}-{PAGE_FILES}-{PUBLISHED[1]}-{PUBLISHED[2]}",
-    shell:
-        "python -m semflow report index --claims {input.claims} --captions {input.captions} --records {input.records}"
-        " --out {output.html} 2>&1 | tee -i {log}  # {params.key}"
 
 
 rule notebook:
     # Executed into the logs, so that a half-run one is kept, and copied from there when every cell ran.
     input:
-        records=lambda w: NOTEBOOK_RECORDS[w.notebook],
+        records=lambda w: records(w.notebook) if w.notebook in TABLES else ALL_RECORDS,
         claims=lambda w: CLAIMS if w.notebook == "review" else [],
     output:
         ipynb=f"{REPORTS}/notebooks/{{notebook}}.ipynb",

@@ -1,120 +1,62 @@
-TABLE1_RECORDS = records("table1_segmentation", "table1_synthesis")
-TABLE2_RECORDS = records("table2")
-FIGURE_RECORDS = records(*FIGURES)
-ALL_RECORDS = list(dict.fromkeys([*TABLE1_RECORDS, *TABLE2_RECORDS, *FIGURE_RECORDS]))
-
-
-rule table1:
+# Tables, figures and pages, from records alone: what each needs is said where it is written, in semflow/report.
+rule table:
     input:
-        TABLE1_RECORDS,
+        records=lambda w: records(w.table),
     output:
         csv=report(
-            f"{RESULTS}/table1.csv",
-            caption="../report/table1.rst",
+            f"{RESULTS}/{{table}}.csv",
+            caption="../report/product.rst",
             category="Tables",
-            labels={"table": "1", "form": "data"},
+            labels={"table": "{table}"},
         ),
-        md=f"{REPORTS}/table1.md",
-        tex=f"{REPORTS}/table1.tex",
+        md=f"{REPORTS}/{{table}}.md",
+        tex=f"{REPORTS}/{{table}}.tex",
     log:
-        f"{LOGS}/table1.log",
+        f"{LOGS}/{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/table1.tsv"
+        f"{BENCHMARKS}/{{table}}.tsv"
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=30,
     params:
-        key=f"{code_of('semflow.report.table1')}-{PUBLISHED[1]}",
+        what=lambda w: w.table,
+        words=lambda w: products.PRODUCTS[w.table].words,
+        options="",
+        key=lambda w: f"{code_of(w.table)}-{PUBLISHED[w.table]}",
     shell:
-        "python -m semflow report table1 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
+        "python -m semflow report {params.what} {params.options} --records {input.records} --out {output}"
+        " 2>&1 | tee -i {log}  # {params.key}"
 
 
-rule table2:
+use rule table as long_table with:
     input:
-        TABLE2_RECORDS,
-    output:
-        csv=report(
-            f"{RESULTS}/table2.csv",
-            caption="../report/table2.rst",
-            category="Tables",
-            labels={"table": "2", "form": "data"},
-        ),
-        md=f"{REPORTS}/table2.md",
-        tex=f"{REPORTS}/table2.tex",
-    log:
-        f"{LOGS}/table2.log",
-    benchmark:
-        f"{BENCHMARKS}/table2.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        key=f"{code_of('semflow.report.table2')}-{PUBLISHED[2]}",
-    shell:
-        "python -m semflow report table2 --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
-
-
-rule ablations:
-    input:
-        FIGURE_RECORDS,
+        records=lambda w: records(w.long),
     output:
         report(
-            f"{RESULTS}/ablations.csv",
-            caption="../report/ablations.rst",
+            f"{RESULTS}/{{long}}.csv",
+            caption="../report/product.rst",
             category="Tables",
-            labels={"table": "ablations", "form": "data"},
+            labels={"table": "{long}"},
         ),
     log:
-        f"{LOGS}/ablations.log",
+        f"{LOGS}/{{long}}.log",
     benchmark:
-        f"{BENCHMARKS}/ablations.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
+        f"{BENCHMARKS}/{{long}}.tsv"
     params:
-        key=code_of("semflow.report.ablations"),
-    shell:
-        "python -m semflow report ablations --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
+        what=lambda w: w.long,
+        words=lambda w: products.PRODUCTS[w.long].words,
+        key=lambda w: code_of(w.long),
 
 
-rule budget:
+use rule table as figure with:
     input:
-        records("budget"),
-    output:
-        report(
-            BUDGET,
-            caption="../report/budget.rst",
-            category="Tables",
-            labels={"table": "budget", "form": "data"},
-        ),
-    log:
-        f"{LOGS}/budget.log",
-    benchmark:
-        f"{BENCHMARKS}/budget.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        key=code_of("semflow.report.budget"),
-    shell:
-        "python -m semflow report budget --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
-
-
-rule figure:
-    input:
-        lambda w: records(w.figure),
+        records=lambda w: records(w.figure),
     output:
         report(
             f"{REPORTS}/figures/{{figure}}.png",
-            caption="../report/figure.rst",
+            caption="../report/product.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
@@ -124,45 +66,42 @@ rule figure:
         f"{LOGS}/{{figure}}.log",
     benchmark:
         f"{BENCHMARKS}/{{figure}}.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
-        words=lambda w: PRODUCTS[w.figure].words,
-        key=lambda w: f"{code_of(PRODUCTS[w.figure].module)}-{PUBLISHED[2]}",
-    shell:
-        "python -m semflow report {wildcards.figure} --records {input} --out {output} 2>&1 | tee -i {log}  # {params.key}"
+        what=lambda w: w.figure,
+        words=lambda w: products.PRODUCTS[w.figure].words,
+        key=lambda w: f"{code_of(w.figure)}-{PUBLISHED['table2']}",
 
 
-rule page:
+use rule table as page with:
     input:
-        records=lambda w: {"table1": TABLE1_RECORDS, "table2": TABLE2_RECORDS}[w.table],
-        captions=lambda w: [
-            f"{REPORTS}/figures/{name}.txt" for name in PAGE_FIGURES[w.table]
-        ],
-        pictures=lambda w: [
-            f"{REPORTS}/figures/{name}.svg" for name in PAGE_FIGURES[w.table]
-        ],
+        records=lambda w: records(w.table),
+        beside=lambda w: drawn(*PAGE_FIGURES[w.table], suffixes=("txt", "svg")),
     output:
         f"{REPORTS}/{{table}}.html",
     log:
         f"{LOGS}/page-{{table}}.log",
     benchmark:
         f"{BENCHMARKS}/page-{{table}}.tsv"
-    wildcard_constraints:
-        table="table1|table2",
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
-        key=lambda w: f"{code_of('semflow.report.page')}-{PAGE_FILES}-{PUBLISHED[int(w.table[-1])]}",
-        captions=lambda w, input: (
-            f"--captions {' '.join(input.captions)}" if input.captions else ""
-        ),
-    shell:
-        "python -m semflow report {wildcards.table}_page {params.captions} --records {input.records}"
-        " --out {output} 2>&1 | tee -i {log}  # {params.key}"
+        what=lambda w: f"{w.table}_page",
+        options=lambda w: captions(PAGE_FIGURES[w.table]),
+        key=lambda w: f"{code_of(f'{w.table}_page')}-{PAGE_FILES}-{PUBLISHED[w.table]}",
+
+
+use rule table as site with:
+    input:
+        records=ALL_RECORDS,
+        claims=CLAIMS,
+        beside=drawn(*FIGURES, suffixes=("txt", "svg")),
+    output:
+        html=INDEX,
+        pictures=directory(f"{REPORTS}/pictures"),
+    log:
+        f"{LOGS}/site.log",
+    benchmark:
+        f"{BENCHMARKS}/site.tsv"
+    params:
+        what="index",
+        words=products.PRODUCTS["index"].words,
+        options=f"--claims {CLAIMS} {captions(FIGURES)}",
+        key=f"{code_of('index')}-{PAGE_FILES}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",

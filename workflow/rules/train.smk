@@ -13,8 +13,8 @@ rule prepare:
         mem_mb=4000,
         runtime=720,
     params:
-        root=lambda w: part_of(w).data.folder,
-        key=lambda w: keys.data_stamps(part_of(w)),
+        root=lambda w: dataset_of(w).data.folder,
+        key=lambda w: keys.data_stamps(dataset_of(w)),
     shell:
         "python -m semflow data prepare {wildcards.data} {params.root:q} --out {output} 2>&1 | tee -i {log}  # {params.key}"
 
@@ -23,27 +23,24 @@ rule train:
     # The state of an unfinished training lives in an undeclared folder, since Snakemake deletes declared outputs
     # before a job. Its name is a hash of all that determines the weights.
     input:
-        manifest_of,
+        lambda w: manifest_of(dataset_of(w)),
     output:
-        [f"{CHECKPOINT}/{name}" for name in WEIGHTS],
+        directory(CHECKPOINT),
     log:
-        f"{LOGS}/{BY_DATA}train-{{method}}{{variant}}-seed{{seed}}.log",
+        f"{LOGS}/{TRAINING}.log",
     benchmark:
-        f"{BENCHMARKS}/{BY_DATA}train-{{method}}{{variant}}-seed{{seed}}.tsv"
-    wildcard_constraints:
-        method="|".join(METHODS),
+        f"{BENCHMARKS}/{TRAINING}.tsv"
     conda:
         "../../environment.yml"
     threads: threads_for_training()
     resources:
-        mem_mb=memory_mb,
+        mem_mb=lambda w: memory_mb(dataset_of(w)),
         gpu=GPUS,
-        runtime=runtime_min,
+        runtime=lambda w: 10080 if is_large(dataset_of(w)) else 720,  # a week; what is cut off goes on when it is started again
     params:
         configured=configured,
-        state=lambda w: f"{STATE}/{w.method}-{keys.weights_key(suite_of(w), w.method, int(w.seed))}",
-        out=lambda w, output: str(Path(output[0]).parent),
+        state=lambda w: f"{RESULTS}/state/{w.method}-{keys.weights_key(suite_of(w), w.method, int(w.seed))}",
     shell:
         "python -m semflow train {params.configured} --method {wildcards.method} --seed {wildcards.seed}"
-        " --threads {threads} --devices {resources.gpu} --state {params.state} --out {params.out}"
+        " --threads {threads} --devices {resources.gpu} --state {params.state} --out {output}"
         " 2>&1 | tee -ai {log}"
