@@ -6,7 +6,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 PUBLIC = {  # modules of the public API: by the names that they are imported by, where they lie
     "semflow.flow": "semflow.method.flow",

@@ -48,7 +48,8 @@ def sentence(error: "ValidationError", raw: Any = None, known_keys: Collection[s
 def _flat(error: "ValidationError", place: tuple[int | str, ...]) -> Iterator[dict[str, Any]]:
     """Every complaint with its whole place, those of validations within validators too."""
     for complaint in error.errors():
-        inner, where = complaint.get("ctx", {}).get("error"), (*place, *complaint["loc"])
+        inner: Any = complaint.get("ctx", {}).get("error")
+        where = (*place, *complaint["loc"])
         if hasattr(inner, "errors"):
             yield from _flat(inner, where)
         else:

@@ -16,8 +16,8 @@ from semflow.files import file_hash
 
 __all__ = ["code_hash", "commit", "content_hash", "file_hash", "versions"]
 
-PACKAGES = ("semflow", "baselines")
-MAKES_NUMBERS = tuple(f":(top){name}" for name in ("semflow", "baselines", "workflow", "config", "Snakefile"))
+PACKAGES = (__package__, "baselines")
+MAKES_NUMBERS = tuple(f":(top){name}" for name in (*PACKAGES, "workflow", "config", "Snakefile"))
 VERSIONED = (
     *("accelerate", "diffusers", "efficientnet-lite-pytorch", "lpips", "numpy", "pillow", "safetensors", "scipy", "torch"),
     *("torch-fidelity", "torchdiffeq", "torchvision", "transformers"),

@@ -13,6 +13,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+import semflow
 from baselines import METHODS
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
@@ -197,7 +198,7 @@ class Measurement:
         head, dirty = commit()
         trained = self.session.card
         return records.Provenance(
-            command=shlex.join(["semflow", *sys.argv[1:]]),
+            command=shlex.join([semflow.__name__, *sys.argv[1:]]),
             commit=head,
             dirty=dirty,
             config_sha256=result_hash(self.suite),

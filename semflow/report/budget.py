@@ -101,18 +101,20 @@ def _costs(runs: list[Run]) -> list[Cost]:
 
 
 def _training(runs: list[Run]) -> dict[str, Any]:
-    """Sizes are the same for all trainings, wall time is their mean."""
+    """Sizes are the same for all trainings, wall time is their mean; of weights trained elsewhere little is known."""
     by_training = {run.record.training_seed: run.record.budget for run in runs if run.record.budget is not None}
     if not by_training:
         return {}
     first, *_ = budgets = list(by_training.values())
-    return {
+    wall_s = [one.training_wall_s for one in budgets if one.training_wall_s is not None]
+    known = {
         "parameters_sampling": first.parameters_sampling, "parameters_training": first.parameters_training,
         "images_seen": first.images_seen, "optimizer_steps": first.optimizer_steps,
-        "training_tflop": first.training_flops / 1e12,
-        "training_wall_s": float(np.mean([known.training_wall_s for known in budgets])),
-        "training_device": listed(dict.fromkeys(known.training_device for known in budgets)),
+        "training_tflop": None if first.training_flops is None else first.training_flops / 1e12,
+        "training_wall_s": float(np.mean(wall_s)) if wall_s else None,
+        "training_device": listed(dict.fromkeys(one.training_device or "unknown" for one in budgets)),
     }  # fmt: skip
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _output(runs: list[Run]) -> dict[str, Any]:

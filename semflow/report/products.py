@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pandas as pd
 
 from semflow import files
-from semflow.claims.collect import Run, check_one
+from semflow.claims.collect import Run, check_one, own_amplitudes
 from semflow.errors import SemFlowError
+from semflow.report.selection import among
 from semflow.suite import Suite
 from semflow.suite.reading import Study
 from semflow.suite.runs import TASKS, Evaluation, evaluations
@@ -117,6 +119,16 @@ def find(name: str) -> Product:
     if name not in PRODUCTS:
         raise SemFlowError(f"there is nothing called {name} to report; there are {', '.join(PRODUCTS)}")
     return PRODUCTS[name]
+
+
+def chosen(name: str, runs: list[Run]) -> list[Run]:
+    """Of records on one data set those that a product is made from; none where they do not hold what it shows.
+
+    Of the suite no more is asked than its own perturbation, which the records tell.
+    """
+    amplitude = next(iter(own_amplitudes(runs).values()), 0.0)
+    suite = cast(Suite, SimpleNamespace(pseudo_mask=SimpleNamespace(amplitude=amplitude)))
+    return among(runs, lambda evaluations: find(name).needs(evaluations, suite))
 
 
 def required(name: str, suite: Suite) -> list[Evaluation]:

@@ -75,7 +75,9 @@ def other_data(suite: Suite) -> frozenset[str]:
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
     return _data(suite, split) | {
         "method": method,
-        "settings": suite.methods[method].model_dump(exclude_none=True) if method in suite.methods else None,  # controls have none
+        "settings": suite.methods[method].model_dump(exclude_none=True)
+        if method in suite.methods
+        else None,  # controls have none
         "timesteps": TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
         "autoencoder": autoencoder_key(suite.autoencoder),

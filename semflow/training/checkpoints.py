@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from baselines import METHODS
 from semflow import files, provenance
 from semflow.data import DATASETS
-from semflow.errors import SemFlowError
+from semflow.errors import SemFlowError, sentence
 from semflow.method import settings as sections
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Blueprint, Method
@@ -262,9 +262,7 @@ def read_card(folder: Path) -> Card:
     try:
         card = Card.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise SemFlowError(f"{folder / CARD}: {where}: {first['msg'].lower()}; copy the whole folder again") from None
+        raise SemFlowError(f"{folder / CARD}: {sentence(error, raw)}; copy the whole folder again") from None
     for name, digest in card.weights.items():
         if not (folder / name).exists():
             raise SemFlowError(f"{folder} has no {name}; copy the whole folder again")
@@ -335,6 +333,4 @@ def _section(kind: Any, values: dict[str, Any], origin: str) -> Any:
         checked = {name: TypeAdapter(kinds[name]).validate_python(value) for name, value in known.items()}
         return kind.model_construct(**checked)
     except ValidationError as error:
-        first = error.errors()[0]
-        where, why = ".".join(map(str, first["loc"])), first.get("ctx", {}).get("error", first["msg"])
-        raise SemFlowError(f"{origin}: {where + ': ' if where else ''}{why}; copy the whole folder again") from None
+        raise SemFlowError(f"{origin}: {sentence(error, values)}; copy the whole folder again") from None

@@ -19,7 +19,7 @@ def pick(wanted: str) -> torch.device:
     if not available[wanted]:
         raise SemFlowError(f"run.device is {wanted}, but this machine has none; use auto or cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may sum in any order
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import the whole compiler, for seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it only costs time
     if wanted == "cpu":
         _keep_freed_memory()

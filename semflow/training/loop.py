@@ -331,6 +331,7 @@ def prepare(model: Method, run: Run, accelerator: Accelerator) -> None:
         for part in (model.networks, model.beside):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of which PyTorch's types do not know
     if run.compile:
+        torch.use_deterministic_algorithms(True, warn_only=True)  # the compiler's kernels too
         for module in (part for name, part in model.beside.named_modules() if name.endswith("vae.encoder")):
             module.compile(dynamic=False)
 

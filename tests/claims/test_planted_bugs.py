@@ -54,13 +54,13 @@ def test_nothing_planted_is_the_same_to_the_bit(smoke, reference):
 
 @pytest.mark.slow
 def test_two_class_ids_swapped(smoke, reference, monkeypatch):
-    read = PseudoMask.read
+    decode = PseudoMask.decode
 
     def swapped(self, pseudo_mask):
-        labels = read(self, pseudo_mask)
+        labels = decode(self, pseudo_mask)
         return labels.where(~((labels == 0) | (labels == 2)), 2 - labels)
 
-    monkeypatch.setattr(PseudoMask, "read", swapped)
+    monkeypatch.setattr(PseudoMask, "decode", swapped)
     found = drift.check(smoke.measure("swapped"), reference)
     assert found.status == 1
     assert any(line.startswith("oracle segmentation: mIoU was 100.0") for line in found.drifted)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from record_fixtures import changed
 
 from semflow.evaluation.records import Budget
 from semflow.report import budget
@@ -16,7 +17,7 @@ SPENT = {
 
 def spending(run, **fields):
     """The same run, whose record holds a budget."""
-    return run._replace(record=run.record.model_copy(update={"budget": Budget(**SPENT | fields)}))
+    return changed(run, budget=Budget(**SPENT | fields))
 
 
 @pytest.fixture
@@ -84,7 +85,8 @@ def test_records_of_several_data_sets_are_never_one_row(spent, on_dataset):
     ]  # fmt: skip
 
 
-def test_a_record_without_a_budget_leaves_dashes(make_run):
-    training, outputs = budget.grids([make_run("semflow", "euler", 25, PERFECT)])
-    assert training.texts == [["SemFlow", *["-"] * 7]]
-    assert outputs.texts == [["SemFlow", "segmentation", "Euler-25", "25", "-", "1.0"]]
+def test_weights_that_were_trained_elsewhere_leave_dashes(make_run):
+    alone = {"parameters_sampling": 1000, "parameters_training": 1000, "flops_per_output": 3e9}
+    training, outputs = budget.grids([changed(make_run("semflow", "euler", 25, PERFECT), budget=Budget(**alone))])
+    assert training.texts == [["SemFlow", "1,000", "1,000", "-", "-", "-", "-", "unknown"]]
+    assert outputs.texts == [["SemFlow", "segmentation", "Euler-25", "25", "3", "1.0"]]

@@ -14,6 +14,8 @@ from baselines import METHODS
 from semflow import report
 from semflow.errors import SemFlowError
 from semflow.method.samplers import DIRECT, Sampler
+from semflow.report.products import chosen
+from semflow.report.selection import of_record
 from semflow.suite import reading
 from semflow.suite.runs import Evaluation, evaluations
 
@@ -201,6 +203,19 @@ def test_states_on_the_way_need_a_method_that_has_them(mini, monkeypatch):
 
 def test_a_model_without_perturbation_has_none_to_vary_in_sampling(mini):
     assert report.needs("figure08", reading.with_amplitude(mini, 0.0)) == []
+
+
+@pytest.mark.parametrize("name", [*FIGURES, "table1", "table2", "budget"])
+def test_records_are_chosen_as_evaluations_are(mini, name, make_run, make_synthesis):
+    """Of all that mini measures: from records alone, without the suite."""
+
+    def run_of(one):
+        run = make_synthesis() if one.task == "synthesis" else make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]])
+        fields = one._asdict() | {"sampler": one.sampler.name, "steps": one.sampler.steps}
+        return run._replace(record=run.record.model_copy(update=fields))
+
+    found = chosen(name, [run_of(one) for one in evaluations(mini)])
+    assert {of_record(run.record) for run in found} == set(report.needs(name, mini))
 
 
 # Planning.

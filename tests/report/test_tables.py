@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from record_fixtures import changed
 
 from semflow import published
 from semflow.claims.collect import read_runs
@@ -97,7 +98,7 @@ def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_w
 def test_at_the_papers_scale_values_are_not_called_incomparable(make_run):
     run = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3, dataset="COCO-Stuff-164k")
     protocol = run.record.protocol.model_copy(update={"evaluation_size": (512, 512)})
-    large = run._replace(record=run.record.model_copy(update={"protocol": protocol, "n_parameters": 859_520_964}))
+    large = changed(run, protocol=protocol, n_parameters=859_520_964)
     assert "not comparable" in notes([run])
     assert "not comparable" not in notes([large])
     assert "512 x 512, 2 classes) with a network of 859,520,964 parameters" in notes([large])
@@ -147,7 +148,7 @@ def test_the_page_escapes_what_comes_from_data(runs):
     assert "cccccccccc" in text
 
 
-def test_analysis_needs_no_torch():
+def test_the_report_needs_no_torch():
     code = "import sys, semflow.report.write; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 

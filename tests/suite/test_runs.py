@@ -102,6 +102,11 @@ def test_minis_runs_are_those_of_the_paper_and_its_ablations(suite):
     assert len(set(found)) == len(found)
 
 
+@pytest.mark.parametrize("name", ["smoke", "mini", "camvid", "camvid_cpu"])
+def test_every_suite_has_the_papers_model_and_one_without_perturbation(name, config_folder):
+    assert {0, 6} <= {one.amplitude for one in evaluations(config.load(config_folder / f"{name}.yaml"))}
+
+
 def test_the_main_sampler_is_the_cards(suite):
     assert main_sampler(suite, "semflow", "synthesis") == Sampler("euler", 25)
     assert main_sampler(suite, "dsm", "seed_agreement") == Sampler.parse(METHODS["dsm"].default["segmentation"])

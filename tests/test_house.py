@@ -1,0 +1,88 @@
+"""The house: no method is named where all are served alike, rooms keep their order, plans are made without torch."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from baselines import METHODS
+
+ROOT = Path(__file__).resolve().parents[1]
+OWN = ("semflow/published", *(card.module.replace(".", "/") + ".py" for card in METHODS.values()))  # where a method is at home
+
+
+def code() -> list[Path]:
+    found = [path for folder in ("semflow", "workflow") for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
+    kinds = (".py", ".smk", ".js", ".html", ".ipynb")
+    chosen = [path for path in found if path.suffix in kinds or path.name == "Snakefile"]
+    return [path for path in chosen if not str(path.relative_to(ROOT)).startswith(OWN)]
+
+
+@pytest.mark.parametrize("path", code(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_method_is_named_where_all_are_served_alike(path):
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        words = {
+            node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+    else:
+        words = set(re.findall(r"[\"']([a-z0-9_]+)\\?[\"']", text))
+    assert words & set(METHODS) == set()
+
+
+def test_rooms_keep_their_order():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+PLAN = """
+import sys
+from semflow import report
+from semflow.suite import keys, reading, runs
+suite = reading.load("config/smoke.yaml")
+keys.weights_key(suite, next(iter(suite.methods)), 0)
+for evaluation in runs.evaluations(suite):
+    keys.scores_key(suite, evaluation)
+for product in report.PRODUCTS:
+    report.needs(product, suite)
+print(*sorted({"torch", "diffusers", "transformers", "torchvision", "accelerate"} & set(sys.modules)))
+"""
+
+
+def test_a_plan_imports_neither_torch_nor_diffusers():
+    done = subprocess.run([sys.executable, "-c", PLAN], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_the_public_names_of_the_method_are_the_modules_where_they_lie():
+    code = (
+        "import semflow.metrics.segmentation as public, semflow.evaluation.metrics.segmentation as own\n"
+        "from semflow import flow, pseudo_mask, solvers\n"
+        "from semflow.method import flow as here\n"
+        "assert public is own and flow is here, (public, own)\n"
+        "assert public.confusion and public.miou and flow.interpolate and flow.loss and solvers.euler and solvers.time_grid\n"
+        "code = pseudo_mask.PseudoMask(n_classes=19, k=6, s=50)\n"
+        "assert code.paint.__func__ is code.encode.__func__ and code.read.__func__ is code.decode.__func__\n"
+        "assert code.anchors.shape == (19, 3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_comes_at_once_and_imports_nothing_heavy():
+    code = (
+        "import sys, time\n"
+        "from semflow import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(*{'torch', 'pydantic', 'pandas', 'matplotlib', 'numpy', 'yaml'} & set(sys.modules), time.process_time())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    *imported, seconds = done.stdout.splitlines()[-1].split()
+    assert imported == []
+    assert float(seconds) < 0.5  # of the processor, as other work slows the clock on the wall
