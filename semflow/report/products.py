@@ -6,8 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-import pandas as pd
-
 from semflow import files
 from semflow.claims.collect import Run, check_one, own_amplitudes
 from semflow.errors import SemFlowError
@@ -18,6 +16,7 @@ from semflow.suite.runs import TASKS, Evaluation, evaluations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 Needs = Callable[[list[Evaluation], Suite], list[Evaluation]]
 Forms = dict[str, Callable[[Path], None]]  # by suffix, what writes a product to a path
@@ -158,6 +157,6 @@ def text(make: Callable[[], str]) -> Callable[[Path], None]:
     return lambda path: files.write_text(path, make())
 
 
-def csv(make: Callable[[], pd.DataFrame]) -> Callable[[Path], None]:
+def csv(make: Callable[[], "DataFrame"]) -> Callable[[Path], None]:
     """Writes a frame."""
     return text(lambda: make().to_csv(index=False, lineterminator="\n"))
