@@ -92,7 +92,7 @@ def run(*words) -> int:
     return int(end.value.code or 0)
 
 
-def test_check_drift_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_tell(stored, tmp_path, capsys):
+def test_regression_check_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_tell(stored, tmp_path, capsys):
     reference = tmp_path / "reference.json"
     against = ["--reference", reference, "--records"]
     cli.main(["regression", "accept", "--reason", "first", *map(str, [*against, *stored])])
