@@ -34,6 +34,7 @@ PLUMBING = frozenset(
         *(f"semflow.suite.{name}" for name in ("keys", "measurements", "jobs", "reading", "runs")),
         *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
         *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
+        *("semflow.evaluation", "semflow.evaluation.measuring", "semflow.report"),
     }
 )
 

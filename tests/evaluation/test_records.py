@@ -17,7 +17,11 @@ VALUES = {
     "sampler": "euler", "steps": 25, "amplitude": 6.0, "sampling_amplitude": 0.0,
     "settings": {}, "training_seed": 0, "sampling_seed": 1,
     "n_images": 3,
-    "n_parameters": 1000, "evaluations": 25.0,
+    "budget": {
+        "parameters_sampling": 1000, "parameters_training": 1200, "images_seen": 64, "optimizer_steps": 4, "training_flops": 1e9,
+        "training_wall_s": 2.0, "training_device": "cpu", "flops_per_output": 1e6,
+    },
+    "evaluations": 25.0,
     "classes": ["sky", "sea"], "palette": [[1, 2, 3], [4, 5, 6]],
     "metrics": {"miou": {"value": 41.5, "low": 40.0, "high": 43.25, "unit": "percent", "direction": "higher"}},
     "class_iou": {"sky": 41.5, "sea": None},
@@ -64,10 +68,10 @@ def test_a_record_comes_back_as_it_was(path, record):
 
 
 def test_a_record_is_plain_json(path):
-    assert json.loads(path.read_text()) == VALUES | {"format": 2}
+    assert json.loads(path.read_text()) == VALUES | {"format": 3}
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": 2', "[]", "null", "\0"])
+@pytest.mark.parametrize("content", ["", "{", '{"format": 3', "[]", "null", "\0"])
 def test_damaged_json_is_named(path, content):
     path.write_text(content)
     complaint(path)
@@ -86,7 +90,8 @@ def test_a_missing_key_is_named(path, key):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"format": 1}, "format"),
+        ({"format": 2}, "is a record of format 2, not 3; evaluate again"),
+        ({"budget": {"parameters_sampling": 1}}, "budget.parameters_training"),
         ({"n_images": 0}, "n_images"),
         ({"steps": -1}, "steps"),
         ({"task": "painting"}, "task"),

@@ -10,7 +10,7 @@ from trees import coco_stuff_tree
 
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
-from semflow.evaluation import evaluate, records
+from semflow.evaluation import evaluate, evaluate_all, records, segmentation, session
 from semflow.evaluation.common import Kept
 from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import DIRECT, Sampler
@@ -20,13 +20,13 @@ from semflow.training import checkpoints
 from semflow.training.build import make_model
 
 
-def test_the_ceiling_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_path):
+def test_the_oracle_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_path):
     record = evaluate(tiny_suite, Evaluation("oracle", "segmentation", DIRECT), None, tmp_path / "r.json", tmp_path)
     assert {metric.value for metric in record.metrics.values()} == {100}
     assert set(record.class_iou.values()) <= {100, None}
 
 
-def test_the_floor_is_the_agreement_of_pictures_half_the_set_apart(tiny_suite, tmp_path):
+def test_shuffled_labels_give_the_agreement_of_pictures_half_the_set_apart(tiny_suite, tmp_path):
     record = evaluate(tiny_suite, Evaluation("shuffled_labels", "segmentation", DIRECT), None, tmp_path / "r.json", tmp_path)
     labels = [Scenes(4, (16, 16), 0, "test")[index].labels for index in range(4)]
     agreement = np.mean([labels[index] == labels[(index + 2) % 4] for index in range(4)])
@@ -65,7 +65,7 @@ def test_a_record_counts_every_pixel_and_carries_where_it_came_from(tiny_suite, 
     assert arrays.confusions.sum() == 4 * 16 * 16
     assert records.read(tmp_path / "r.json") == record
     assert record.sampling_seed == 5
-    assert record.provenance.checkpoint_sha256 == checkpoints.read_card(checkpoint)["weights_sha256"]
+    assert record.provenance.checkpoint_sha256 == checkpoints.read_card(checkpoint).weights_sha256
     assert record.provenance.data_sha256 == Scenes(4, (16, 16), 0, "test").fingerprint()
     assert record.metrics["miou"].low <= record.metrics["miou"].value <= record.metrics["miou"].high
 
@@ -125,7 +125,7 @@ def test_a_checkpoint_of_another_perturbation_says_how_to_name_it(tiny_suite, we
 
 def test_a_checkpoint_of_other_settings_of_the_method_is_refused(tiny, checkpoint, tmp_path):
     tiny["methods"]["dsm"]["timestep_spacing"] = "trailing"
-    with pytest.raises(SemFlowError, match=r"trained with another methods\.dsm than tiny's"):
+    with pytest.raises(SemFlowError, match=r"trained with another methods\.dsm\.timestep_spacing than tiny's"):
         evaluate(
             config.check(tiny, "tiny"),
             Evaluation("dsm", "segmentation", Sampler("ddim", 1)),
@@ -160,7 +160,7 @@ def test_an_autoencoder_may_move_but_not_change(tiny, kl_folder, kl_section, tmp
         )
 
     old, new = (shutil.copytree(kl_folder, tmp_path / name) for name in ("old", "new"))
-    checkpoints.export(tmp_path / "weights", suite(old), "dsm", 0, make_model(suite(old), "dsm").network)
+    checkpoints.export(tmp_path / "weights", suite(old), "dsm", 0, make_model(suite(old), "dsm"))
     shutil.rmtree(old)
     assert score(new).n_images == 4
     (new / "config.json").write_text((new / "config.json").read_text() + " ")
@@ -201,7 +201,90 @@ def test_evaluations_of_the_network_are_counted(tiny_suite, weights_of, tmp_path
 
 
 def test_a_task_that_a_method_cannot_do_is_refused(tiny_suite, weights_of, tmp_path):
-    with pytest.raises(SemFlowError, match="dsm cannot do synthesis: it has no synthesize"):
+    with pytest.raises(SemFlowError, match="DSM cannot do synthesis; it does segmentation"):
         evaluate(tiny_suite, Evaluation("dsm", "synthesis", Sampler("ddim", 1)), weights_of("dsm"), tmp_path / "r.json", tmp_path)
     with pytest.raises(SemFlowError, match="shuffled_labels is no control of synthesis"):
         evaluate(tiny_suite, Evaluation("shuffled_labels", "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path)
+
+
+def every(record):
+    """What does not say when, how or for how long a record was made."""
+    return record.model_copy(update={"provenance": None})
+
+
+@pytest.fixture
+def all_of(tiny, weights_of, tmp_path):
+    """all_of() -> measures two evaluations of DSM to r/one.json and r/two.json, with a store in s."""
+    suite, wanted = config.check(tiny, "tiny"), {}
+    for name, steps in (("one", 1), ("two", 2)):
+        wanted[Evaluation("dsm", "segmentation", Sampler("ddim", steps))] = tmp_path / f"r/{name}.json"
+
+    def run(**changes):
+        evaluate_all(suite.model_copy(update=changes), wanted, weights_of("dsm"), tmp_path / "s", tmp_path)
+        return [records.read(path) for path in wanted.values()]
+
+    run.wanted = wanted
+    return run
+
+
+def test_evaluations_of_one_checkpoint_give_the_records_that_each_would_alone(all_of, tiny_suite, checkpoint, tmp_path):
+    for evaluation, record in zip(all_of.wanted, all_of(), strict=True):
+        alone = evaluate(tiny_suite, evaluation, checkpoint, tmp_path / "alone.json", tmp_path)
+        assert every(record) == every(alone)
+        assert records.Arrays.load(tmp_path / "r/one.npz").units.shape == (4,)
+
+
+def test_a_model_and_the_data_are_opened_once(all_of, monkeypatch):
+    opened, loaded = [], []
+    monkeypatch.setattr(session, "open_checkpoint", lambda *words, do=session.open_checkpoint: opened.append(words) or do(*words))
+    monkeypatch.setattr(session, "in_memory", lambda *words, do=session.in_memory: loaded.append(words) or do(*words))
+    all_of()
+    assert (len(opened), len(loaded)) == (1, 1)
+
+
+def test_what_is_stopped_goes_on_from_the_records_that_are_there(all_of, monkeypatch):
+    def stop_at_the_second(run, out, do=segmentation.measure):
+        if run.evaluation.sampler.steps == 2:
+            raise KeyboardInterrupt
+        return do(run, out)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmentation, "measure", stop_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            all_of()
+    one, two = all_of.wanted.values()
+    assert one.exists()
+    assert not two.exists()
+    for path in (one, one.with_suffix(".npz")):  # as Snakemake does with the outputs of a job that failed
+        path.unlink()
+    measured = []
+    monkeypatch.setattr(segmentation, "measure", lambda run, out, do=segmentation.measure: measured.append(run) or do(run, out))
+    all_of()
+    assert [run.evaluation.sampler.steps for run in measured] == [2]
+    assert one.exists()
+
+
+def test_nothing_is_measured_or_opened_where_all_records_are_there(all_of, monkeypatch):
+    first = all_of()
+    monkeypatch.setattr(session, "open_checkpoint", lambda *_: pytest.fail("opened again"))
+    assert all_of() == first
+
+
+def test_a_damaged_record_or_one_of_other_settings_is_measured_again(all_of, tmp_path, tiny_suite):
+    first = all_of()
+    (kept,) = (tmp_path / "s/dsm-segmentation-ddim-1-b0-b0-train0-sample0").glob("*.npz")
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert every(all_of()[0]) == every(first[0])
+    settings = tiny_suite.evaluation.model_copy(update={"bootstrap_samples": 200})
+    assert all_of(evaluation=settings)[0].protocol.bootstrap_samples == 200
+    names = {path.stem for path in kept.parent.iterdir()}
+    assert len(names) == 1  # and the older one is gone
+
+
+def test_a_record_has_a_budget(all_of):
+    one, two = all_of()
+    assert one.budget.images_seen == 2600 * 16
+    assert one.budget.optimizer_steps == 2600
+    assert one.budget.parameters_sampling == one.budget.parameters_training == one.n_parameters
+    assert 0 < one.budget.flops_per_output < two.budget.flops_per_output
+    assert one.budget.training_flops > 2600 * 16 * 2 * one.budget.flops_per_output

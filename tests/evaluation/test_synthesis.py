@@ -1,5 +1,6 @@
 """From label maps to pictures to a record."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from semflow.data.scenes import Scenes
-from semflow.evaluation import common, evaluate, records
+from semflow.evaluation import common, evaluate, records, session
 from semflow.evaluation.features import EfficientNetLite0, extract
 from semflow.evaluation.metrics.distances import frechet_distance, kernel_distance
 from semflow.evaluation.metrics.pictures import brightness
@@ -17,7 +18,7 @@ from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite.measurements import AlexNet, InceptionV3
 from semflow.suite.runs import Evaluation
-from semflow.training.checkpoints import load_model
+from semflow.training.checkpoints import open_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -60,7 +61,7 @@ def test_every_number_is_that_of_the_kept_pictures(measure, tiny_suite, weights_
     with torch.inference_mode():
         assert value["perceptual_efficientnet_lite0"] == pytest.approx(lite0.distance(drawn, real).mean().item(), rel=1e-5)
     assert value["brightness"] == pytest.approx(brightness(drawn).mean().item(), rel=1e-6)
-    model, _, _ = load_model(weights_of("semflow", 6.0))
+    model, _ = open_checkpoint(weights_of("semflow", 6.0))
     with torch.inference_mode():
         read = model.segment(to_unit_range(drawn), Sampler("euler", 5), torch.Generator())
     matrix = confusions(read, torch.from_numpy(arrays.labels), 16).sum(0).numpy()
@@ -69,7 +70,7 @@ def test_every_number_is_that_of_the_kept_pictures(measure, tiny_suite, weights_
         assert metric.low <= metric.value <= metric.high, name
 
 
-def test_a_stand_in_never_wears_the_name_of_what_it_stands_for(measure):
+def test_a_proxy_is_labelled_with_its_own_name(measure):
     record, _ = measure()
     assert not {"fid", "kid", "lpips", "diversity_lpips"} & record.metrics.keys()
     assert record.protocol.networks["features"].startswith("EfficientNet-Lite0, SHA-256 57934424")
@@ -97,12 +98,14 @@ def test_evaluations_are_those_of_drawing_once(measure, sampler, wanted):
 def test_evaluations_are_a_mean_over_images_not_batches(tiny_suite):
     """Where the solver takes its own steps, a short last batch does not count as much as a whole one."""
     calls = iter([2, 10])
-    run = common.Evaluation(tiny_suite, Evaluation("oracle", "segmentation", DIRECT), None)
-    run.model = SimpleNamespace(network=torch.nn.Identity())
-    run.suite = tiny_suite.model_copy(update={"evaluation": tiny_suite.evaluation.model_copy(update={"batch_size": 3})})
+    suite = tiny_suite.model_copy(update={"evaluation": tiny_suite.evaluation.model_copy(update={"batch_size": 3})})
+    control = Evaluation("oracle", "segmentation", DIRECT)
+    run = common.Measurement(session.Session(suite, control, None, Path("cache")), control)
+    network = torch.nn.Identity()
+    run.model = SimpleNamespace(networks={"unet": network}, sampling=("unet",))
     for _ in run.batches(np.arange(4), "count"):
         for _ in range(next(calls)):
-            run.model.network(torch.zeros(1))
+            network(torch.zeros(1))
     assert run.evaluations == (3 * 2 + 1 * 10) / 4
 
 
@@ -143,7 +146,7 @@ def test_features_of_real_images_are_computed_once(measure, tmp_path):
     assert [path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*.npz")] == [stamp]
 
 
-def test_real_images_of_other_layouts_are_the_floor(tiny_suite, tmp_path):
+def test_real_images_of_other_layouts_are_a_control(tiny_suite, tmp_path):
     record = evaluate(tiny_suite, Evaluation("real_images", "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path)
     arrays = records.Arrays.load(tmp_path / "r.npz")
     train = Scenes(8, (16, 16), 0, "train")

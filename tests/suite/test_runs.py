@@ -1,24 +1,209 @@
-"""What a suite's runs say is evaluated, and how."""
+"""Which evaluations a suite asks for, where their records lie, and how they are shared out to jobs."""
+
+import subprocess
+import sys
+from collections import Counter
 
 import pytest
 
+from baselines import METHODS
 from semflow.errors import SemFlowError
 from semflow.method.samplers import DIRECT, Sampler
-from semflow.suite import reading
-from semflow.suite.runs import Evaluation, evaluations
+from semflow.suite import reading as config
+from semflow.suite import runs
+from semflow.suite.jobs import jobs
+from semflow.suite.runs import Evaluation, evaluations, main_sampler, record_path
+
+SEGMENTATION = [Evaluation("oracle", "segmentation", DIRECT), Evaluation("shuffled_labels", "segmentation", DIRECT)]
+
+
+@pytest.fixture
+def asked(mini):
+    """asked(entry, ...) -> the evaluations of mini with these `runs`, without controls."""
+
+    def ask(*entries, **training):
+        mini["training"] |= training
+        return [e for e in evaluations(config.check(mini | {"runs": list(entries)}, "mini")) if not e.is_control]
+
+    return ask
+
+
+def entry(**values):
+    return {"method": "semflow", "task": "segmentation", "sampler": "euler", "steps": [1]} | values
+
+
+def test_an_entry_is_every_combination_of_its_lists_under_each_training_seed(asked):
+    found = asked(entry(task=["segmentation", "synthesis"], steps=[1, 2], seeds=[7, 8]), seeds=[0, 1])
+    assert Counter((e.task, e.sampler.steps, e.sampling_seed, e.training_seed) for e in found) == Counter(
+        (task, n, sampled, trained)
+        for task in ("segmentation", "synthesis")
+        for n in (1, 2)
+        for sampled in (7, 8)
+        for trained in (0, 1)
+    )
+
+
+def test_pictures_are_drawn_with_multiples_of_the_perturbation_of_training(asked):
+    found = asked(entry(task="synthesis", amplitudes=[2, 6], sampling_amplitudes=[0, 1, 1.5]))
+    assert [(e.amplitude, e.sampling_amplitude) for e in found] == [(2, 0), (2, 2), (2, 3), (6, 0), (6, 6), (6, 9)]
+
+
+def test_segmentation_draws_nothing_whatever_its_entry_says_of_synthesis(asked):
+    found = asked(entry(task=["segmentation", "synthesis"], sampling_amplitudes=[0, 1]))
+    assert [(e.task, e.sampling_amplitude) for e in found] == [("segmentation", 0), ("synthesis", 0), ("synthesis", 6)]
+
+
+def test_what_two_entries_name_is_evaluated_once(asked):
+    assert len(asked(entry(steps=[1, 2]), entry(steps=[2, 3]), entry(steps=[2], amplitudes=[6]))) == 3
+
+
+def test_masks_that_are_not_perturbed_have_no_amplitude(asked):
+    (found,) = asked(entry(method="dsm", sampler="ddim", steps=[25]))
+    assert (found.amplitude, found.sampling_amplitude) == (0, 0)
+
+
+def test_seed_agreement_has_seeds_of_its_own(asked):
+    assert asked(entry(task=["segmentation", "seed_agreement"], seeds=[3, 4])) == [
+        Evaluation("semflow", "segmentation", Sampler("euler", 1), 6.0, 0.0, 0, 3),
+        Evaluation("semflow", "segmentation", Sampler("euler", 1), 6.0, 0.0, 0, 4),
+        Evaluation("semflow", "seed_agreement", Sampler("euler", 1), 6.0, 0.0, 0, 0),
+    ]
+
+
+def test_controls_are_evaluated_where_their_task_is(mini):
+    def controls(*entries):
+        return [e for e in evaluations(config.check(mini | {"runs": list(entries)}, "mini")) if e.is_control]
+
+    assert controls(entry(task="seed_agreement")) == []
+    assert controls(entry()) == SEGMENTATION
+    assert controls(entry(task=["synthesis", "segmentation"])) == [
+        Evaluation("real_images", "synthesis", DIRECT),
+        *SEGMENTATION,
+    ]
+
+
+@pytest.fixture(scope="module")
+def suite(config_folder):
+    return config.load(config_folder / "mini.yaml")
+
+
+def test_minis_runs_are_those_of_the_paper_and_its_ablations(suite):
+    found = evaluations(suite)
+    counted = Counter((e.method, e.task) for e in found)
+    assert counted == {
+        ("semflow", "segmentation"): 9 + 13 + 4,  # Table 2 with two seeds at 25 steps, other solvers, other amplitudes
+        ("semflow", "synthesis"): 10 + 13 + 4 * 3 + 4 * 3,  # the same with three seeds, and other amplitudes of sampling
+        ("dsm", "segmentation"): 2 * (6 + 3),
+        ("semflow", "seed_agreement"): 1, ("dsm", "seed_agreement"): 2,
+        ("oracle", "segmentation"): 1, ("shuffled_labels", "segmentation"): 1, ("real_images", "synthesis"): 1,
+    }  # fmt: skip
+    assert {e.amplitude for e in found if e.method == "semflow"} == {0, 2, 6, 12, 20}
+    assert {e.sampling_amplitude for e in found if e.amplitude == 6 and e.task == "synthesis"} == {0, 3, 6, 9, 12}
+    assert len(set(found)) == len(found)
 
 
 @pytest.mark.parametrize("name", ["smoke", "mini", "camvid", "camvid_cpu"])
 def test_every_suite_has_the_papers_model_and_one_without_perturbation(name, config_folder):
-    assert {0, 6} <= {one.amplitude for one in evaluations(reading.load(config_folder / f"{name}.yaml"))}
+    assert {0, 6} <= {one.amplitude for one in evaluations(config.load(config_folder / f"{name}.yaml"))}
 
 
-def test_everything_is_evaluated_once_and_controls_where_their_task_is(config_folder):
-    known = evaluations(reading.load(config_folder / "mini.yaml"))
-    assert len(known) == len(set(known))
-    controls = {(one.method, one.task) for one in known if one.is_control}
-    assert controls == {("oracle", "segmentation"), ("shuffled_labels", "segmentation"), ("real_images", "synthesis")}
-    assert Evaluation("real_images", "synthesis", DIRECT) in known
+def test_the_main_sampler_is_the_cards(suite):
+    assert main_sampler(suite, "semflow", "synthesis") == Sampler("euler", 25)
+    assert main_sampler(suite, "dsm", "seed_agreement") == Sampler.parse(METHODS["dsm"].default["segmentation"])
+    assert main_sampler(suite, "oracle", "segmentation") == DIRECT
+    with pytest.raises(SemFlowError, match="DSM cannot do synthesis; it does segmentation"):
+        main_sampler(suite, "dsm", "synthesis")
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "place"),
+    [
+        (Evaluation("semflow", "segmentation", Sampler("euler", 25), 6.0), "semflow/segmentation/euler-25/train0-sample0"),
+        (Evaluation("semflow", "synthesis", Sampler("rk45"), 6.0, 6.0, 1, 2), "semflow/synthesis/rk45/train1-sample2"),
+        (Evaluation("semflow", "synthesis", Sampler("euler", 1), 0.5, 0.5), "semflow-b0.5/synthesis/euler-1/train0-sample0"),
+        (Evaluation("semflow", "synthesis", Sampler("euler", 1), 6.0, 9.0), "semflow/synthesis/euler-1-b9/train0-sample0"),
+        (Evaluation("dsm", "segmentation", Sampler("ddim", 2)), "dsm/segmentation/ddim-2/train0-sample0"),
+        (Evaluation("oracle", "segmentation", DIRECT), "oracle/segmentation/direct/train0-sample0"),
+    ],
+)
+def test_a_record_lies_where_its_evaluation_says(suite, evaluation, place):
+    assert record_path(evaluation, suite) == f"results/mini/records/scenes-test/{place}.json"
+
+
+@pytest.mark.parametrize("name", ["smoke", "mini", "camvid", "paper"])
+def test_no_two_evaluations_have_one_record(name, config_folder):
+    study = config.load_study(config_folder / f"{name}.yaml")
+    places = [record_path(e, suite) for suite in study.suites.values() for e in evaluations(suite)]
+    assert len(set(places)) == len(places)
+
+
+def test_a_checkpoint_is_one_job_with_what_is_wanted_first_apart(config_folder):
+    study = config.load_study(config_folder / "smoke.yaml")
+    (suite,) = study.suites.values()
+    first = {record_path(e, suite) for e in evaluations(suite) if e.task == "segmentation" and e.amplitude in (0, 6)}
+    first -= {record_path(e, suite) for e in evaluations(suite) if e.method == "semflow" and e.amplitude == 0}
+    found = jobs(study, {"table2": first})
+    assert {job.name for job in found} == {
+        "semflow-seed0-table2", "semflow-seed0-rest", "semflow-b0-seed0-rest", "dsm-seed0-table2", "dsm-seed0-rest",
+        "controls-table2", "controls-rest",
+    }  # fmt: skip
+    assert sorted(record for job in found for record in job.records) == sorted(record_path(e, suite) for e in evaluations(suite))
+    assert all(len({(e.amplitude, e.training_seed) for e in job.evaluations}) == 1 for job in found)
+    options = {job.name: job.options for job in found}
+    assert options["semflow-b0-seed0-rest"] == "--method semflow --amplitude 0 --training-seed 0"
+    assert options["dsm-seed0-rest"] == "--method dsm --training-seed 0"
+
+
+def test_the_smoke_suite_is_evaluated_by_ten_processes_at_most(config_folder):
+    from semflow.report import needs
+
+    study = config.load_study(config_folder / "smoke.yaml")
+    (suite,) = study.suites.values()
+    apart = {name: [record_path(e, suite) for e in needs(name, suite)] for name in ("table2", "table1")}
+    assert len(jobs(study, apart)) <= 10
+
+
+@pytest.mark.parametrize(("size", "wanted"), [(1, [1] * 5), (2, [2, 2, 1]), (9, [5])])
+def test_a_suite_may_share_a_checkpoints_evaluations_out(mini, size, wanted):
+    mini["run"]["evaluations_per_job"] = size
+    mini["runs"] = [entry(steps=[1, 2, 3, 4, 5])]
+    found = [job for job in jobs(config.check_study(mini, "mini"), {}) if job.checkpoint]
+    assert [len(job.evaluations) for job in found] == wanted
+    assert len({job.name for job in found}) == len(found)
+
+
+def test_a_jobs_key_sees_what_it_evaluates_and_no_other_run(mini):
+    def key(*entries, **changes):
+        study = config.check_study(mini | {"runs": list(entries)} | changes, "mini")
+        return next(job.key for job in jobs(study, {}) if job.checkpoint and job.checkpoint.amplitude == 6)
+
+    assert key(entry()) == key(entry(), entry(method="dsm", sampler="ddim", steps=[25]), entry(amplitudes=[2]))
+    assert key(entry()) != key(entry(steps=[2]))
+    assert key(entry()) != key(entry(), evaluation=mini["evaluation"] | {"bootstrap_samples": 200})
+
+
+def test_planning_imports_neither_torch_nor_diffusers_nor_transformers(config_folder):
+    code = f"""
+import sys
+from semflow import provenance, published
+from semflow.report import FIGURES, check_outputs, needs
+from semflow.suite import jobs, keys, reading, runs
+
+study = reading.load_study({str(config_folder / "smoke.yaml")!r})
+check_outputs(study)
+(suite,) = study.suites.values()
+apart = {{name: [runs.record_path(e, suite) for e in needs(name, suite)] for name in ("table2", *FIGURES)}}
+assert all(job.key for job in jobs.jobs(study, apart))
+assert all(keys.weights_key(suite, method, 0) for method in suite.methods)
+heavy = {{"torch", "diffusers", "transformers", "torchvision"}} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_titles_of_controls_are_those_of_their_tasks():
+    assert runs.CONTROL_TITLES["oracle"] == runs.CONTROLS["segmentation"]["oracle"]
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,11 @@ GPUS = int(
     or (FIRST.run.device == "auto" and shutil.which("nvidia-smi") is not None)
 )
 
-if not workflow.dryrun and (
-    not Path(CONFIG).exists() or json.loads(Path(CONFIG).read_text()) != raw
+# Here and not in `onstart`, which is not called of a workflow that is a module of another.
+if (
+    not workflow.dryrun
+    and not ABSENT
+    and (not Path(CONFIG).exists() or json.loads(Path(CONFIG).read_text()) != raw)
 ):
     files.write_json(Path(CONFIG), raw)
 
