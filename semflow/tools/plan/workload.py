@@ -16,7 +16,7 @@ from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Task
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
-from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, main_sampler
+from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoint_of, checkpoints, main_sampler
 from semflow.training import budget
 from semflow.training.build import unpretrained
 
@@ -31,20 +31,20 @@ Where = Literal["training", "sampling", "cpu"]  # at which rate work goes; sampl
 
 
 class Job(NamedTuple):
-    """One job, or, where `jobs` is 0, a share of another's work.
+    """A training, an evaluation, or a share of the trainings' work, which is of no process of its own.
 
-    images: that are trained on, or sampled.  flops: at the rate of `where`.  cpu_flops: on the CPU afterwards, while a GPU is
-    held.  batch: global, of a training.
+    process: that it is part of; evaluations of a checkpoint share one.  images: that are trained on, or sampled.
+    flops: at the rate of `where`.  cpu_flops: on the CPU afterwards, while a GPU is held.  batch: global, of a training.
     """
 
     data: str
     stage: str
+    process: str
     where: Where
     images: int
     flops: float
     cpu_flops: float = 0
     batch: int = 0
-    jobs: int = 1
 
 
 class Count(NamedTuple):
@@ -104,7 +104,7 @@ def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
     if not (images := n * sum(cached(suite, trained))):
         return []
     flops = images * coding_flops(unpretrained(suite).autoencoder, suite.data.size)[0]
-    return [Job(suite.data.name, "cache latents", "training", images, flops, batch=suite.training.batch_size, jobs=0)]
+    return [Job(suite.data.name, "cache latents", "", "training", images, flops, batch=suite.training.batch_size)]
 
 
 def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
@@ -112,7 +112,7 @@ def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
     images = suite.training.steps * suite.training.batch_size
     stage = f"train {method}" + (f", b = {b:g}" if b != amplitude_of(suite, method) else "")
     flops = images * budget.training_flops(suite, method)
-    return Job(suite.data.name, stage, "training", images, flops, batch=suite.training.batch_size)
+    return Job(suite.data.name, stage, f"train {checkpoint}", "training", images, flops, batch=suite.training.batch_size)
 
 
 def _evaluation(suite: Suite, one: Evaluation, n: int) -> Job:
@@ -131,7 +131,7 @@ def _evaluation(suite: Suite, one: Evaluation, n: int) -> Job:
             again += 2 * layouts * comb(samples, 2) * _perceptual_flops(suite)
     task: Task = "synthesis" if one.task == "synthesis" else "segmentation"
     flops = images * _output_flops(suite, one.method, task, one.sampler) + again
-    return Job(suite.data.name, f"evaluate {one.task}", "sampling", images, flops, resampled)
+    return Job(suite.data.name, f"evaluate {one.task}", f"evaluate {checkpoint_of(one)}", "sampling", images, flops, resampled)
 
 
 def _control(suite: Suite, one: Evaluation, n: int) -> Job:
@@ -141,7 +141,7 @@ def _control(suite: Suite, one: Evaluation, n: int) -> Job:
     if one.method == "oracle":
         where = "sampling" if suite.autoencoder.kind == "kl" else "cpu"
         flops = n * sum(coding_flops(unpretrained(suite).autoencoder, suite.data.size))
-    return Job(suite.data.name, f"control {one.task}", where, n, flops)
+    return Job(suite.data.name, f"control {one.task}", "controls", where, n, flops)
 
 
 def _output_flops(suite: Suite, method: str, task: Task, sampler: Sampler) -> int:
