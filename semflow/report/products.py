@@ -131,7 +131,7 @@ def chosen(name: str, runs: list[Run]) -> list[Run]:
 
 
 def required(name: str, suite: Suite) -> list[Evaluation]:
-    """The same; SemFlowError where there are none."""
+    """What `needs` gives; SemFlowError where that is nothing."""
     if found := needs(name, suite):
         return found
     raise SemFlowError(f"suite {suite.suite}: its runs do not hold what {name} shows ({_found(name)[0].words}); add them")
