@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 import time
+from collections import Counter
 from itertools import permutations, product
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from semflow.evaluation import evaluate
 from semflow.loading import latents
 from semflow.method.network import WEIGHTS
 from semflow.method.samplers import DIRECT, Sampler
+from semflow.report import evaluation_jobs
 from semflow.suite import reading as config
+from semflow.suite.jobs import Job
 from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, evaluations
 from semflow.tools import plan
 from semflow.tools.plan import storage, workload
@@ -84,6 +88,11 @@ def planned(study, devices: int = 8, **rates) -> plan.Plan:
     return plan.make_plan(study, devices, plan.rates_of(study, **rates), 0.9)
 
 
+def work(suite, one: Evaluation) -> list[workload.Job]:
+    """What is computed for one evaluation."""
+    return workload.work(suite, [Job("alone", suite, None, (one,))])
+
+
 def counted(run) -> int:
     """FLOPs of what really happens; attention as the products that it is made of, which the counter knows on every device."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
@@ -95,25 +104,52 @@ def counted(run) -> int:
 
 
 def test_jobs_of_the_paper_are_those_counted_by_hand(paper):
-    """Records of COCO-Stuff: 8 steps and a second seed of SemFlow, 7 and two more of either DSM, and three to repeat. Of
-    CelebAMask-HQ: images under 5 seeds at 25 steps, 5 other numbers of steps, 7 of other solvers, 5 of b = 0, 4 b' under 5 seeds;
-    masks by 6 numbers of steps, 7 of other solvers, one of b = 0. A process for each checkpoint, and one for the controls.
+    """COCO-Stuff: 8 steps and a second seed of SemFlow, 7 and two more of either DSM, and three to repeat. CelebAMask-HQ:
+    images under 5 seeds at 25 steps, 5 other numbers of steps, 7 of other solvers, 5 of b = 0, 4 b' under 5 seeds; masks by
+    6 numbers of steps, 7 of other solvers, one of b = 0.
     """
-    rows = {(row.data, row.stage): (row.jobs, row.records) for row in planned(paper).rows if row.jobs or row.records}
-    assert rows == {
-        ("coco_stuff", "prepare data"): (1, 0), ("celebamask_hq", "prepare data"): (1, 0), ("cityscapes", "prepare data"): (1, 0),
-        ("coco_stuff", "train semflow"): (1, 0), ("coco_stuff", "train dsm"): (1, 0),
-        ("coco_stuff", "evaluate segmentation"): (2, 9 + 9 + 9), ("coco_stuff", "evaluate seed_agreement"): (0, 3),
-        ("coco_stuff", "control segmentation"): (1, 2),
-        ("celebamask_hq", "train semflow"): (1, 0), ("celebamask_hq", "train semflow, b = 0"): (1, 0),
-        ("celebamask_hq", "evaluate segmentation"): (2, 6 + 7 + 1),
-        ("celebamask_hq", "evaluate synthesis"): (0, 5 + 5 + 7 + 5 + 20),
-        ("celebamask_hq", "control segmentation"): (1, 2), ("celebamask_hq", "control synthesis"): (0, 1),
-        ("cityscapes", "train semflow"): (1, 0),
-        ("cityscapes", "evaluate segmentation"): (1, 1), ("cityscapes", "evaluate synthesis"): (0, 5),
-        ("cityscapes", "control segmentation"): (1, 2), ("cityscapes", "control synthesis"): (0, 1),
-        ("all", "tables, figures, pages"): (27, 0),
+    assert all(suite.run.evaluations_per_job == 1 for suite in paper.suites.values())
+    rows = [row for row in planned(paper).rows if row.jobs]
+    assert {(row.data, row.stage): row.jobs for row in rows} == {
+        ("coco_stuff", "prepare data"): 1, ("celebamask_hq", "prepare data"): 1, ("cityscapes", "prepare data"): 1,
+        ("coco_stuff", "train semflow"): 1, ("coco_stuff", "train dsm"): 1,
+        ("coco_stuff", "evaluate segmentation"): 9 + 9 + 9, ("coco_stuff", "evaluate seed_agreement"): 3,
+        ("coco_stuff", "control segmentation"): 2,
+        ("celebamask_hq", "train semflow"): 1, ("celebamask_hq", "train semflow, b = 0"): 1,
+        ("celebamask_hq", "evaluate synthesis"): 5 + 5 + 7 + 5 + 20, ("celebamask_hq", "evaluate segmentation"): 6 + 7 + 1,
+        ("celebamask_hq", "control segmentation"): 2, ("celebamask_hq", "control synthesis"): 1,
+        ("cityscapes", "train semflow"): 1, ("cityscapes", "evaluate segmentation"): 1, ("cityscapes", "evaluate synthesis"): 5,
+        ("cityscapes", "control segmentation"): 2, ("cityscapes", "control synthesis"): 1,
+        ("all", "tables, figures, pages"): 28,
     }  # fmt: skip
+    assert all(row.records == row.jobs for row in rows if row.stage.startswith(("evaluate", "control")))
+
+
+def test_evaluations_of_a_checkpoint_share_a_process_and_are_counted_once(smoke):
+    made = planned(smoke)
+    jobs, records = (sum(getattr(row, name) for row in made.rows if row.records) for name in ("jobs", "records"))
+    assert jobs == len(evaluation_jobs(smoke)) < records == len(evaluations(*smoke.suites.values()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["smoke", "paper"])
+def test_jobs_are_those_of_snakemakes_dry_run(config_folder, name, tmp_path):
+    words = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--cores", "1", "-n", "reproduce_all"]
+    options = ["--quiet", "rules", "--configfile", config_folder / f"{name}.yaml", "--workflow-profile", "none"]
+    done = subprocess.run([*words, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = re.search(r"^-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
+    told = Counter[str]()
+    for rule, jobs in (line.split()[:2] for line in table[1].splitlines() if line.strip()):
+        stage = re.match("prepare|train|evaluate_control|evaluate|reproduce_all", rule)
+        told[stage[0] if stage else "report"] += int(jobs)
+    made = planned(config.load_study(config_folder / f"{name}.yaml"))
+    ours = Counter[str]()
+    for row in made.rows:
+        ours[row.stage.split()[0]] += row.jobs
+    assert (ours["prepare"], ours["train"], ours["tables,"]) == (told["prepare"], told["train"], told["report"])
+    assert (ours["evaluate"], ours["control"]) == (told["evaluate"], told["evaluate_control"])
+    assert made.total.jobs == sum(told.values()) - 1  # reproduce_all itself does nothing
 
 
 # How much arithmetic
@@ -171,7 +207,7 @@ def test_a_training_is_what_really_is_computed(small_suite, method, cached):
         }
     )
     one = Evaluation(method, "segmentation", Sampler("euler" if method == "semflow" else "ddim", 5), 6.0 * (method == "semflow"))
-    expected = sum(job.flops for job in workload.jobs(suite, [one]) if job.where == "training")
+    expected = sum(job.flops for job in work(suite, one) if job.where == "training")
     done = counted(lambda: train(suite, method, 0, Path("state"), Path("out")))
     assert 0.97 * expected < done <= expected
 
@@ -192,7 +228,7 @@ def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
     if task == "synthesis":  # features of the real images are kept
         first = one._replace(sampler=Sampler("euler", 1))
         evaluate(small_suite, first, Path("weights"), Path("first.json"), Path("features"))
-    (job,) = (job for job in workload.jobs(small_suite, [one]) if job.where == "sampling")
+    (job,) = (job for job in work(small_suite, one) if job.where == "sampling")
     done = counted(lambda: evaluate(small_suite, one, Path("weights"), Path("record.json"), Path("features")))
     assert done == pytest.approx(job.flops, rel=0.01)
 
@@ -202,7 +238,7 @@ def test_a_control_is_what_really_is_computed(small_suite, name):
     one = Evaluation(name, "synthesis" if name == "real_images" else "segmentation", DIRECT)
     if name == "real_images":
         evaluate(small_suite, one, None, Path("first.json"), Path("features"))
-    (job,) = workload.jobs(small_suite, [one])
+    (job,) = work(small_suite, one)
     done = counted(lambda: evaluate(small_suite, one, None, Path("record.json"), Path("features")))
     besides = workload._resampling_flops(small_suite, 4) if name == "real_images" else 0  # in NumPy, where nothing is counted
     assert done == pytest.approx(job.flops - besides, rel=0.01)

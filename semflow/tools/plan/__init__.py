@@ -7,7 +7,7 @@ from pathlib import Path
 from baselines import METHODS
 from semflow import files
 from semflow.data import OFFICIAL
-from semflow.report import PRODUCTS
+from semflow.report import PRODUCTS, evaluation_jobs, records
 from semflow.suite.reading import Study
 from semflow.suite.runs import Evaluation, evaluations
 from semflow.tools.plan import storage, workload
@@ -96,9 +96,14 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
         for name, suite in suites.items()
         for split in ("train", suite.evaluation.split)
     ]
-    timed = [(job, rates.seconds(job, suite)) for name, suite in suites.items() for job in workload.jobs(suite, wanted[name])]
+    processes = evaluation_jobs(study)
+    timed = [
+        (job, rates.seconds(job, suite))
+        for suite in suites.values()
+        for job in workload.work(suite, [one for one in processes if one.suite is suite])
+    ]
     prepared = [Row(name, "prepare data", 1) for name in wanted if name in OFFICIAL]
-    reports = Row("all", "tables, figures, pages", len(PRODUCTS) + NOTEBOOKS)
+    reports = Row("all", "tables, figures, pages", sum(bool(records(name, study)) for name in PRODUCTS) + NOTEBOOKS)
     return Plan(
         study.name,
         devices,
