@@ -34,19 +34,19 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {}  # in the order of the help
 GROUPS = {
-    "config": "show what a suite's file says",
-    "data": "check one of the paper's data sets, or prepare it",
-    "regression": "compare records with a reference, or accept them as the reference",
+    "config": "Show what a suite's file says.",
+    "data": "Check one of the paper's data sets, or prepare it.",
+    "regression": "Compare records with a reference, or accept them as the reference.",
 }
 RENAMED = {"--gpus": "--devices", "--configfile": "--config", "--part": "--dataset"}  # options by their former names, still taken
 MOVED = {"check_drift": "regression check", "accept_reference": "regression accept"}
 
 
-def verb(name: str, help: str, example: str, computes: bool = False) -> Callable[[Any], Any]:
-    """Register a verb; the second of two words is one of a group."""
+def verb(example: str, computes: bool = False) -> Callable[[Any], Any]:
+    """Register a verb by the name of its function, its help by the docstring; the second of two words is one of a group."""
 
     def register(define: Any) -> Any:
-        VERBS[name] = Verb(help, example, define, computes)
+        VERBS[define.__name__.strip("_").replace("_", " ")] = Verb(define.__doc__, example, define, computes)
         return define
 
     return register
@@ -132,13 +132,9 @@ def _say(sentence: str, status: int) -> int:
 # The method: training it, evaluating it
 
 
-@verb(
-    "train",
-    "train a method, or go on with a training",
-    "train --config config/mini.yaml --method semflow --state state --out checkpoint",
-    computes=True,
-)
+@verb("train --config config/mini.yaml --method semflow --state state --out checkpoint", computes=True)
 def _train(p: Parser) -> Run:
+    """Train a method, or go on with a training."""
     _of_suite(p)
     _method(p)
     p.add_argument("--seed", type=whole, default=0, help="training seed (default 0)")
@@ -160,12 +156,10 @@ def _train(p: Parser) -> Run:
 
 
 @verb(
-    "evaluate",
-    "evaluate a method on a split and write a record",
-    "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json",
-    computes=True,
+    "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json", computes=True
 )
 def _evaluate(p: Parser) -> Run:
+    """Evaluate a method on a split and write a record."""
     from semflow.suite.runs import CONTROL_TITLES, TASKS
 
     _of_suite(p)
@@ -239,12 +233,9 @@ def _evaluate_all(a: Arguments) -> None:
     evaluate_all(trained, wanted or places, a.checkpoint, store, a.cache)
 
 
-@verb(
-    "convert",
-    "make a checkpoint of weights that were trained elsewhere",
-    "convert face.pt --config config/paper.yaml --dataset celebamask_hq --out checkpoint",
-)
+@verb("convert face.pt --config config/paper.yaml --dataset celebamask_hq --out checkpoint")
 def _convert(p: Parser) -> Run:
+    """Make a checkpoint of weights that were trained elsewhere."""
     p.add_argument("file", type=Path, help="state dict that torch.save wrote, or .safetensors; no code in it is run")
     _of_suite(p)
     _method(p, default=True)
@@ -265,13 +256,9 @@ def _convert(p: Parser) -> Run:
 # The suite: what it says, what it takes
 
 
-@verb(
-    "bench",
-    "measure the speed of training, of sampling, or of what loads training images",
-    "bench train --config config/mini.yaml",
-    computes=True,
-)
+@verb("bench train --config config/mini.yaml", computes=True)
 def _bench(p: Parser) -> Run:
+    """Measure the speed of training, of sampling, or of what loads training images."""
     p.add_argument("what", choices=("train", "sample", "load"))
     p.add_argument("--synthetic", action="store_true", help="drawn scenes of the suite's size and random weights, no files")
     p.add_argument("--out", type=Path, help="JSON file for the numbers, which `plan` reads")
@@ -292,12 +279,9 @@ def _bench(p: Parser) -> Run:
     return run
 
 
-@verb(
-    "plan",
-    "say what a suite takes before anything starts: jobs, GPU-hours, disk, memory",
-    "plan --config config/paper.yaml --devices 8",
-)
+@verb("plan --config config/paper.yaml --devices 8")
 def _plan(p: Parser) -> Run:
+    """Say what a suite takes before anything starts: jobs, GPU-hours, disk, memory."""
     _config(p)
     p.add_argument("--devices", type=positive, default=1, help="GPUs, or CPU cores of a small suite (default 1)")
     rate = p.add_mutually_exclusive_group()
@@ -320,8 +304,9 @@ def _plan(p: Parser) -> Run:
     return run
 
 
-@verb("config show", "show the whole of a suite's file, and where each key comes from", "config show config/camvid.yaml")
+@verb("config show config/camvid.yaml")
 def _config_show(p: Parser) -> Run:
+    """Show the whole of a suite's file, and where each key comes from."""
     p.add_argument("config", type=Path, metavar="FILE", help="the suite's YAML file")
 
     def run(a: Arguments) -> None:
@@ -335,12 +320,9 @@ def _config_show(p: Parser) -> Run:
 # Data sets
 
 
-@verb(
-    "data check",
-    "count pairs, look into some, say what is missing and where it is: exit status 1",
-    "data check cityscapes data/cityscapes --out sheet.png",
-)
+@verb("data check cityscapes data/cityscapes --out sheet.png")
 def _data_check(p: Parser) -> Run:
+    """Count pairs, look into some, say what is missing and where it is: exit status 1."""
     _data_set(p)
     p.add_argument("--size", type=positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of pictures on the sheet")
     p.add_argument("--all", action="store_true", help="look into every pair, not 200 of each split")
@@ -359,12 +341,9 @@ def _data_check(p: Parser) -> Run:
     return run
 
 
-@verb(
-    "data prepare",
-    "unpack its archives, merge the parts of faces, count, write a manifest",
-    "data prepare celebamask_hq data/celebamask_hq",
-)
+@verb("data prepare celebamask_hq data/celebamask_hq")
 def _data_prepare(p: Parser) -> Run:
+    """Unpack its archives, merge the parts of faces, count, write a manifest."""
     _data_set(p)
     p.add_argument("--out", type=Path, help="the manifest (default: semflow-manifest.json in ROOT)")
 
@@ -382,8 +361,9 @@ def _data_prepare(p: Parser) -> Run:
 # Records
 
 
-@verb("report", "make a table or a figure from records", "report table2 --records r1.json r2.json --out table2.csv table2.md")
+@verb("report table2 --records r1.json r2.json --out table2.csv table2.md")
 def _report(p: Parser) -> Run:
+    """Make a table or a figure from records."""
     from semflow.report import PRODUCTS
 
     p.add_argument("what", choices=list(PRODUCTS))
@@ -400,12 +380,9 @@ def _report(p: Parser) -> Run:
     return run
 
 
-@verb(
-    "regression check",
-    "compare records with a reference: exit status 1 if a metric worsens, 3 where it cannot be told",
-    "regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json",
-)
+@verb("regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json")
 def _regression_check(p: Parser) -> Run:
+    """Compare records with a reference: exit status 1 if a metric worsens, 3 where it cannot be told."""
     _records(p)
     _reference(p)
 
@@ -421,12 +398,9 @@ def _regression_check(p: Parser) -> Run:
     return run
 
 
-@verb(
-    "regression accept",
-    "make records the reference, and say why",
-    "regression accept --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'",
-)
+@verb("regression accept --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'")
 def _regression_accept(p: Parser) -> Run:
+    """Make records the reference, and say why."""
     _records(p)
     _reference(p)
     p.add_argument("--reason", required=True, help="why the numbers may change; kept in the reference's history")
@@ -443,13 +417,9 @@ def _regression_accept(p: Parser) -> Run:
 # Pictures of one's own
 
 
-@verb(
-    "segment",
-    "segment a picture: label map and overlay",
-    "segment photo.png --checkpoint checkpoint --out labels.png",
-    computes=True,
-)
+@verb("segment photo.png --checkpoint checkpoint --out labels.png", computes=True)
 def _segment(p: Parser) -> Run:
+    """Segment a picture: label map and overlay."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
     _seed(p)
@@ -462,13 +432,9 @@ def _segment(p: Parser) -> Run:
     return run
 
 
-@verb(
-    "synthesize",
-    "draw pictures from a label map",
-    "synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png",
-    computes=True,
-)
+@verb("synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png", computes=True)
 def _synthesize(p: Parser) -> Run:
+    """Draw pictures from a label map."""
     p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or painted in the data set's colours")
     _of_checkpoint(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
     p.add_argument("--seeds", type=positive, default=1, help="how many pictures, under seeds 0, 1, ... (default 1)")
@@ -481,13 +447,9 @@ def _synthesize(p: Parser) -> Run:
     return run
 
 
-@verb(
-    "trajectory",
-    "show the states between a picture and its pseudo mask",
-    "trajectory photo.png --checkpoint checkpoint --out states.png",
-    computes=True,
-)
+@verb("trajectory photo.png --checkpoint checkpoint --out states.png", computes=True)
 def _trajectory(p: Parser) -> Run:
+    """Show the states between a picture and its pseudo mask."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "ten states side by side (PNG); all of them go beside it as GIF")
 
@@ -499,13 +461,9 @@ def _trajectory(p: Parser) -> Run:
     return run
 
 
-@verb(
-    "roundtrip",
-    "segment a picture, draw a picture from that, and segment it again",
-    "roundtrip photo.png --checkpoint checkpoint --out sheet.png",
-    computes=True,
-)
+@verb("roundtrip photo.png --checkpoint checkpoint --out sheet.png", computes=True)
 def _roundtrip(p: Parser) -> Run:
+    """Segment a picture, draw a picture from that, and segment it again."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "picture, labels, drawn picture, its labels, side by side (PNG)")
     _seed(p)
@@ -518,8 +476,9 @@ def _roundtrip(p: Parser) -> Run:
     return run
 
 
-@verb("info", "say what a checkpoint is", "info checkpoint")
+@verb("info checkpoint")
 def _info(p: Parser) -> Run:
+    """Say what a checkpoint is."""
     p.add_argument("checkpoint", type=Path)
 
     def run(a: Arguments) -> None:

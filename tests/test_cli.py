@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +139,16 @@ def test_options_are_known_by_their_former_names_and_help_does_not_show_these(ru
     assert (plan.config, plan.devices) == (Path("c.yaml"), 8)
     for verb in ("train", "plan", "synthesize"):
         assert not re.search("--(configfile|gpus|part|solver|steps)", run(verb, "--help")[1])
+
+
+def test_the_whole_of_a_suite_is_shown_with_where_it_comes_from(run, config_folder):
+    status, said, _ = run("config", "show", config_folder / "camvid_cpu.yaml")
+    assert status == 0
+    assert yaml.safe_load(said)["data"]["name"] == "camvid"
+    assert re.search(r"^  steps: \d+  # .*\.yaml", said, re.MULTILINE)
+    status, _, error = run("config", "show", "nowhere.yaml")
+    assert status == 2
+    assert is_one_sentence(error, "nowhere.yaml")
 
 
 @pytest.mark.parametrize(
@@ -383,6 +392,13 @@ def test_a_model_of_another_perturbation_is_trained_and_measured(run, tiny, tmp_
         run("evaluate", *options, "--checkpoint", tmp_path / "b12", "--sampler", "euler-1", "--out", tmp_path / "r.json")[0] == 0
     )
     assert records.read(tmp_path / "r.json").amplitude == 12
+
+
+def test_without_a_sampler_a_method_is_evaluated_by_its_own(run, tiny, tiny_suite, checkpoint_of, tmp_path):
+    words = evaluation(tiny, tmp_path, "--method", "semflow", "--checkpoint", checkpoint_of(tiny_suite))
+    assert run(*words)[0] == 0
+    record = records.read(tmp_path / "r.json")
+    assert (record.sampler, record.steps) == ("euler", 25)
 
 
 @pytest.mark.parametrize("text", ["euler", "euler-0", "leapfrog-5", "rk45-5", "-5"])

@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from scipy import stats
+from scipy import special
 
 from semflow import files
 from semflow.claims import statistics
@@ -407,7 +407,7 @@ def _compared(evaluation: str, metric: str, then: Kept, now: Kept) -> Change | s
     sides, worse = 1, (new.mean - was.mean) * (1 if KINDS[metric].direction == "lower" else -1)
     if _either_way(metric):
         sides, worse = 2, abs(worse)
-    p = sides * float(stats.t.sf(worse / se, df)) if se > 0 else float(worse <= 0)
+    p = sides * float(special.stdtr(df, -worse / se)) if se > 0 else float(worse <= 0)
     return Change(evaluation, metric, was.mean, new.mean, worse, p, retrained and alone)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 ALPHA = 0.05  # of every test; the 90 % interval in a region is the same as two one-sided tests (TOST) at it
 POWER = 0.8  # with which a number of images would settle a claim
@@ -39,15 +39,15 @@ class Chance(NamedTuple):
 
     def interval(self, effect: float, level: float) -> tuple[float, float]:
         """The `level` interval of an effect."""
-        reach = float(stats.t.ppf((1 + level) / 2, self.df)) * self.se
+        reach = float(special.stdtrit(self.df, (1 + level) / 2)) * self.se
         return effect - reach, effect + reach
 
     def p(self, effect: float, region: Region) -> float:
         """Of the hypothesis that the effect lies outside the region: the larger of the one-sided tests of its bounds."""
         if self.se == 0:
             return 0.0 if region.holds(effect) else 1.0
-        above = [] if region.at_least is None else [stats.t.sf((effect - region.at_least) / self.se, self.df)]
-        below = [] if region.at_most is None else [stats.t.cdf((effect - region.at_most) / self.se, self.df)]
+        above = [] if region.at_least is None else [special.stdtr(self.df, (region.at_least - effect) / self.se)]
+        below = [] if region.at_most is None else [special.stdtr(self.df, (effect - region.at_most) / self.se)]
         return float(max(above + below))
 
     def outside(self, effect: float, region: Region, level: float) -> bool:
@@ -63,7 +63,7 @@ class Chance(NamedTuple):
         distance = region.distance(effect)
         if distance == 0:
             return math.inf
-        reach = stats.norm.ppf(1 - alpha) + stats.norm.ppf(POWER)
+        reach = special.ndtri(1 - alpha) + special.ndtri(POWER)
         return float(self.n * (reach * self.se / distance) ** 2)
 
 

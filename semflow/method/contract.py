@@ -131,7 +131,8 @@ class Phase(NamedTuple):
 class Method(Protocol):
     """A model that is trained and evaluated.
 
-    networks: an nn.ModuleDict of `Network`s, all that must survive a kill: weights; in buffers statistics, spectral vectors, pools.
+    networks: an nn.ModuleDict of `Network`s, all that must survive a kill: weights; in buffers statistics, spectral vectors,
+        pools.
     sampling: keys of those that inference needs: they are averaged, exported and counted.
     beside: an nn.ModuleList of frozen networks that are no part of a checkpoint, such as the autoencoder.
     phases: in the order in which they take their turns.

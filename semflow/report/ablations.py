@@ -1,17 +1,18 @@
 """Every evaluation of every task: all that was measured, one row a metric."""
 
 from collections import defaultdict
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semflow.claims.collect import Names, Run, by_dataset, estimate, only
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.method.samplers import Sampler
 from semflow.report import selection
 from semflow.report.products import Beside, Forms, csv, product
-from semflow.report.tables import Column, Entry, Grid, names_of, shown, words_of
+from semflow.report.tables import Column, Entry, Grid, framed, names_of, shown, words_of
 from semflow.report.tables import name_of as method_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 KEY = ("method", "task", "sampler", "steps", "amplitude", "sampling_amplitude")
 
@@ -42,10 +43,10 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
     return {".csv": csv(lambda: ablations(runs))}
 
 
-def ablations(runs: list[Run]) -> pd.DataFrame:
+def ablations(runs: list[Run]) -> "DataFrame":
     """One `Ablation` a row. Where runs are of several data sets, `dataset` stands before all other columns."""
     names = names_of(_columns(Names.among(runs)))
-    return pd.DataFrame([[getattr(row, name) for name in names] for row in _rows(runs)], columns=names)
+    return framed([[getattr(row, name) for name in names] for row in _rows(runs)], names)
 
 
 def ablations_grid(runs: list[Run]) -> Grid:

@@ -1,10 +1,9 @@
 """What every method costs: weights, training, and an output by the sampler that the method is known by."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from baselines import METHODS
 from semflow.claims.collect import Run, by_dataset, listed, only, own
@@ -12,7 +11,10 @@ from semflow.method.samplers import Sampler
 from semflow.report import selection
 from semflow.report.products import Beside, Forms, csv, product, text
 from semflow.report.selection import Evaluations
-from semflow.report.tables import Column, Entry, Grid, markdown_table, name_of, names_of, shown
+from semflow.report.tables import Column, Entry, Grid, framed, markdown_table, name_of, names_of, shown
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 TASKS = ("segmentation", "synthesis")
 
@@ -52,7 +54,7 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
     return {".csv": csv(lambda: budget(runs)), ".md": text(lambda: markdown(runs) + "\n")}
 
 
-def budget(runs: list[Run]) -> pd.DataFrame:
+def budget(runs: list[Run]) -> "DataFrame":
     """One row a method; where records are of several data sets, one a method and data set."""
     costs, outputs = _costs(runs), names_of(OUTPUT)
     tasks = [task for task in TASKS if any(task in cost.outputs for cost in costs)]
@@ -65,7 +67,7 @@ def budget(runs: list[Run]) -> pd.DataFrame:
         ]
         for cost in costs
     ]
-    return pd.DataFrame(rows, columns=names)
+    return framed(rows, names)
 
 
 def grids(runs: list[Run]) -> list[Grid]:

@@ -6,18 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-import pandas as pd
-
 from semflow import files
 from semflow.claims.collect import Run, check_one, own_amplitudes
 from semflow.errors import SemFlowError
 from semflow.report.selection import among
 from semflow.suite import Suite
+from semflow.suite.jobs import Job, jobs
 from semflow.suite.reading import Study
-from semflow.suite.runs import TASKS, Evaluation, evaluations
+from semflow.suite.runs import TASKS, Evaluation, evaluations, record_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 Needs = Callable[[list[Evaluation], Suite], list[Evaluation]]
 Forms = dict[str, Callable[[Path], None]]  # by suffix, what writes a product to a path
@@ -132,10 +132,26 @@ def chosen(name: str, runs: list[Run]) -> list[Run]:
 
 
 def required(name: str, suite: Suite) -> list[Evaluation]:
-    """The same; SemFlowError where there are none."""
+    """What `needs` gives; SemFlowError where that is nothing."""
     if found := needs(name, suite):
         return found
     raise SemFlowError(f"suite {suite.suite}: its runs do not hold what {name} shows ({_found(name)[0].words}); add them")
+
+
+def records(name: str, study: Study) -> list[str]:
+    """Where the records of a study lie that a product is made from; none where its suites do not measure what it shows.
+
+    Of several data sets, a product is made from those that name it, or a task of it, in their `outputs`.
+    """
+    stated = [(study.of(said), said) for said in study.outputs if said in (name, *(f"{name}_{task}" for task in TASKS))]
+    if not stated and not (study.several and name in ("table1", "table2", *FIGURES)):
+        stated = [(suite, name) for suite in study.suites.values()]
+    return list(dict.fromkeys(record_path(one, suite) for suite, said in stated for one in needs(said, suite)))
+
+
+def evaluation_jobs(study: Study) -> list[Job]:
+    """The jobs that evaluate a study; a table does not wait for what it does not show."""
+    return jobs(study, {name: records(name, study) for name in ("table2", "table1")})
 
 
 def check_outputs(study: Study) -> None:
@@ -158,6 +174,6 @@ def text(make: Callable[[], str]) -> Callable[[Path], None]:
     return lambda path: files.write_text(path, make())
 
 
-def csv(make: Callable[[], pd.DataFrame]) -> Callable[[Path], None]:
+def csv(make: Callable[[], "DataFrame"]) -> Callable[[Path], None]:
     """Writes a frame."""
     return text(lambda: make().to_csv(index=False, lineterminator="\n"))

@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Collection
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from baselines import METHODS
 from semflow import published
@@ -31,6 +29,7 @@ from semflow.report.tables import (
     Entry,
     Grid,
     Row,
+    framed,
     latex_table,
     markdown_table,
     measured_on,
@@ -38,6 +37,9 @@ from semflow.report.tables import (
     same_for_every_seed,
 )
 from semflow.suite import Suite
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 PAPER = {"miou": "miou", "mmd2": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
 OF_TASK = {"segmentation": ("miou",), "synthesis": ("fid", "lpips")}  # the paper's columns
@@ -97,7 +99,7 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
     }
 
 
-def table1(runs: list[Run]) -> pd.DataFrame:
+def table1(runs: list[Run]) -> "DataFrame":
     """Long form, one `Value` a row.
 
     The paper's numbers stand in rows of their own metric, so that FID never stands beside a proxy's distance; a row that is
@@ -124,7 +126,7 @@ def table1(runs: list[Run]) -> pd.DataFrame:
     ]
     order = {key[:2]: place for place, key in enumerate(known)}
     rows.sort(key=lambda row: (order.get(row[:2], len(order)), row[:3] not in known, selection.place(*row[:3])))
-    return pd.DataFrame(rows, columns=Value._fields)
+    return framed(rows, Value._fields)
 
 
 def grid(runs: list[Run], names: Names | None = None, differences: Collection[str] | None = None) -> Grid:

@@ -1,8 +1,7 @@
 """Table 2: mIoU by number of steps, measured beside published."""
 
 import math
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from baselines import METHODS
 from semflow import published
@@ -18,12 +17,16 @@ from semflow.report.tables import (
     Entry,
     Grid,
     Row,
+    framed,
     latex_table,
     markdown_table,
     measured_on,
     same_for_every_seed,
 )
 from semflow.suite import Suite
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def rows_of(evaluations: Evaluations) -> Evaluations:
@@ -53,7 +56,7 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
     }
 
 
-def table2(runs: list[Run]) -> pd.DataFrame:
+def table2(runs: list[Run]) -> "DataFrame":
     """Long form, one `Value` a row, in percent.
 
     `miou_seed_sd` is the standard deviation of the mIoU between sampling seeds, where there are several.
@@ -74,7 +77,7 @@ def table2(runs: list[Run]) -> pd.DataFrame:
             rows.append(Value(*key, "miou_seed_sd", spread, math.nan, math.nan, math.nan, *counted))
     order = {(row["method"], row["sampler"]): place for place, row in enumerate(published.table(2)["rows"])}
     rows.sort(key=lambda row: (order.get(row[:2], len(order)), row.method in CONTROLS, selection.place(*row[:3])))
-    return pd.DataFrame(rows, columns=Value._fields)
+    return framed(rows, Value._fields)
 
 
 def grid(runs: list[Run], names: Names | None = None, differences: bool | None = None) -> Grid:

@@ -1,15 +1,17 @@
 """Tables as values: arranged once, and written as CSV, as Markdown, as LaTeX or on the page."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semflow.claims.collect import Run, by_dataset, listed, method_title, with_interval
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
 from semflow.suite.runs import CONTROL_TITLES as CONTROLS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 NUMBER = re.compile(r"[-+]?\d|-$")
 THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
@@ -39,7 +41,7 @@ class Entry(NamedTuple):
     @classmethod
     def measured(cls, row: Any, records: tuple[str, ...] = ()) -> "Entry":
         """The value of a row with its interval, in the digits of its metric; a dash for none."""
-        if row is None or pd.isna(row.value):
+        if row is None or math.isnan(row.value):
             return cls("-", kind="number")
         text = with_interval(row.value, row.low, row.high, KINDS[row.metric].digits)
         return cls.of(text, records)._replace(sort=row.value)
@@ -105,6 +107,13 @@ def shown(columns: Iterable[Column], caption: str, rows: Iterable[Any], key: Cal
     columns = [column for column in columns if column.head]
     groups = [[Row([column.show(row) for column in columns], key(row))] for row in rows]
     return Grid(caption, [column.head for column in columns], groups)
+
+
+def framed(rows: list[Any], columns: Iterable[str]) -> "DataFrame":
+    """Rows in long form. pandas is imported here, so that planning does without it."""
+    from pandas import DataFrame
+
+    return DataFrame(rows, columns=list(columns))
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:

@@ -65,16 +65,17 @@ def sampling_flops(suite: Suite, method: str, task: str, sampler: Sampler, evalu
     """
     samplers = METHODS[method].tasks[task]
     if sampler.name == "direct":
-        return _sampled(suite, method, task, sampler)
+        return _sampled(suite, method, task, sampler)[0]
     pilot, in_a_step = next((name, n) for name, n in samplers.items() if n)
     if evaluations is None:
         own = samplers[sampler.name]
         if own is None:
             raise ValueError(f"{sampler} chooses its own steps; say how many evaluations it took")
         evaluations = sampler.steps * own
-    one, two = (_sampled(suite, method, task, Sampler(pilot, n)) for n in (1, 2))
-    an_evaluation = (two - one) / in_a_step
-    return round(one - in_a_step * an_evaluation + evaluations * an_evaluation)
+    whole, calls = _sampled(suite, method, task, Sampler(pilot, 1))
+    alone = len(calls) == in_a_step  # whether its networks compute in steps alone
+    a_step = sum(calls) if alone else _sampled(suite, method, task, Sampler(pilot, 2))[0] - whole
+    return round(whole - a_step + evaluations * a_step / in_a_step)
 
 
 def latent_shape(suite: Suite) -> tuple[int, int, int]:
@@ -110,19 +111,34 @@ def _batch(suite: Suite, method: str) -> Batch:
     return Batch(image, mask)
 
 
-def _sampled(suite: Suite, method: str, task: str, sampler: Sampler) -> int:
-    """FLOPs of an output by a sampler of so few steps that they are worth running."""
+def _sampled(suite: Suite, method: str, task: str, sampler: Sampler) -> tuple[int, list[int]]:
+    """FLOPs of an output by a sampler of so few steps that they are worth running, and of each call of the method's networks."""
     (h, w), model = suite.data.size, _model(suite, method)
     inputs = {
         "segmentation": lambda: torch.empty(IMAGES, 3, h, w, device=META),
         "synthesis": lambda: torch.empty(IMAGES, h, w, dtype=torch.uint8, device=META),
     }[task]()
 
-    def run() -> None:
-        with torch.no_grad():
-            getattr(model, DOES[task])(inputs, sampler, None)
+    def run() -> tuple[int, list[int]]:
+        counts: list[int] = []
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
 
-    return _once(f"{task} {sampler}", suite, method, lambda: _count(run) // IMAGES)
+            def note(*_: Any) -> None:
+                counts.append(counter.get_total_flops())
+
+            networks = [model.networks[key] for key in model.sampling]
+            hooks = [one.register_forward_pre_hook(note) for one in networks]
+            hooks += [one.register_forward_hook(note) for one in networks]
+            try:
+                getattr(model, DOES[task])(inputs, sampler, None)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+        calls = [after - before for before, after in zip(counts[::2], counts[1::2], strict=True)]
+        return counter.get_total_flops() // IMAGES, [call // IMAGES for call in calls]
+
+    known: tuple[int, list[int]] = _once(f"{task} {sampler}", suite, method, run)
+    return known
 
 
 def _count(run: Callable[[], None]) -> int:

@@ -21,6 +21,7 @@ from semflow.errors import SemFlowError
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+PROGRAM = ("-m", __package__.partition(".")[0])  # that Python is to run
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 CLAIMED = "SEMFLOW_CLAIMED_GPUS"  # what this process or its parent holds the locks of
 LAUNCHED = "SEMFLOW_LAUNCHED"  # set in the processes that share a training, when we started them
@@ -98,7 +99,7 @@ def command(words: Sequence[str], gpus: int, nodes: int, environment: Mapping[st
     step = ["srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
     step += [f"--cpus-per-task={cpus}"] if cpus else []
     step += [f"--gpus-per-node={gpus // nodes}"] if VISIBLE in environment else []
-    return [*step, sys.executable, "-m", "semflow", *words]
+    return [*step, sys.executable, *PROGRAM, *words]
 
 
 def first_host() -> str:
@@ -217,7 +218,7 @@ def _run_ranks(words: Sequence[str], ranks: int, nodes: int) -> None:
             shutdown_timeout=TIME_TO_SAVE_S,
         )
         try:
-            elastic_launch(config, sys.executable)("-m", "semflow", *words)
+            elastic_launch(config, sys.executable)(*PROGRAM, *words)
         except ChildFailedError as error:
             _end_as(error, ranks)
         except SignalException:

@@ -185,7 +185,9 @@ def points(axes, label):
 
 
 def dashed(axes):
-    return [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    """Where the lines of controls lie, which go from side to side."""
+    across = [line for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+    return [line.get_ydata()[0] for line in across if line.get_linestyle() == "--"]
 
 
 def test_every_figure_of_the_paper_that_shows_a_result_is_drawn(given):

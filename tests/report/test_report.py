@@ -92,22 +92,22 @@ def run(*words) -> int:
     return int(end.value.code or 0)
 
 
-def test_check_drift_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_tell(stored, tmp_path, capsys):
+def test_regression_check_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_tell(stored, tmp_path, capsys):
     reference = tmp_path / "reference.json"
     against = ["--reference", reference, "--records"]
-    cli.main(["accept_reference", "--reason", "first", *map(str, [*against, *stored])])
+    cli.main(["regression", "accept", "--reason", "first", *map(str, [*against, *stored])])
     assert capsys.readouterr().out == "5 evaluations, the first reference\n"
-    assert run("check_drift", *against, *stored) == 0
+    assert run("regression", "check", *against, *stored) == 0
     assert "no drift" in capsys.readouterr().out
-    assert run("check_drift", *against, *stored[:-1]) == 3
+    assert run("regression", "check", *against, *stored[:-1]) == 3
     record = read_record(stored[2])
     write_record(stored[2], record.model_copy(update={"evaluations": 7.0}))
-    assert run("check_drift", *against, *stored) == 1
+    assert run("regression", "check", *against, *stored) == 1
     assert "DRIFT SemFlow Euler-1 segmentation, b = 6: evaluations of the network were 1, are 7" in capsys.readouterr().out
 
 
 def test_a_reference_is_not_written_without_a_reason(stored, tmp_path, capsys):
-    assert run("accept_reference", "--reason", " ", "--reference", tmp_path / "r.json", "--records", *stored) == 2
+    assert run("regression", "accept", "--reason", " ", "--reference", tmp_path / "r.json", "--records", *stored) == 2
     assert "needs its reason" in capsys.readouterr().err
     assert not (tmp_path / "r.json").exists()
 
@@ -115,12 +115,12 @@ def test_a_reference_is_not_written_without_a_reason(stored, tmp_path, capsys):
 def test_a_damaged_reference_or_another_suite_s_ends_with_2_and_one_sentence(stored, tmp_path, capsys):
     reference = tmp_path / "reference.json"
     against = ["--reference", reference, "--records", *stored]
-    cli.main(["accept_reference", "--reason", "first", *map(str, against)])
+    cli.main(["regression", "accept", "--reason", "first", *map(str, against)])
     whole = reference.read_text()
     for damage, said in (('"suites"', "did you mean suite?"), ('"suite"', "the reference is of suite another")):
         reference.write_text(whole.replace('"suite": "hand"', f'{damage}: "another"'))
-        assert run("check_drift", *against) == 2
+        assert run("regression", "check", *against) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
-        assert run("accept_reference", "--reason", "second", *against) == 2
+        assert run("regression", "accept", "--reason", "second", *against) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

@@ -5,13 +5,12 @@ import weakref
 
 import pytest
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from semflow.data import open_dataset
 from semflow.tools import bench
 from semflow.tools.bench.plain import PlainLoop
-from semflow.training.build import make_model
+from semflow.training.budget import training_flops
+from semflow.training.loop import Trainer, make_accelerator, training_batches
 
 
 @pytest.fixture(autouse=True)
@@ -48,20 +47,26 @@ def test_the_size_of_the_paper_is_measured_without_its_files(sd_suite, tmp_path)
     assert bench.train(suite, "semflow", 1).numbers["times_plain"] > 0
 
 
-def test_arithmetic_is_what_the_network_and_the_encoders_of_a_step_do(sd_suite):
-    suite = bench.synthetic(sd_suite)
-    model = make_model(suite, "semflow")
-    h, w = (side // model.autoencoder.factor for side in suite.data.size)
-    with sdpa_kernel(SDPBackend.MATH):  # of the CPU's own attention nothing is counted
-        with FlopCounterMode(display=False) as network:
-            model.network(torch.zeros(1, 4, h, w), torch.zeros(1)).sum().backward()
-        with FlopCounterMode(display=False) as encoder:
-            model.autoencoder.encode(torch.zeros(1, 3, *suite.data.size))
-    n = suite.training.batch_size
-    online = bench._flops_of_a_step(suite, "semflow")
-    assert online == n * (network.get_total_flops() + 2 * encoder.get_total_flops())
-    cached = suite.model_copy(update={"run": suite.run.model_copy(update={"cache_latents": True})})
-    assert bench._flops_of_a_step(cached, "semflow") == online - n * encoder.get_total_flops()
+def test_bare_steps_are_of_what_the_networks_are_called_with_in_a_real_step(tiny_suite, tmp_path):
+    """DSM's network sees noise beside the image, at timesteps up to 1000: nobody says so to the bench."""
+    trainer = Trainer(make_accelerator(tiny_suite, tmp_path), tiny_suite, "dsm", 0, tmp_path)
+    batch = next(training_batches(open_dataset(tiny_suite.data, "train"), trainer, tmp_path))
+    seen, before = [], [weight.clone() for weight in trainer.networks.parameters()]
+    hook = trainer.networks["unet"].register_forward_pre_hook(lambda _, args: seen.append(args))
+    bench._bare_steps(trainer, batch)()
+    hook.remove()
+    first, *again = seen
+    assert len(again) == bench.STEPS
+    assert first[0].shape == (16, 6, 16, 16)
+    assert first[1].max() > 1
+    assert all(torch.equal(a, b) for args in again for a, b in zip(first, args, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.networks.parameters(), strict=True))
+
+
+@pytest.mark.slow
+def test_speed_is_images_times_the_flops_of_one(tiny_suite):
+    measured = bench.train(tiny_suite, "dsm", 1).numbers
+    assert measured["flops_per_s"] == pytest.approx(measured["images_per_s"] * training_flops(tiny_suite, "dsm"))
 
 
 def test_the_plain_loop_takes_as_many_images_at_once_as_fit(tiny_suite, monkeypatch):

@@ -35,7 +35,7 @@ def network_of(suite, method: str = "semflow") -> UNet2DConditionModel:
 def converted(suite, held, tmp_path, name: str = "face.pt", method: str = "semflow"):
     torch.save(held, tmp_path / name)
     convert(tmp_path / name, suite, method, tmp_path / "out")
-    return checkpoints.load_model(tmp_path / "out")
+    return checkpoints.open_checkpoint(tmp_path / "out")
 
 
 def complaint(suite, source, method: str = "semflow") -> str:
@@ -49,9 +49,9 @@ def complaint(suite, source, method: str = "semflow") -> str:
 
 @torch.no_grad()
 def test_a_state_dict_becomes_a_checkpoint_that_computes_what_it_computed(sd_suite, weights, tmp_path):
-    model, suite, _ = converted(sd_suite, weights, tmp_path)
+    model, card = converted(sd_suite, weights, tmp_path)
     theirs = UNet2DConditionModel.from_pretrained(tmp_path / "out", use_safetensors=True).eval()
-    assert suite == sd_suite
+    assert card.network == sd_suite.network.model_dump(mode="json")
     assert all(torch.equal(value, weights[name]) for name, value in theirs.state_dict().items())
     z, t = torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.9])
     prompt = make_model(sd_suite, "semflow").network.prompt
@@ -59,10 +59,10 @@ def test_a_state_dict_becomes_a_checkpoint_that_computes_what_it_computed(sd_sui
 
 
 def test_the_card_says_that_it_was_converted_and_of_what(sd_suite, weights, tmp_path):
-    _, _, card = converted(sd_suite, weights, tmp_path)
+    _, card = converted(sd_suite, weights, tmp_path)
     digest = file_hash(tmp_path / "face.pt")
-    assert card["converted"] == {"file": "face.pt", "sha256": digest}
-    assert card["key"] == f"converted-{digest}"
+    assert card.converted == {"file": "face.pt", "sha256": digest}
+    assert card.key == f"converted-{digest}"
     assert f"converted from:  face.pt, SHA-256 {digest}; not trained here" in describe(tmp_path / "out")
 
 
@@ -87,7 +87,7 @@ def test_a_converted_checkpoint_is_scored_as_a_trained_one(sd_suite, weights, tm
     ids=["module.", "compiled", "unet.", "state_dict", "unet", "deepspeed", "ema"],
 )
 def test_wrappers_of_training_scripts_are_taken_off(sd_suite, weights, tmp_path, wrap):
-    model, _, _ = converted(sd_suite, wrap(weights), tmp_path)
+    model, _ = converted(sd_suite, wrap(weights), tmp_path)
     assert all(torch.equal(value, weights[name]) for name, value in model.network.unet.state_dict().items())
 
 
@@ -95,7 +95,7 @@ def test_slices_of_one_buffer_in_bf16_become_weights_in_float32(sd_suite, weight
     flat = torch.cat([value.flatten() for value in weights.values()]).bfloat16()
     parts = flat.split([value.numel() for value in weights.values()])
     views = {name: part.view_as(weights[name]) for name, part in zip(weights, parts, strict=True)}
-    model, _, _ = converted(sd_suite, views, tmp_path)
+    model, _ = converted(sd_suite, views, tmp_path)
     for name, value in model.network.unet.state_dict().items():
         assert torch.equal(value, weights[name].bfloat16().float())
 
@@ -104,7 +104,7 @@ def test_safetensors_are_read_too(sd_suite, weights, tmp_path):
     save_file(weights, tmp_path / "face.safetensors")
     convert(tmp_path / "face.safetensors", sd_suite, "semflow", tmp_path / "out")
     assert torch.equal(
-        checkpoints.load_model(tmp_path / "out")[0].network.unet.conv_in.weight.detach(), weights["conv_in.weight"]
+        checkpoints.open_checkpoint(tmp_path / "out")[0].network.unet.conv_in.weight.detach(), weights["conv_in.weight"]
     )
 
 

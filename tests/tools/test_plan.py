@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import pytest
@@ -20,14 +20,18 @@ from semflow.data import open_dataset
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
 from semflow.loading import latents
-from semflow.method.samplers import Sampler
+from semflow.method.network import WEIGHTS
+from semflow.method.samplers import DIRECT, Sampler
+from semflow.report import evaluation_jobs
 from semflow.suite import reading as config
-from semflow.suite.runs import CONTROL_TITLES as CONTROLS
-from semflow.suite.runs import Evaluation
+from semflow.suite.jobs import Job
+from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, evaluations
 from semflow.tools import plan
-from semflow.tools.plan import costs, storage, workload
+from semflow.tools.plan import storage, workload
+from semflow.training import budget
 from semflow.training.build import make_model
-from semflow.training.loop import Trainer, checkpoints, make_accelerator, train, training_batches
+from semflow.training.checkpoints import STATE, export
+from semflow.training.loop import Trainer, make_accelerator, train, training_batches
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3600
@@ -76,7 +80,7 @@ def run(capsys):
 def small_suite(tiny):
     """Stable Diffusion's make at a size that a test can afford."""
     tiny["data"]["size"] = [32, 32]
-    tiny["ablations"]["seed_agreement"] = {"images": 3, "seeds": 2}
+    tiny["evaluation"]["seed_agreement"] = {"images": 3, "seeds": 2}
     return config.check(tiny | sd_sections(None), "tiny")
 
 
@@ -84,8 +88,9 @@ def planned(study, devices: int = 8, **rates) -> plan.Plan:
     return plan.make_plan(study, devices, plan.rates_of(study, **rates), 0.9)
 
 
-def jobs_of(made: plan.Plan) -> dict[tuple[str, str], int]:
-    return {(row.data, row.stage): row.jobs for row in made.rows if row.jobs}
+def work(suite, one: Evaluation) -> list[workload.Job]:
+    """What is computed for one evaluation."""
+    return workload.work(suite, [Job("alone", suite, None, (one,))])
 
 
 def counted(run) -> int:
@@ -98,34 +103,32 @@ def counted(run) -> int:
 # How many jobs
 
 
-def test_the_paper_is_five_trainings(paper):
-    trained = {
-        (part, training.method, training.amplitude)
-        for part, chosen in workload.wanted(paper).items()
-        for training in workload.trainings(chosen)
-    }
-    assert trained == {
-        ("coco_stuff", "semflow", 6), ("coco_stuff", "dsm", 0), ("celebamask_hq", "semflow", 6), ("celebamask_hq", "semflow", 0),
-        ("cityscapes", "semflow", 6),
-    }  # fmt: skip
-
-
 def test_jobs_of_the_paper_are_those_counted_by_hand(paper):
     """COCO-Stuff: 8 steps and a second seed of SemFlow, 7 and two more of either DSM, and three to repeat. CelebAMask-HQ:
-    pictures under 5 seeds at 25 steps, 5 other numbers of steps, 7 of other solvers, 5 of b = 0, 4 b' under 5 seeds; masks by
+    images under 5 seeds at 25 steps, 5 other numbers of steps, 7 of other solvers, 5 of b = 0, 4 b' under 5 seeds; masks by
     6 numbers of steps, 7 of other solvers, one of b = 0.
     """
-    assert jobs_of(planned(paper)) == {
+    assert all(suite.run.evaluations_per_job == 1 for suite in paper.suites.values())
+    rows = [row for row in planned(paper).rows if row.jobs]
+    assert {(row.data, row.stage): row.jobs for row in rows} == {
         ("coco_stuff", "prepare data"): 1, ("celebamask_hq", "prepare data"): 1, ("cityscapes", "prepare data"): 1,
         ("coco_stuff", "train semflow"): 1, ("coco_stuff", "train dsm"): 1,
-        ("coco_stuff", "evaluate segmentation"): 9 + 9 + 9, ("coco_stuff", "evaluate determinism"): 3,
+        ("coco_stuff", "evaluate segmentation"): 9 + 9 + 9, ("coco_stuff", "evaluate seed_agreement"): 3,
         ("coco_stuff", "control segmentation"): 2,
         ("celebamask_hq", "train semflow"): 1, ("celebamask_hq", "train semflow, b = 0"): 1,
         ("celebamask_hq", "evaluate synthesis"): 5 + 5 + 7 + 5 + 20, ("celebamask_hq", "evaluate segmentation"): 6 + 7 + 1,
-        ("celebamask_hq", "control synthesis"): 1,
+        ("celebamask_hq", "control segmentation"): 2, ("celebamask_hq", "control synthesis"): 1,
         ("cityscapes", "train semflow"): 1, ("cityscapes", "evaluate segmentation"): 1, ("cityscapes", "evaluate synthesis"): 5,
-        ("all", "tables, figures, pages"): 27,
+        ("cityscapes", "control segmentation"): 2, ("cityscapes", "control synthesis"): 1,
+        ("all", "tables, figures, pages"): 28,
     }  # fmt: skip
+    assert all(row.records == row.jobs for row in rows if row.stage.startswith(("evaluate", "control")))
+
+
+def test_evaluations_of_a_checkpoint_share_a_process_and_are_counted_once(smoke):
+    made = planned(smoke)
+    jobs, records = (sum(getattr(row, name) for row in made.rows if row.records) for name in ("jobs", "records"))
+    assert jobs == len(evaluation_jobs(smoke)) < records == len(evaluations(*smoke.suites.values()))
 
 
 @pytest.mark.slow
@@ -136,13 +139,16 @@ def test_jobs_are_those_of_snakemakes_dry_run(config_folder, name, tmp_path):
     done = subprocess.run([*words, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
     table = re.search(r"^-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
-    told = {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines() if line.strip()}
+    told = Counter[str]()
+    for rule, jobs in (line.split()[:2] for line in table[1].splitlines() if line.strip()):
+        stage = re.match("prepare|train|evaluate_control|evaluate|reproduce_all", rule)
+        told[stage[0] if stage else "report"] += int(jobs)
     made = planned(config.load_study(config_folder / f"{name}.yaml"))
     ours = Counter[str]()
     for row in made.rows:
         ours[row.stage.split()[0]] += row.jobs
-    assert (ours["train"], ours["evaluate"], ours["control"]) == (told["train"], told["evaluate"], told["evaluate_control"])
-    assert ours["prepare"] == told.get("prepare", 0)
+    assert (ours["prepare"], ours["train"], ours["tables,"]) == (told["prepare"], told["train"], told["report"])
+    assert (ours["evaluate"], ours["control"]) == (told["evaluate"], told["evaluate_control"])
     assert made.total.jobs == sum(told.values()) - 1  # reproduce_all itself does nothing
 
 
@@ -151,24 +157,43 @@ def test_jobs_are_those_of_snakemakes_dry_run(config_folder, name, tmp_path):
 
 def test_sizes_of_stable_diffusions_networks_are_the_published_ones(coco):
     """859.52 M and 83.65 M parameters; 0.4 trillion multiplications of the UNet; the 8 channels of DSM cost 11,520 weights."""
-    n = costs.parameters(coco, "semflow")
-    assert (n.network, n.autoencoder) == (859_520_964, 83_653_863)
-    assert costs.parameters(coco, "dsm").network == n.network + 4 * 320 * 3 * 3
-    cost = costs.costs(coco, "semflow")
-    assert cost.network == pytest.approx(0.8e12, rel=0.01)
-    assert cost.encoder == pytest.approx(1.1e12, rel=0.02)
-    assert cost.decoder > 2 * cost.encoder
-    assert cost.features == pytest.approx(2 * 5.7e9, rel=0.01)  # torchvision's documentation: 5.71 G multiplications
+    n = budget.parameters(coco, "semflow").sampling
+    assert (n, storage._frozen(coco, "semflow")) == (859_520_964, 83_653_863)
+    assert budget.parameters(coco, "dsm").sampling == n + 4 * 320 * 3 * 3
+    one, two = (budget.sampling_flops(coco, "semflow", "segmentation", Sampler("euler", n)) for n in (1, 2))
+    assert two - one == pytest.approx(0.8e12, rel=0.01)
+    encoding, decoding = workload.coding_flops(coco.autoencoder.model_copy(update={"pretrained": None}), coco.data.size)
+    assert encoding == pytest.approx(1.1e12, rel=0.02)
+    assert decoding > 2 * encoding
+    assert one == pytest.approx(two - one + encoding + decoding)
 
 
-def test_a_cost_is_what_the_network_really_computes(small_suite):
-    model = make_model(small_suite, "dsm")
-    pixels, z = torch.rand(3, 3, 32, 32), torch.rand(3, 8, 4, 4)
-    cost = costs.costs(small_suite, "dsm")
+def test_costs_of_the_networks_that_compare_images_are_what_these_compute():
+    from efficientnet_lite_pytorch import EfficientNet
+    from torchvision.models import alexnet, inception_v3
+
+    def flops(network, side: int) -> int:
+        with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, 3, side, side))
+        return counter.get_total_flops()
+
+    with torch.device("meta"):
+        inception = inception_v3(weights=None, aux_logits=False, init_weights=False, transform_input=False).eval()
+        lite0, alex = EfficientNet.from_name("efficientnet-lite0").eval(), alexnet(weights=None).features
+        stages = torch.nn.Sequential(lite0._conv_stem, *lite0._blocks)
+    assert workload.FEATURES["inception-v3"][0] == pytest.approx(flops(inception, 299), rel=0.01)
+    assert workload.FEATURES["efficientnet-lite0"][0] == pytest.approx(flops(lite0.extract_features, 224), rel=0.01)
+    assert pytest.approx(flops(stages, 224), rel=0.01) == workload.RESIZED
+    assert workload.PERCEPTUAL["alexnet"] * 512**2 == pytest.approx(flops(alex, 512), rel=0.1)
+
+
+def test_coding_is_what_the_autoencoder_really_computes(small_suite):
+    autoencoder = make_model(small_suite, "dsm").autoencoder
+    pixels, z = torch.rand(3, 3, 32, 32), torch.rand(3, 4, 4, 4)
+    encoding, decoding = workload.coding_flops(small_suite.autoencoder, (32, 32))
     with torch.no_grad():
-        assert counted(lambda: model.network(z, torch.rand(3))) == 3 * cost.network
-        assert counted(lambda: model.autoencoder.encode(pixels)) == 3 * cost.encoder
-        assert counted(lambda: model.autoencoder.decode(z[:, :4])) == 3 * cost.decoder
+        assert counted(lambda: autoencoder.encode(pixels)) == 3 * encoding
+        assert counted(lambda: autoencoder.decode(z)) == 3 * decoding
 
 
 @pytest.mark.parametrize(("method", "cached"), list(product(["semflow", "dsm"], [False, True])))
@@ -181,8 +206,8 @@ def test_a_training_is_what_really_is_computed(small_suite, method, cached):
             "run": small_suite.run.model_copy(update={"cache_latents": cached, "in_memory": False}),
         }
     )
-    cell = Evaluation(method, "segmentation", Sampler("euler" if method == "semflow" else "ddim", 5), 6.0 * (method == "semflow"))
-    expected = sum(job.flops for job in workload.jobs(suite, [cell]) if job.where == "training")
+    one = Evaluation(method, "segmentation", Sampler("euler" if method == "semflow" else "ddim", 5), 6.0 * (method == "semflow"))
+    expected = sum(job.flops for job in work(suite, one) if job.where == "training")
     done = counted(lambda: train(suite, method, 0, Path("state"), Path("out")))
     assert 0.97 * expected < done <= expected
 
@@ -197,26 +222,25 @@ def test_a_training_is_what_really_is_computed(small_suite, method, cached):
 )
 def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
     method = "dsm" if sampler.startswith("dd") else "semflow"
-    checkpoints.export(Path("weights"), small_suite, method, 0, make_model(small_suite, method).network)
+    export(Path("weights"), small_suite, method, 0, make_model(small_suite, method))
     amplitude = 6.0 * (method == "semflow")
-    cell = Evaluation(method, task, Sampler.parse(sampler), amplitude, amplitude * (task == "synthesis"))
+    one = Evaluation(method, task, Sampler.parse(sampler), amplitude, amplitude * (task == "synthesis"))
     if task == "synthesis":  # features of the real images are kept
-        first = cell._replace(sampler=Sampler("euler", 1))
+        first = one._replace(sampler=Sampler("euler", 1))
         evaluate(small_suite, first, Path("weights"), Path("first.json"), Path("features"))
-    (job,) = (job for job in workload.jobs(small_suite, [cell]) if job.where == "sampling")
-    done = counted(lambda: evaluate(small_suite, cell, Path("weights"), Path("record.json"), Path("features")))
+    (job,) = (job for job in work(small_suite, one) if job.where == "sampling")
+    done = counted(lambda: evaluate(small_suite, one, Path("weights"), Path("record.json"), Path("features")))
     assert done == pytest.approx(job.flops, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["oracle", "shuffled_labels", "real_images"])
 def test_a_control_is_what_really_is_computed(small_suite, name):
-    task = "synthesis" if name == "real_images" else "segmentation"
-    cell = Evaluation(name, task, Sampler("none", 0))
+    one = Evaluation(name, "synthesis" if name == "real_images" else "segmentation", DIRECT)
     if name == "real_images":
-        evaluate(small_suite, cell, None, Path("first.json"), Path("features"))
-    (job,) = workload.jobs(small_suite, [cell])
-    done = counted(lambda: evaluate(small_suite, cell, None, Path("record.json"), Path("features")))
-    besides = workload._distance_flops(small_suite, 4) if name == "real_images" else 0  # in NumPy, where nothing is counted
+        evaluate(small_suite, one, None, Path("first.json"), Path("features"))
+    (job,) = work(small_suite, one)
+    done = counted(lambda: evaluate(small_suite, one, None, Path("record.json"), Path("features")))
+    besides = workload._resampling_flops(small_suite, 4) if name == "real_images" else 0  # in NumPy, where nothing is counted
     assert done == pytest.approx(job.flops - besides, rel=0.01)
 
 
@@ -263,24 +287,20 @@ def test_an_fp32_suite_samples_as_fast_as_it_trains_where_a_speed_is_stated(smok
     assert rates.bf16 == rates.fp32 == 2e12
 
 
-def test_jobs_are_placed_longest_first():
-    """By hand: 5, 4 and 3 hours, then 3 and 3: on two devices 5 + 3 and 4 + 3 + 3."""
-    assert plan.makespan([(1, 5), (1, 4), (1, 3), (1, 3), (1, 3)], 2) == 10
-    assert plan.makespan([(2, 4), (1, 3), (1, 1)], 2) == 4 + 3
-    assert plan.makespan([(4, 1), (4, 2)], 8) == 2
-    assert plan.makespan([], 3) == 0
-
-
-def test_no_placing_beats_an_even_share_and_ours_is_within_four_thirds_of_the_best():
-    """Against every placing of seven jobs on three devices (Graham, 1969)."""
-    for seed in range(5):
-        times = torch.randint(1, 20, (7,), generator=torch.Generator().manual_seed(seed)).tolist()
-        ends = [
-            [sum(time for time, at in zip(times, where, strict=True) if at == device) for device in range(3)]
-            for where in product(range(3), repeat=7)
-        ]
-        best = min(map(max, ends))
-        assert max(sum(times) / 3, max(times)) <= best <= plan.makespan([(1, time) for time in times], 3) <= best * 4 / 3
+def test_no_placing_of_jobs_takes_longer_than_is_said_nor_less_than_an_even_share():
+    """Against every order of six jobs on three devices, each begun when a device is free (Graham, 1966)."""
+    for seed in range(3):
+        times = torch.randint(1, 20, (6,), generator=torch.Generator().manual_seed(seed)).tolist()
+        ends = []
+        for order in permutations(times):
+            free = [0.0] * 3
+            for time_s in order:
+                free[free.index(min(free))] += time_s
+            ends.append(max(free))
+        assert max(sum(times) / 3, max(times)) <= min(ends)
+        assert max(ends) <= plan.at_most(times, 3)
+    assert plan.at_most([5.0, 4.0], 1) == 9
+    assert plan.at_most([], 3) == 0
 
 
 def test_a_training_takes_as_many_gpus_as_divide_its_batch(paper):
@@ -298,7 +318,7 @@ def test_more_gpus_never_take_longer_and_less_than_all_work_is_never_said(paper)
 def test_what_was_measured_is_what_is_planned_with(paper, run, config_folder):
     bench = {"suite": "paper", "size": [512, 512], "device": "NVIDIA H200", "images_per_s": 96.0, "flops_per_s": 4.46e14}
     Path("bench.json").write_text(json.dumps(bench))
-    status, out, _ = run("--configfile", config_folder / "paper.yaml", "--gpus", 8, "--measured", "bench.json")
+    status, out, _ = run("--config", config_folder / "paper.yaml", "--devices", 8, "--measured", "bench.json")
     assert status == 0
     assert "446 TFLOP/s in training, measured on NVIDIA H200" in out
     assert planned(paper, measured=Path("bench.json")).rows == planned(paper, tflops=446).rows
@@ -331,7 +351,7 @@ def test_latents_take_what_is_written(small_suite, monkeypatch):
     next(training_batches(open_dataset(suite.data, "train"), trainer))
     shards = list(Path("results/latents").glob("*/*.safetensors"))
     headers = sum(8 + int.from_bytes(path.read_bytes()[:8], "little") for path in shards)
-    expected = storage._latent_bytes(suite, [workload.Training("semflow", 6.0, 0)])
+    expected = storage._latent_bytes(suite, [Checkpoint("semflow", 6.0, 0)])
     assert sum(path.stat().st_size for path in shards) - headers == expected
 
 
@@ -340,22 +360,24 @@ def test_states_and_weights_take_what_is_written(small_suite):
     trainer.advance(next(training_batches(open_dataset(small_suite.data, "train"), trainer)))
     trainer.save()
     trainer.export(Path("out"))
-    n = costs.parameters(small_suite, "semflow").network
-    for path, bytes_a_weight in ((Path("state") / checkpoints.STATE, 16), (Path("out") / checkpoints.WEIGHTS, 4)):
+    n = budget.parameters(small_suite, "semflow").sampling
+    for path, bytes_a_weight in ((Path("state") / STATE, 16), (Path("out") / WEIGHTS, 4)):
         header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
         assert path.stat().st_size - header == pytest.approx(bytes_a_weight * n, rel=0.01)
+    assert storage._state_bytes(small_suite, "semflow") == 16 * n
 
 
 def test_what_a_training_keeps_on_its_device_is_twenty_bytes_a_weight(small_suite):
     trainer = Trainer(make_accelerator(small_suite, Path("state")), small_suite, "semflow", 0, Path("state"))
-    trainer.accumulate(next(training_batches(open_dataset(small_suite.data, "train"), trainer)))
-    weights = list(trainer.model.network.parameters())
-    kept = [*weights, *(weight.grad for weight in weights), *trainer.ema.shadow_params]
-    trainer.optimizer.step()
-    kept += [value for moments in trainer.optimizer.state.values() for value in moments.values() if value.ndim]
-    assert sum(value.numel() * value.element_size() for value in kept) == (storage.KEPT + storage.AVERAGE) * sum(
-        weight.numel() for weight in weights
-    )
+    (turn,) = trainer.turns
+    trainer.accumulate(turn, trainer.parts(next(training_batches(open_dataset(small_suite.data, "train"), trainer))))
+    weights = list(trainer.networks.parameters())
+    kept = [*weights, *(weight.grad for weight in weights), *trainer.average.values.values()]
+    turn.optimizer.step()
+    kept += [value for moments in turn.optimizer.state.values() for value in moments.values() if value.ndim]
+    n = sum(weight.numel() for weight in weights)
+    average = storage._average_bytes(small_suite, "semflow")
+    assert sum(value.numel() * value.element_size() for value in kept) == storage.KEPT * n + average == 20 * n
 
 
 def test_the_text_encoder_has_as_many_weights_as_clips():
@@ -369,11 +391,11 @@ def test_the_text_encoder_has_as_many_weights_as_clips():
 
 
 def test_a_record_takes_no_more_than_is_planned_for(small_suite):
-    checkpoints.export(Path("weights"), small_suite, "semflow", 0, make_model(small_suite, "semflow").network)
+    export(Path("weights"), small_suite, "semflow", 0, make_model(small_suite, "semflow"))
     for task in ("segmentation", "synthesis", "seed_agreement"):
-        cell = Evaluation("semflow", task, Sampler("euler", 5), 6.0, 6.0 * (task == "synthesis"))
-        evaluate(small_suite, cell, Path("weights"), Path(f"{task}.json"), Path("features"))
-        written, expected = Path(f"{task}.npz").stat().st_size, storage._record_bytes(small_suite, cell)
+        one = Evaluation("semflow", task, Sampler("euler", 5), 6.0, 6.0 * (task == "synthesis"))
+        evaluate(small_suite, one, Path("weights"), Path(f"{task}.json"), Path("features"))
+        written, expected = Path(f"{task}.npz").stat().st_size, storage._record_bytes(small_suite, one)
         assert expected / 4 < written < expected + 8192, task  # of the zip's own
 
 
@@ -412,7 +434,7 @@ def test_a_data_set_that_cannot_be_counted_is_named(config_folder, paper):
 
 
 def test_what_is_said_is_what_is_written(run, config_folder):
-    status, out, _ = run("--config", config_folder / "paper.yaml", "--gpus", 8, "--json", "plan.json")
+    status, out, _ = run("--config", config_folder / "paper.yaml", "--devices", 8, "--json", "plan.json")
     assert status == 0
     written = json.loads(Path("plan.json").read_text())
     assert written["devices"] == 8
@@ -420,24 +442,24 @@ def test_what_is_said_is_what_is_written(run, config_folder):
         assert re.search(rf"\| {row['data']} +\| {row['stage']} ", out)
     assert f"{written['total']['images']:,}" in out
     assert written["total"]["device_hours"] == pytest.approx(sum(row["device_hours"] for row in written["rows"]))
-    for said in ("350 TFLOP/s", "rk45 evaluates the network 692 times", "90% of their speed", "found by trying", "officially"):
+    for said in ("350 TFLOP/s", "rk45 evaluates a network 692 times", "90% of their speed", "found by trying", "officially"):
         assert said in out
     widths = {len(line) for line in out.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 
 
-def test_a_plan_needs_neither_weights_nor_data_nor_long(paper):
-    costs._flops_of_network.cache_clear()
+def test_a_plan_needs_neither_weights_nor_data_nor_long(paper, monkeypatch):
+    monkeypatch.setattr(budget, "_KNOWN", {})
     started = time.process_time()
     planned(paper)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 60
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--gpus", "0"), "'0' is not a whole number of at least 1"),
-        (("--gpus", "many"), "'many' is not a whole number"),
+        (("--devices", "0"), "'0' is not a whole number of at least 1"),
+        (("--devices", "many"), "'many' is not a whole number"),
         (("--tflops", "0"), "'0' is not a number above 0"),
         (("--tflops", "inf"), "'inf' is not a number above 0"),
         (("--efficiency", "1.2"), "above 0 and up to 1"),
@@ -461,13 +483,13 @@ def test_a_mistake_is_one_sentence(run, config_folder, words, told):
         "large": json.dumps(bench | {"size": [512, 512]}),
     }.items():
         Path(f"{name}.json").write_text(text)
-    status, _, error = run("--configfile", config_folder / "smoke.yaml", *words)
+    status, _, error = run("--config", config_folder / "smoke.yaml", *words)
     assert status == 2
     assert told in error.strip().splitlines()[-1]
     assert "Traceback" not in error
 
 
 def test_controls_are_of_no_training(smoke):
-    (chosen,) = workload.wanted(smoke).values()
-    assert {cell.method for cell in chosen} & set(CONTROLS)
-    assert {training.method for training in workload.trainings(chosen)} == {"semflow", "dsm"}
+    (suite,) = smoke.suites.values()
+    assert any(one.is_control for one in evaluations(suite))
+    assert {one.method for one in checkpoints(evaluations(suite))} == {"semflow", "dsm"}

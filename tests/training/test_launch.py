@@ -137,7 +137,7 @@ def test_several_nodes_start_the_command_once_each(machine):
     job = {"SLURM_JOB_ID": "123", "SLURM_CPUS_PER_TASK": "64", "CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"}
     assert launch.command(words, 16, 2, job) == [
         *("srun", "--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"),
-        *("--cpus-per-task=64", "--devices-per-node=8", sys.executable, "-m", "semflow", *words),
+        *("--cpus-per-task=64", "--gpus-per-node=8", sys.executable, "-m", "semflow", *words),
     ]
     assert not any("gpus-per-node" in word for word in launch.command(words, 2, 2, {}))  # on the CPU
     assert launch.meeting_place("node7", "123") == "node7:20123"

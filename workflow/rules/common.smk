@@ -16,7 +16,6 @@ from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
 from semflow.suite import keys, runs
-from semflow.suite.jobs import jobs
 from semflow.suite import reading as configuration
 
 try:
@@ -90,22 +89,7 @@ if (
 
 def records(name):
     """Record files that a table or figure is made from; none where the suite does not measure what it shows."""
-    stated = [
-        (STUDY.of(product), product)
-        for product in STUDY.outputs
-        if product == name or product in [f"{name}_{task}" for task in runs.TASKS]
-    ]
-    if not stated and not (
-        STUDY.several and name in ("table1", "table2", *products.FIGURES)
-    ):
-        stated = [(suite, name) for suite in STUDY.suites.values()]
-    return list(
-        dict.fromkeys(
-            runs.record_path(evaluation, suite)
-            for suite, product in stated
-            for evaluation in products.needs(product, suite)
-        )
-    )
+    return products.records(name, STUDY)
 
 
 ALL_RECORDS = [

@@ -1,6 +1,6 @@
 # One rule a checkpoint, and one for the controls: the process opens model and data once. Snakemake deletes declared outputs before
 # a job, so records are kept in an undeclared store as they are made, and linked from there: a job that was stopped goes on.
-for job in jobs(STUDY, {name: records(name) for name in ("table2", "table1")}):
+for job in products.evaluation_jobs(STUDY):
     kind = "evaluate" if job.checkpoint else "evaluate_control"
 
     rule:

@@ -7,7 +7,7 @@ from pathlib import Path
 from baselines import METHODS
 from semflow import files
 from semflow.data import OFFICIAL
-from semflow.report import PRODUCTS
+from semflow.report import PRODUCTS, evaluation_jobs, records
 from semflow.suite.reading import Study
 from semflow.suite.runs import Evaluation, evaluations
 from semflow.tools.plan import storage, workload
@@ -23,11 +23,12 @@ Timed = tuple[Job, float]  # and its seconds on one device
 
 @dataclass(frozen=True)
 class Row:
-    """Jobs of one kind. device_hours: of a device.  core_hours: of jobs that take a CPU core instead of a GPU."""
+    """Jobs of one kind. records: of evaluations.  device_hours: of a device.  core_hours: of a CPU core instead of a GPU."""
 
     data: str
     stage: str
     jobs: int
+    records: int = 0
     images: int = 0
     flops: float = 0
     device_hours: float = 0.0
@@ -54,7 +55,7 @@ class Plan:
 
     @property
     def total(self) -> Row:
-        sums = ("jobs", "images", "flops", "device_hours", "core_hours")
+        sums = ("jobs", "records", "images", "flops", "device_hours", "core_hours")
         return Row("total", "", **{name: sum(getattr(row, name) for row in self.rows) for name in sums})
 
     def write(self, out: Path) -> None:
@@ -64,7 +65,7 @@ class Plan:
     def text(self) -> str:
         """For people, in Markdown."""
         both = any(row.core_hours for row in self.rows)
-        head = ["data set", "what", "jobs", "images", "PFLOP", f"{self.unit}-hours", *["core-hours"] * both]
+        head = ["data set", "what", "jobs", "records", "images", "PFLOP", f"{self.unit}-hours", *["core-hours"] * both]
         rows = [_cells(row)[: len(head)] for row in (*self.rows, self.total)]
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         lines = [" | ".join(_aligned(row, widths)) for row in (head, *rows)]
@@ -95,9 +96,14 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
         for name, suite in suites.items()
         for split in ("train", suite.evaluation.split)
     ]
-    timed = [(job, rates.seconds(job, suite)) for name, suite in suites.items() for job in workload.jobs(suite, wanted[name])]
+    processes = evaluation_jobs(study)
+    timed = [
+        (job, rates.seconds(job, suite))
+        for suite in suites.values()
+        for job in workload.work(suite, [one for one in processes if one.suite is suite])
+    ]
     prepared = [Row(name, "prepare data", 1) for name in wanted if name in OFFICIAL]
-    reports = Row("all", "tables, figures, pages", len(PRODUCTS) + NOTEBOOKS)
+    reports = Row("all", "tables, figures, pages", sum(bool(records(name, study)) for name in PRODUCTS) + NOTEBOOKS)
     return Plan(
         study.name,
         devices,
@@ -124,13 +130,21 @@ def wall_hours(timed: Sequence[Timed], devices: int, rates: Rates, efficiency: f
     devices as divide its batch, at `efficiency` where these are several; then evaluations, in whatever order.
     """
     trained = [(shared_by(job.batch, devices), time) for job, time in timed if job.where == "training"]
-    alone = [time for job, time in timed if rates.alone(job)]
-    sampled = [time for job, time in timed if job.where != "training" and not rates.alone(job)]
+    alone = _by_process([(job, time) for job, time in timed if rates.alone(job)])
+    sampled = _by_process([(job, time) for job, time in timed if job.where != "training" and not rates.alone(job)])
     widest = max((width for width, _ in trained), default=1)
     slowed = [time / width / (efficiency if width > 1 else 1) for width, time in trained]
     least = (sum(time for _, time in trained) + sum(sampled)) / devices
     most = at_most(slowed, devices // widest) + at_most(sampled, devices)
     return max([least, *alone, *sampled]) / HOUR, max([most, *alone]) / HOUR
+
+
+def _by_process(timed: Sequence[Timed]) -> list[float]:
+    """Seconds of each process."""
+    sums: dict[tuple[str, str], float] = {}
+    for job, time in timed:
+        sums[job.data, job.process] = sums.get((job.data, job.process), 0.0) + time
+    return list(sums.values())
 
 
 def at_most(times: Sequence[float], places: int) -> float:
@@ -144,22 +158,27 @@ def shared_by(batch: int, devices: int) -> int:
 
 
 def _rows(timed: Sequence[Timed], rates: Rates) -> list[Row]:
-    """One for each data set and stage."""
+    """One for each data set and stage; a process of several stages is counted with its first."""
     kinds: dict[tuple[str, str], list[Timed]] = {}
     for job, time in timed:
         kinds.setdefault((job.data, job.stage), []).append((job, time))
-    return [
-        Row(
-            data,
-            stage,
-            jobs=sum(job.jobs for job, _ in those),
-            images=sum(job.images for job, _ in those),
-            flops=sum(job.flops for job, _ in those),
-            device_hours=sum(time for job, time in those if not rates.alone(job)) / HOUR,
-            core_hours=sum(time for job, time in those if rates.alone(job)) / HOUR,
+    rows, counted = [], set[tuple[str, str]]()
+    for (data, stage), those in kinds.items():
+        processes = {(data, job.process) for job, _ in those if job.process} - counted
+        counted |= processes
+        rows.append(
+            Row(
+                data,
+                stage,
+                jobs=len(processes),
+                records=sum(job.where != "training" for job, _ in those),
+                images=sum(job.images for job, _ in those),
+                flops=sum(job.flops for job, _ in those),
+                device_hours=sum(time for job, time in those if not rates.alone(job)) / HOUR,
+                core_hours=sum(time for job, time in those if rates.alone(job)) / HOUR,
+            )
         )
-        for (data, stage), those in kinds.items()
-    ]
+    return rows
 
 
 def _notes(study: Study, wanted: dict[str, list[Evaluation]], devices: int, rates: Rates, efficiency: float) -> list[str]:
@@ -192,16 +211,15 @@ def _adapts(one: Evaluation) -> bool:
 
 
 def _longest(timed: Sequence[Timed], devices: int, rates: Rates) -> list[str]:
-    """A job that more devices do not help, if that is what the wall time is."""
-    job, time = max(((job, time) for job, time in timed if job.where != "training"), key=lambda one: one[1])
-    if time < sum(other for one, other in timed if not rates.alone(one)) / devices:
+    """The process that more devices do not help, if that is what the wall time is."""
+    times = _by_process([(job, time) for job, time in timed if job.where != "training"])
+    if max(times, default=0.0) < sum(time for job, time in timed if not rates.alone(job)) / devices:
         return []
-    where = "core" if rates.alone(job) else rates.unit
-    return [f"the longest job decides the wall time: {job.stage} of {job.data} takes one {where} {_number(time / HOUR)} hours"]
+    return [f"the longest evaluation of a checkpoint decides the wall time: {_number(max(times) / HOUR)} hours"]
 
 
 def _cells(row: Row) -> list[str]:
-    counts = [f"{n:,}" if n else "" for n in (row.jobs, row.images)]
+    counts = [f"{n:,}" if n else "" for n in (row.jobs, row.records, row.images)]
     return [
         row.data,
         row.stage,

@@ -21,7 +21,7 @@ WEIGHT = (
 )
 KEPT, STATE, HALF = 4 * WEIGHT, 3 * WEIGHT, 2  # a weight in training and in a state on disk; a copy in bf16
 VOCABULARY, LAYERS = 49_408, 12  # of CLIP's text encoder
-DRAWN_METRICS = 8  # at most, whose draws are in a record
+METRICS = {"segmentation": 4, "synthesis": 8, "seed_agreement": 1}  # that have draws in a record
 MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a record for two of them that are confused
 COUNTING = 53  # bytes a pixel that metrics/segmentation.py was seen to hold while it counts
 
@@ -122,5 +122,5 @@ def _record_bytes(suite: Suite, one: Evaluation) -> int:
         channels += 3 * min(STATES, one.sampler.steps + 1)
     confused = 0 if alone else min(MIXED, len(DATASETS[suite.data.name].names)) ** 2
     features = workload.FEATURES[suite.synthesis.features.network][1] if synthesis else 0
-    draws = 8 * DRAWN_METRICS * suite.evaluation.bootstrap_samples
+    draws = 8 * METRICS[one.task] * suite.evaluation.bootstrap_samples
     return min(suite.evaluation.examples, n) * channels * h * w + draws + n * (PAIR * confused + 4 * features)

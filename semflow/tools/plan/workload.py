@@ -1,6 +1,6 @@
 """What a study computes, job by job: images, times FLOPs an image, counted from its settings before anything runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from math import comb
 from typing import Any, Literal, NamedTuple
@@ -16,6 +16,7 @@ from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Task
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
+from semflow.suite.jobs import Job as Process
 from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, main_sampler
 from semflow.training import budget
 from semflow.training.build import unpretrained
@@ -31,20 +32,20 @@ Where = Literal["training", "sampling", "cpu"]  # at which rate work goes; sampl
 
 
 class Job(NamedTuple):
-    """One job, or, where `jobs` is 0, a share of another's work.
+    """A training, an evaluation, or a share of the trainings' work, which is of no process of its own.
 
-    images: that are trained on, or sampled.  flops: at the rate of `where`.  cpu_flops: on the CPU afterwards, while a GPU is
-    held.  batch: global, of a training.
+    process: that it is part of, which evaluations share (suite/jobs.py).  images: that are trained on, or sampled.
+    flops: at the rate of `where`.  cpu_flops: on the CPU afterwards, while a GPU is held.  batch: global, of a training.
     """
 
     data: str
     stage: str
+    process: str
     where: Where
     images: int
     flops: float
     cpu_flops: float = 0
     batch: int = 0
-    jobs: int = 1
 
 
 class Count(NamedTuple):
@@ -54,13 +55,14 @@ class Count(NamedTuple):
     source: Literal["files", "official"]
 
 
-def jobs(suite: Suite, chosen: list[Evaluation]) -> list[Job]:
-    """All that is computed for the evaluations of a suite."""
-    n, trained = count(suite.data, suite.evaluation.split).n, list(checkpoints(chosen))
+def work(suite: Suite, processes: Sequence[Process]) -> list[Job]:
+    """All that is computed for the evaluations of a suite, by what they are shared out to."""
+    chosen = [(one, process.name) for process in processes for one in process.evaluations]
+    n, trained = count(suite.data, suite.evaluation.split).n, list(checkpoints([one for one, _ in chosen]))
     return [
         *_caching(suite, trained, count(suite.data, "train").n),
         *(_training(suite, checkpoint) for checkpoint in trained),
-        *((_control if one.is_control else _evaluation)(suite, one, n) for one in chosen),
+        *((_control if one.is_control else _evaluation)(suite, one, n, process) for one, process in chosen),
     ]
 
 
@@ -104,7 +106,7 @@ def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
     if not (images := n * sum(cached(suite, trained))):
         return []
     flops = images * coding_flops(unpretrained(suite).autoencoder, suite.data.size)[0]
-    return [Job(suite.data.name, "cache latents", "training", images, flops, batch=suite.training.batch_size, jobs=0)]
+    return [Job(suite.data.name, "cache latents", "", "training", images, flops, batch=suite.training.batch_size)]
 
 
 def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
@@ -112,10 +114,10 @@ def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
     images = suite.training.steps * suite.training.batch_size
     stage = f"train {method}" + (f", b = {b:g}" if b != amplitude_of(suite, method) else "")
     flops = images * budget.training_flops(suite, method)
-    return Job(suite.data.name, stage, "training", images, flops, batch=suite.training.batch_size)
+    return Job(suite.data.name, stage, f"train {checkpoint}", "training", images, flops, batch=suite.training.batch_size)
 
 
-def _evaluation(suite: Suite, one: Evaluation, n: int) -> Job:
+def _evaluation(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
     images, again, resampled = n, 0.0, 0.0
     if one.task == "seed_agreement":
         settings = suite.evaluation.seed_agreement
@@ -131,17 +133,17 @@ def _evaluation(suite: Suite, one: Evaluation, n: int) -> Job:
             again += 2 * layouts * comb(samples, 2) * _perceptual_flops(suite)
     task: Task = "synthesis" if one.task == "synthesis" else "segmentation"
     flops = images * _output_flops(suite, one.method, task, one.sampler) + again
-    return Job(suite.data.name, f"evaluate {one.task}", "sampling", images, flops, resampled)
+    return Job(suite.data.name, f"evaluate {one.task}", process, "sampling", images, flops, resampled)
 
 
-def _control(suite: Suite, one: Evaluation, n: int) -> Job:
+def _control(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
     """What evaluates a control: on the CPU, but where a large autoencoder has to be run."""
     where: Where = "cpu"
     flops = _comparing_flops(suite, n) + _resampling_flops(suite, n) if one.task == "synthesis" else 0.0
     if one.method == "oracle":
         where = "sampling" if suite.autoencoder.kind == "kl" else "cpu"
         flops = n * sum(coding_flops(unpretrained(suite).autoencoder, suite.data.size))
-    return Job(suite.data.name, f"control {one.task}", where, n, flops)
+    return Job(suite.data.name, f"control {one.task}", process, where, n, flops)
 
 
 def _output_flops(suite: Suite, method: str, task: Task, sampler: Sampler) -> int:
