@@ -97,6 +97,14 @@ _Loader.add_implicit_resolver(
 )  # version 1.1, which is PyYAML's, takes 1e-3 for a word
 
 
+def parse_yaml(text: str) -> Any:
+    """What a word means in YAML, such as a number; the word itself if it is no YAML."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError:
+        return text
+
+
 def read_yaml(source: Path, what: str) -> tuple[Any, dict[str, int]]:
     """Read YAML, or JSON by the suffix: what it holds, and by dotted key the line where each key stands (of YAML).
 

@@ -48,7 +48,7 @@ class Job:
 def jobs(study: Study, apart: Mapping[str, Collection[str]]) -> list[Job]:
     """Every evaluation of a study, in one job a checkpoint and one for a data set's controls, or in as many as the suite says.
 
-    apart: records that are wanted before others, by the name of what is made of them: these have jobs of their own, so that a
+    apart: records that are wanted before others, by the name of what is made of them. They have jobs of their own, so that a
     table does not wait for what it does not show.
     """
     grouped: dict[tuple[str, Checkpoint | None, str], list[Evaluation]] = {}

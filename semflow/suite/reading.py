@@ -86,11 +86,23 @@ def on_base(over: Resolved, path: Path, below: tuple[Path, ...] = ()) -> Resolve
 
 
 def given(paths: Sequence[Path], changes: dict[str, Any]) -> Any:
-    """What a run is configured by: files, each over those before it, and changes to them, unchecked."""
+    """What a run is configured by: files, each over those before it, and changes to them, unchecked.
+
+    changes: as a command line gives them, whose numbers are words.
+    """
     whole = Resolved({}, {})
     for path in paths:
         whole = merged(whole, resolve(path))
-    return merged(whole, Resolved(changes, {})).raw
+    return merged(whole, Resolved(_typed(changes), {})).raw
+
+
+def _typed(value: Any) -> Any:
+    """Words in mappings and lists as the values that they are in YAML."""
+    if isinstance(value, dict):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    return files.parse_yaml(value) if isinstance(value, str) else value
 
 
 def merged(under: Resolved, over: Resolved) -> Resolved:

@@ -413,6 +413,13 @@ def test_what_is_shown_is_the_whole_with_the_file_and_line_of_every_key(write):
     assert lines["lr_schedule"].endswith(f"# {path.with_name('mini.yaml')}:{number}")
 
 
+def test_changes_on_the_command_line_are_the_values_they_mean(write):
+    path = write("one.yaml", "base: mini.yaml\nsuite: one\n")
+    raw = config.given([path], {"training": {"steps": "12", "lr": "1e-2", "flip": "false", "seeds": ["0", "3"]}})
+    training = config.check(raw, "here").training
+    assert (training.steps, training.lr, training.flip, training.seeds) == (12, 0.01, False, (0, 3))
+
+
 def test_what_cannot_be_run_is_not_shown(write):
     with pytest.raises(SemFlowError, match="training.steps is 0"):
         config.show(write("one.yaml", "base: mini.yaml\ntraining: {steps: 0}\n"))

@@ -64,9 +64,9 @@ def test_trainings_get_all_gpus_of_a_node_and_evaluations_one(tree, profile):
     jobs = planned(tree, profile)
     assert " gpu=8" in jobs["train"]
     assert "--devices 8 " in jobs["train"]
-    assert " gpu=1" in jobs["evaluate"]
-    assert " gpu=1" in jobs["evaluate_control"]  # the oracle of a large autoencoder would take a core days
-    assert " gpu=" not in jobs["table2"]
+    assert " gpu=1" in jobs["evaluate_dsm_seed0_table2"]
+    assert " gpu=1" in jobs["evaluate_control_controls_table2"]  # the oracle of a large autoencoder would take a core days
+    assert " gpu=" not in jobs["table"]
 
 
 @pytest.mark.parametrize("profile", ["slurm", "kubernetes"])

@@ -212,11 +212,12 @@ def memory_mb(suite):
 def asked(rule, **own):
     """Resources of a generated rule: its own, but what the profile or the command line says of all rules of its kind."""
     said = workflow.resource_settings.overwrite_resources.get(rule, {})
-    return own | dict(said.items())
+    return own | {name: getattr(value, "raw", value) for name, value in said.items()}
 
 
 def asked_threads(rule):
-    return workflow.resource_settings.overwrite_threads.get(rule, 1)
+    said = workflow.resource_settings.overwrite_threads.get(rule, 1)
+    return getattr(said, "raw", said)
 
 
 def threads_for_training():
