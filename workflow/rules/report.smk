@@ -24,9 +24,10 @@ rule table:
         what=lambda w: w.table,
         words=lambda w: products.PRODUCTS[w.table].words,
         options="",
+        out=lambda w, output: " ".join(output),
         key=lambda w: f"{code_of(w.table)}-{PUBLISHED[w.table]}",
     shell:
-        "python -m semflow report {params.what} {params.options} --records {input.records} --out {output}"
+        "python -m semflow report {params.what} {params.options} --records {input.records} --out {params.out}"
         " 2>&1 | tee -i {log}  # {params.key}"
 
 
@@ -102,6 +103,7 @@ use rule table as site with:
         f"{BENCHMARKS}/site.tsv"
     params:
         what="index",
+        out=INDEX,
         words=products.PRODUCTS["index"].words,
         options=f"--claims {CLAIMS} {captions(FIGURES)}",
         key=f"{code_of('index')}-{PAGE_FILES}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",
