@@ -111,13 +111,16 @@ class Card:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a suite says of a model that is to be built. size: height and width of pictures."""
+    """What a suite says of a model that is to be built. size: height and width of pictures.
+
+    pseudo_mask, autoencoder, network: None where a checkpoint's card has none, since its method reads none.
+    """
 
     n_classes: int
     size: tuple[int, int]
     amplitude: float
-    pseudo_mask: "PseudoMask"
-    autoencoder: "Autoencoder"
+    pseudo_mask: "PseudoMask | Any"
+    autoencoder: "Autoencoder | Any"
     network: "Network"
 
 

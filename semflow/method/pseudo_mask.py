@@ -1,4 +1,4 @@
-"""Pseudo masks: labels painted as pictures, and read back (Eq. 7 and 14). Knows no network."""
+"""Pseudo masks: labels encoded as colours, decoded again, and perturbed (Eq. 7 and 14). Knows no network."""
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class PseudoMask:
     def encode(self, labels: Tensor) -> Tensor:
         """Integer labels (B, H, W) to float32 (B, 3, H, W) in [-1, 1]; 255 (ignored) becomes white.
 
-        Labels that were painted before, uint8 (B, 3, H, W) in `colours`, are only brought to that range.
+        Labels that are RGB already, uint8 (B, 3, H, W) in `colours`, are only brought to that range.
 
         ValueError on a label outside the classes. On an accelerator, where looking would stall it, such a label
         becomes NaN, which training reports as a loss that is not finite.

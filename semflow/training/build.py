@@ -18,16 +18,16 @@ def make_pseudo_mask(suite: Suite) -> PseudoMask:
     return PseudoMask(len(DATASETS[suite.data.name].names), suite.pseudo_mask.k, suite.pseudo_mask.s)
 
 
-def blueprint_of(suite: Suite) -> Blueprint:
-    """What the suite says of its models."""
+def blueprint_of(suite: Suite, method: str) -> Blueprint:
+    """What the suite says of a method's model; an autoencoder that the method does not read is not opened."""
     pseudo_mask = make_pseudo_mask(suite)
-    autoencoder = make_autoencoder(suite.autoencoder)
+    autoencoder = make_autoencoder(suite.autoencoder) if "autoencoder" in METHODS[method].reads else None
     return Blueprint(pseudo_mask.n_classes, suite.data.size, suite.pseudo_mask.amplitude, pseudo_mask, autoencoder, suite.network)
 
 
 def make_model(suite: Suite, method: str, seed: int = 0) -> Method:
     """A method's model as a training from `seed` begins with it."""
-    blueprint = blueprint_of(suite)
+    blueprint = blueprint_of(suite, method)
     torch.manual_seed(seed_of("weights", seed))
     return METHODS[method].load().build(blueprint, suite.methods[method])
 
@@ -43,7 +43,7 @@ def make_shape(suite: Suite, method: str) -> Method:
     """A method's model without weights, on torch's meta device."""
     pseudo_mask = make_pseudo_mask(suite)  # whose colours are looked up
     with torch.device("meta"):
-        blueprint = replace(blueprint_of(unpretrained(suite)), pseudo_mask=pseudo_mask)
+        blueprint = replace(blueprint_of(unpretrained(suite), method), pseudo_mask=pseudo_mask)
         return METHODS[method].load().build(blueprint, suite.methods[method])
 
 

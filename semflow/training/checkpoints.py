@@ -310,8 +310,8 @@ def _blueprint(card: Card, origin: str, autoencoder: sections.Autoencoder | None
         len(card.classes),
         card.size,
         code.amplitude if code else 0.0,
-        PseudoMask(len(card.classes), code.k, code.s) if code else None,  # type: ignore[arg-type]
-        make_autoencoder(autoencoder) if autoencoder else None,  # type: ignore[arg-type]
+        PseudoMask(len(card.classes), code.k, code.s) if code else None,
+        make_autoencoder(autoencoder) if autoencoder else None,
         network,
     )
 

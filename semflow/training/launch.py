@@ -27,6 +27,7 @@ CLAIMED = "SEMFLOW_CLAIMED_GPUS"  # what this process or its parent holds the lo
 LAUNCHED = "SEMFLOW_LAUNCHED"  # set in the processes that share a training, when we started them
 MEETING = "SEMFLOW_MEETING"  # HOST:PORT at which the nodes of a training find one another
 LOOK_AGAIN_S = 1.0
+PROGRAM = ("-m", __name__.partition(".")[0])
 TIME_TO_SAVE_S = 600  # after a signal; a process saves its state at the next step that all of them log
 SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG in Linux's prctl.h
 
@@ -47,7 +48,7 @@ def prepare(words: Sequence[str], gpus: int, device: str) -> bool:
     if gpus % nodes:
         raise SemFlowError(f"--devices {gpus} cannot be shared by the {nodes} nodes of this job; give a multiple of {nodes}")
     if nodes > 1 and MEETING not in os.environ:
-        os.environ[MEETING] = meeting_place(first_host(), os.environ["SLURM_JOB_ID"])
+        os.environ[MEETING] = meeting_place(os.environ["SLURM_JOB_NODELIST"], os.environ["SLURM_JOB_ID"])
         on_every_node = command(words, gpus, nodes, os.environ)
         os.execvp(on_every_node[0], on_every_node)
     if device in ("auto", "cuda"):
@@ -102,15 +103,10 @@ def command(words: Sequence[str], gpus: int, nodes: int, environment: Mapping[st
     return [*step, sys.executable, *PROGRAM, *words]
 
 
-def first_host() -> str:
-    """Name of the SLURM job's first node."""
-    nodes = os.environ["SLURM_JOB_NODELIST"]
-    return subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True).stdout.split()[0]
-
-
-def meeting_place(host: str, job: str) -> str:
-    """HOST:PORT; jobs that share a node need ports of their own."""
-    return f"{host}:{20000 + int(job) % 10000}"
+def meeting_place(nodes: str, job: str) -> str:
+    """HOST:PORT, on the first of a SLURM job's nodes; jobs that share a node need ports of their own."""
+    hosts = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True).stdout.split()
+    return f"{hosts[0]}:{20000 + int(job) % 10000}"
 
 
 def tell(sentence: str, status: int) -> bool:
@@ -152,8 +148,7 @@ def _listed() -> dict[str, str]:
 
 def _lock(locks: Mapping[str, str], n: int) -> list[str]:
     """Names of `n` GPUs whose locks we hold from now on: all of them at once, so that no two commands wait for each other."""
-    folder = _lock_folder()
-    told = False
+    folder, told = _lock_folder(), False
     while True:
         with (folder / "turn").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
@@ -231,13 +226,12 @@ def _end_as(error: "ChildFailedError", ranks: int) -> None:
     """End in the words of the process that failed: of those that name a mistake, else of the first."""
     failures = sorted(error.failures.values(), key=lambda one: (not one.error_file_data.get("sentence"), one.timestamp))
     first = failures[0]
-    if first.error_file_data.get("sentence"):
+    left = first.error_file_data
+    if left.get("sentence"):
         raise SemFlowError(first.message) from None
     if first.exitcode < 0:
-        name = signal.Signals(-first.exitcode).name
-        raise SemFlowError(
-            f"one of {ranks} processes was ended by {name}; the same command goes on from the last state"
-        ) from None
-    if "message" in first.error_file_data:
+        ended = f"one of {ranks} processes was ended by {signal.Signals(-first.exitcode).name}"
+        raise SemFlowError(f"{ended}; the same command goes on from the last state") from None
+    if "message" in left:
         print(first.message, file=sys.stderr)
     sys.exit(first.exitcode)

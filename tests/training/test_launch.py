@@ -140,8 +140,15 @@ def test_several_nodes_start_the_command_once_each(machine):
         *("--cpus-per-task=64", "--gpus-per-node=8", sys.executable, "-m", "semflow", *words),
     ]
     assert not any("gpus-per-node" in word for word in launch.command(words, 2, 2, {}))  # on the CPU
-    assert launch.meeting_place("node7", "123") == "node7:20123"
-    assert launch.meeting_place("node7", "30000123") == "node7:20123"
+
+
+def test_nodes_meet_on_the_first_of_them_at_a_port_of_the_job(machine, tmp_path):
+    (tmp_path / "scontrol").write_text(
+        "#!/bin/sh\n[ \"$*\" = 'show hostnames node[7-9]' ] && printf 'node7\\nnode8\\nnode9\\n'\n"
+    )
+    (tmp_path / "scontrol").chmod(0o755)
+    assert launch.meeting_place("node[7-9]", "123") == "node7:20123"
+    assert launch.meeting_place("node[7-9]", "30000123") == "node7:20123"
 
 
 def test_gpus_that_the_nodes_cannot_share_are_named(machine):
