@@ -383,7 +383,6 @@ def _report(p: Parser) -> Run:
 @verb("regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json")
 def _regression_check(p: Parser) -> Run:
     """Compare records with a reference: exit status 1 if a metric worsens, 3 where it cannot be told."""
-    _records(p)
     _reference(p)
 
     def run(a: Arguments) -> None:
@@ -401,7 +400,6 @@ def _regression_check(p: Parser) -> Run:
 @verb("regression accept --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'")
 def _regression_accept(p: Parser) -> Run:
     """Make records the reference, and say why."""
-    _records(p)
     _reference(p)
     p.add_argument("--reason", required=True, help="why the numbers may change; kept in the reference's history")
 
@@ -423,13 +421,7 @@ def _segment(p: Parser) -> Run:
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
     _seed(p)
-
-    def run(a: Arguments) -> None:
-        from semflow.tools.pictures import segment
-
-        segment(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
-
-    return run
+    return lambda a: _pictures().segment(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
 
 
 @verb("synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png", computes=True)
@@ -438,13 +430,7 @@ def _synthesize(p: Parser) -> Run:
     p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or painted in the data set's colours")
     _of_checkpoint(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
     p.add_argument("--seeds", type=positive, default=1, help="how many pictures, under seeds 0, 1, ... (default 1)")
-
-    def run(a: Arguments) -> None:
-        from semflow.tools.pictures import synthesize
-
-        synthesize(a.labels, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out)
-
-    return run
+    return lambda a: _pictures().synthesize(a.labels, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out)
 
 
 @verb("trajectory photo.png --checkpoint checkpoint --out states.png", computes=True)
@@ -452,13 +438,7 @@ def _trajectory(p: Parser) -> Run:
     """Show the states between a picture and its pseudo mask."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "ten states side by side (PNG); all of them go beside it as GIF")
-
-    def run(a: Arguments) -> None:
-        from semflow.tools.pictures import trajectory
-
-        trajectory(a.image, a.checkpoint, _sampler_of(a), _size(a), a.out)
-
-    return run
+    return lambda a: _pictures().trajectory(a.image, a.checkpoint, _sampler_of(a), _size(a), a.out)
 
 
 @verb("roundtrip photo.png --checkpoint checkpoint --out sheet.png", computes=True)
@@ -467,26 +447,14 @@ def _roundtrip(p: Parser) -> Run:
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "picture, labels, drawn picture, its labels, side by side (PNG)")
     _seed(p)
-
-    def run(a: Arguments) -> None:
-        from semflow.tools.pictures import roundtrip
-
-        roundtrip(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
-
-    return run
+    return lambda a: _pictures().roundtrip(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
 
 
 @verb("info checkpoint")
 def _info(p: Parser) -> Run:
     """Say what a checkpoint is."""
     p.add_argument("checkpoint", type=Path)
-
-    def run(a: Arguments) -> None:
-        from semflow.tools.pictures import describe
-
-        print(describe(a.checkpoint))
-
-    return run
+    return lambda a: print(_pictures().describe(a.checkpoint))
 
 
 # Arguments that several verbs have, and what they mean
@@ -524,6 +492,7 @@ def _records(p: Parser) -> None:
 
 
 def _reference(p: Parser) -> None:
+    _records(p)
     p.add_argument("--reference", type=Path, required=True, help="JSON file of what is held to be right")
 
 
@@ -566,6 +535,13 @@ def _suite(a: Arguments) -> "Suite":
     suite = reading.load(a.config, a.dataset)
     perturbed = getattr(a, "amplitude", None)
     return suite if perturbed is None else reading.with_amplitude(suite, perturbed)
+
+
+def _pictures() -> Any:
+    """The module that makes pictures, imported when a verb runs: it brings in torch."""
+    from semflow.tools import pictures
+
+    return pictures
 
 
 def _sampler_of(a: Arguments) -> str | None:

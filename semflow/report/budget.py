@@ -1,40 +1,31 @@
 """What every method costs: weights, training, and an output by the sampler that the method is known by."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from baselines import METHODS
-from semflow.claims.collect import Run, by_dataset, listed, only, own
+from semflow.claims.collect import Names, Run, by_dataset, listed, only, own
 from semflow.method.samplers import Sampler
 from semflow.report import selection
 from semflow.report.products import Beside, Forms, csv, product, text
 from semflow.report.selection import Evaluations
-from semflow.report.tables import Column, Entry, Grid, framed, markdown_table, name_of, names_of, shown
+from semflow.report.tables import Entry, Grid, Row, framed, markdown_table, name_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 TASKS = ("segmentation", "synthesis")
-
-
-class Cost(NamedTuple):
-    """Of a method on a data set: what its training took, and an output of each task."""
-
-    dataset: str
-    method: str
-    training: dict[str, Any]
-    outputs: dict[str, dict[str, Any]]
-
-
-class Output(NamedTuple):
-    """A row of what an output takes."""
-
-    dataset: str
-    method: str
-    task: str
-    values: dict[str, Any]
+Columns = dict[str, tuple[str, str]]  # by name in the CSV: head for readers, and the format of a number
+TRAINING: Columns = {
+    "parameters_sampling": ("weights in sampling", ",d"), "parameters_training": ("weights in training", ",d"),
+    "images_seen": ("images seen", ",d"), "optimizer_steps": ("optimizer steps", ",d"),
+    "training_tflop": ("training TFLOP", ",.4g"), "training_wall_s": ("wall s", ",.0f"), "training_device": ("device", ""),
+}  # fmt: skip
+OUTPUT: Columns = {  # in the CSV after the name of the task
+    "sampler": ("sampler", ""), "evaluations": ("network evaluations", "g"), "gflop": ("GFLOP", ",.3g"),
+    "images_per_s": ("images/s", ".1f"),
+}  # fmt: skip
 
 
 def main(evaluations: Evaluations) -> Evaluations:
@@ -56,28 +47,40 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
 
 def budget(runs: list[Run]) -> "DataFrame":
     """One row a method; where records are of several data sets, one a method and data set."""
-    costs, outputs = _costs(runs), names_of(OUTPUT)
-    tasks = [task for task in TASKS if any(task in cost.outputs for cost in costs)]
-    names = [*names_of(_whose(runs)), *names_of(TRAINING), *(f"{task}_{name}" for task in tasks for name in outputs)]
-    rows = [
-        [
-            *(getattr(cost, name) for name in names_of(_whose(runs))),
-            *(cost.training.get(name) for name in names_of(TRAINING)),
-            *(cost.outputs.get(task, {}).get(name) for task in tasks for name in outputs),
-        ]
-        for cost in costs
-    ]
-    return framed(rows, names)
+    costs = _costs(runs)
+    tasks = [task for task in TASKS if any(task in cost for cost in costs)]
+    rows = [cost | {f"{task}_{name}": value for task in TASKS for name, value in cost.get(task, {}).items()} for cost in costs]
+    names = ["dataset"] * Names.among(runs).several + ["method", *TRAINING]
+    names += [f"{task}_{name}" for task in tasks for name in OUTPUT]
+    return framed([[row.get(name) for name in names] for row in rows], names)
 
 
 def grids(runs: list[Run]) -> list[Grid]:
     """The same for readers: what training took, and what an output takes."""
     costs = _costs(runs)
-    outputs = [Output(cost.dataset, cost.method, task, values) for cost in costs for task, values in cost.outputs.items()]
-    return [
-        shown([*_whose(runs), *TRAINING], "What training a method takes", costs),
-        shown([*_whose(runs), *OUTPUT], "What an output takes, by the sampler that a method is known by", outputs),
+    outputs = [cost | cost[task] | {"task": task} for cost in costs for task in TASKS if task in cost]
+    outputs = [row | {"sampler": Sampler.parse(row["sampler"]).title} for row in outputs]
+    known = [
+        ("What training a method takes", TRAINING, costs),
+        ("What an output takes, by the sampler that a method is known by", {"task": ("task", "")} | OUTPUT, outputs),
     ]
+    several = Names.among(runs).several
+    grids = []
+    for caption, columns, rows in known:
+        header = ["data"] * several + ["method", *(head for head, _ in columns.values())]
+        groups = []
+        for row in rows:
+            entries = [_entry(row.get(name), form) for name, (_, form) in columns.items()]
+            whose = [Entry(row["dataset"])] * several + [Entry(name_of(row["method"]), kind="head")]
+            groups.append([Row([*whose, *entries])])
+        grids.append(Grid(caption, header, groups))
+    return grids
+
+
+def _entry(value: Any, form: str) -> Entry:
+    if not form:
+        return Entry(value or "-")
+    return Entry("-" if value is None else format(value, form), sort=value, kind="number")
 
 
 def markdown(runs: list[Run]) -> str:
@@ -92,13 +95,14 @@ def speed_note(runs: list[Run]) -> str:
     return f"Images a second: of one evaluation on {where}, others running beside it where the workflow ran several."
 
 
-def _costs(runs: list[Run]) -> list[Cost]:
+def _costs(runs: list[Run]) -> list[dict[str, Any]]:
+    """Of every method on every data set: what its training took, by name, and an output, by task and name."""
     costs = []
     for dataset, of in by_dataset(own(runs)).items():
         for method in sorted({run.record.method for run in of if run.record.method in METHODS}, key=selection.place):
             chosen = selection.among(only(of, method=method), main)
-            outputs = {task: _output(only(chosen, task=task)) for task in TASKS if only(chosen, task=task)}
-            costs.append(Cost(dataset, method, _training(chosen), outputs))
+            outputs = {task: _output(of_task) for task in TASKS if (of_task := only(chosen, task=task))}
+            costs.append({"dataset": dataset, "method": method, **_training(chosen), **outputs})
     return costs
 
 
@@ -109,14 +113,13 @@ def _training(runs: list[Run]) -> dict[str, Any]:
         return {}
     first, *_ = budgets = list(by_training.values())
     wall_s = [one.training_wall_s for one in budgets if one.training_wall_s is not None]
-    known = {
+    return {
         "parameters_sampling": first.parameters_sampling, "parameters_training": first.parameters_training,
         "images_seen": first.images_seen, "optimizer_steps": first.optimizer_steps,
         "training_tflop": None if first.training_flops is None else first.training_flops / 1e12,
         "training_wall_s": float(np.mean(wall_s)) if wall_s else None,
         "training_device": listed(dict.fromkeys(one.training_device or "unknown" for one in budgets)),
     }  # fmt: skip
-    return {name: value for name, value in known.items() if value is not None}
 
 
 def _output(runs: list[Run]) -> dict[str, Any]:
@@ -128,43 +131,3 @@ def _output(runs: list[Run]) -> dict[str, Any]:
         "gflop": float(np.mean(flops)) / 1e9 if flops else None,
         "images_per_s": float(np.mean([run.record.provenance.images_per_s for run in runs])),
     }
-
-
-def _whose(runs: list[Run]) -> list[Column]:
-    """The data set is named where there are several."""
-    dataset = [Column("dataset", "data", lambda row: Entry(row.dataset))] if len(by_dataset(runs)) > 1 else []
-    return [*dataset, Column("method", "method", lambda row: Entry(name_of(row.method), kind="head"))]
-
-
-def _number(name: str, head: str, form: str, values: Callable[[Any], dict[str, Any]]) -> Column:
-    def show(row: Any) -> Entry:
-        value = values(row).get(name)
-        return Entry("-" if value is None else format(value, form), sort=value, kind="number")
-
-    return Column(name, head, show)
-
-
-def _trained(cost: Cost) -> dict[str, Any]:
-    return cost.training
-
-
-def _put_out(row: Output) -> dict[str, Any]:
-    return row.values
-
-
-TRAINING = (
-    _number("parameters_sampling", "weights in sampling", ",d", _trained),
-    _number("parameters_training", "weights in training", ",d", _trained),
-    _number("images_seen", "images seen", ",d", _trained),
-    _number("optimizer_steps", "optimizer steps", ",d", _trained),
-    _number("training_tflop", "training TFLOP", ",.4g", _trained),
-    _number("training_wall_s", "wall s", ",.0f", _trained),
-    Column("training_device", "device", lambda cost: Entry(cost.training.get("training_device", "-"))),
-)
-OUTPUT = (
-    Column("", "task", lambda row: Entry(row.task)),
-    Column("sampler", "sampler", lambda row: Entry(Sampler.parse(row.values["sampler"]).title or "-")),
-    _number("evaluations", "network evaluations", "g", _put_out),
-    _number("gflop", "GFLOP", ",.3g", _put_out),
-    _number("images_per_s", "images/s", ".1f", _put_out),
-)

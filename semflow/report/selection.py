@@ -30,6 +30,16 @@ def own(evaluations: Evaluations, suite: Suite) -> Evaluations:
     return [one for one in known if one.method not in METHODS or one.amplitude == amplitude_of(suite, one.method)]
 
 
+def of_table(rows_of: Callable[[Evaluations], Evaluations]) -> Callable[[Evaluations, Suite], Evaluations]:
+    """The rows of a table of the suite's own models; none where no method of the suite has one."""
+
+    def needs(evaluations: Evaluations, suite: Suite) -> Evaluations:
+        chosen = rows_of(own(evaluations, suite))
+        return chosen if any(one.method in METHODS for one in chosen) else []
+
+    return needs
+
+
 def as_trained(evaluations: Evaluations) -> Evaluations:
     """Those whose masks are perturbed in sampling as they were in training."""
     return [one for one in evaluations if one.task != "synthesis" or one.sampling_amplitude == one.amplitude]

@@ -36,7 +36,6 @@ from semflow.report.tables import (
     name_of,
     same_for_every_seed,
 )
-from semflow.suite import Suite
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,10 +81,7 @@ def rows_of(evaluations: Evaluations) -> Evaluations:
     return selection.once(chosen)
 
 
-def needs(evaluations: Evaluations, suite: Suite) -> Evaluations:
-    """The rows of Table 1; none where no method of the suite has one."""
-    chosen = rows_of(selection.own(evaluations, suite))
-    return chosen if any(one.method in METHODS for one in chosen) else []
+needs = selection.of_table(rows_of)
 
 
 @product("table1", needs)

@@ -3,7 +3,6 @@
 import math
 from typing import TYPE_CHECKING
 
-from baselines import METHODS
 from semflow import published
 from semflow.claims.collect import Names, Run, by_cell, check_one, comparable, estimate, modified, only, seed_sd, title
 from semflow.errors import SemFlowError
@@ -23,7 +22,6 @@ from semflow.report.tables import (
     measured_on,
     same_for_every_seed,
 )
-from semflow.suite import Suite
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -39,10 +37,7 @@ def rows_of(evaluations: Evaluations) -> Evaluations:
     return [*chosen, *selection.controls(evaluations, "segmentation")]
 
 
-def needs(evaluations: Evaluations, suite: Suite) -> Evaluations:
-    """The rows of Table 2; none where no method of the suite has one."""
-    chosen = rows_of(selection.own(evaluations, suite))
-    return chosen if any(one.method in METHODS for one in chosen) else []
+needs = selection.of_table(rows_of)
 
 
 @product("table2", needs)

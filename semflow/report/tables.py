@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semflow.claims.collect import Run, by_dataset, listed, method_title, with_interval
@@ -84,29 +84,9 @@ class Grid(NamedTuple):
         return [[entry.text for entry in row.entries] for group in self.groups for row in group]
 
 
-class Column(NamedTuple):
-    """name: in the CSV; none where it is not there.  head: for readers; none where it is not shown.  show: a row's entry."""
-
-    name: str
-    head: str
-    show: Callable[[Any], Entry] = lambda row: Entry("")
-
-
 def plain(caption: str, header: list[str], rows: Iterable[list[str]]) -> Grid:
     """A grid of bare text."""
     return Grid(caption, header, [[Row([Entry.of(text) for text in row])] for row in rows])
-
-
-def names_of(columns: Iterable[Column]) -> list[str]:
-    """The columns of the CSV."""
-    return [column.name for column in columns if column.name]
-
-
-def shown(columns: Iterable[Column], caption: str, rows: Iterable[Any], key: Callable[[Any], str] = lambda row: "") -> Grid:
-    """Rows for readers. key: what a filter knows a row by."""
-    columns = [column for column in columns if column.head]
-    groups = [[Row([column.show(row) for column in columns], key(row))] for row in rows]
-    return Grid(caption, [column.head for column in columns], groups)
 
 
 def framed(rows: list[Any], columns: Iterable[str]) -> "DataFrame":

@@ -44,24 +44,26 @@ def _under_several_steps(evaluations: Evaluations, suite: Suite) -> Evaluations:
     return known if selection.varied([one for one in known if one.sampler.steps], lambda one: one.sampler.steps) else []
 
 
+def _beside_real(evaluations: Evaluations, *groups: Evaluations) -> Evaluations:
+    return selection.together(*groups, selection.controls(evaluations, "synthesis"))
+
+
 def _trained_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Both tasks by models trained with several perturbations, each sampled as trained, beside real images."""
     known = selection.as_trained(evaluations)
     tasks = [selection.ours(known, suite, task) for task in ("segmentation", "synthesis")]
-    varied = [selection.varied(of_task, lambda one: one.amplitude) for of_task in tasks]
-    return selection.together(*varied, selection.controls(evaluations, "synthesis"))
+    return _beside_real(evaluations, *(selection.varied(of_task, lambda one: one.amplitude) for of_task in tasks))
 
 
 def _drawn_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """What Figure 8 is drawn from, beside real images."""
-    return selection.together(sampled_otherwise(evaluations, suite), selection.controls(evaluations, "synthesis"))
+    return _beside_real(evaluations, sampled_otherwise(evaluations, suite))
 
 
 def _by_any_sampler(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Both tasks at every number of evaluations, beside real images."""
     tasks = [selection.by_any_sampler(evaluations, suite, task) for task in ("segmentation", "synthesis")]
-    varied = [selection.varied(of_task, lambda one: one.sampler) for of_task in tasks]
-    return selection.together(*varied, selection.controls(evaluations, "synthesis"))
+    return _beside_real(evaluations, *(selection.varied(of_task, lambda one: one.sampler) for of_task in tasks))
 
 
 def _under_many_seeds(evaluations: Evaluations, suite: Suite) -> Evaluations:
@@ -109,10 +111,7 @@ def curves_of_table2(runs: list[Run]) -> Drawn:
 @figure("training_amplitudes", needs=_trained_otherwise)
 def training_amplitudes(runs: list[Run]) -> Drawn:
     """Both tasks by the perturbation b that models were trained with."""
-    name = "the figure of training amplitudes"
-    drawn = needed(runs, name, task="synthesis", method=published.subject())
-    segmented = needed(runs, name, task="segmentation", method=published.subject())
-    real = needed(runs, name, task="synthesis", method="real_images")
+    drawn, segmented, real = _needed(runs, "training amplitudes", "synthesis", "segmentation")
     panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou")] + [("miou", segmented)]
     panels += [(role, drawn) for role in APPEARANCE]
     drawing = _over_amplitudes(panels, real, "amplitude", "training amplitude b, of 255")
@@ -127,9 +126,7 @@ def training_amplitudes(runs: list[Run]) -> Drawn:
 @figure("sampling_amplitudes", needs=_drawn_otherwise)
 def sampling_amplitudes(runs: list[Run]) -> Drawn:
     """Synthesis by the perturbation b' that one model is sampled with."""
-    name = "the figure of sampling amplitudes"
-    drawn = needed(runs, name, task="synthesis", method=published.subject())
-    real = needed(runs, name, task="synthesis", method="real_images")
+    drawn, real = _needed(runs, "sampling amplitudes", "synthesis")
     panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou", *APPEARANCE)]
     drawing = _over_amplitudes(panels, real, "sampling_amplitude", "sampling amplitude b', of 255")
     for axes in drawing.axes:
@@ -145,10 +142,7 @@ def sampling_amplitudes(runs: list[Run]) -> Drawn:
 @figure("evaluations", needs=_by_any_sampler)
 def evaluations(runs: list[Run]) -> Drawn:
     """Both tasks by how often the network is evaluated, one curve a solver."""
-    name = "the figure of evaluations"
-    segmented = needed(runs, name, task="segmentation", method=published.subject())
-    drawn = needed(runs, name, task="synthesis", method=published.subject())
-    real = needed(runs, name, task="synthesis", method="real_images")
+    segmented, drawn, real = _needed(runs, "evaluations", "segmentation", "synthesis")
     drawing = empty(figsize=(12, 3.4), layout="constrained")
     panels = drawing.subplots(1, 4)
     roles = (("miou", segmented), ("frechet", drawn), ("mmd2", drawn), ("perceptual", drawn))
@@ -198,6 +192,12 @@ def seed_agreement(runs: list[Run]) -> Drawn:
         f"seed. {intervals(measured)} {PICTURES}",
         papers_data(record, 2),
     )
+
+
+def _needed(runs: list[Run], of: str, *tasks: str) -> list[list[Run]]:
+    """The paper's method's runs of every task, then those of real images."""
+    wanted = [(task, published.subject()) for task in tasks] + [("synthesis", "real_images")]
+    return [needed(runs, f"the figure of {of}", task=task, method=method) for task, method in wanted]
 
 
 def _over_amplitudes(panels: Sequence[tuple[str, list[Run]]], real: list[Run], field: str, label: str) -> "Figure":

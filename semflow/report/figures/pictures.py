@@ -52,11 +52,10 @@ def figure02(runs: list[Run]) -> Drawn:
         for run in group[:1] if same else group:
             seed = "every seed" if same else f"seed {run.record.sampling_seed}"
             columns.append(_labels(run, f"{name}\n{seed}".replace(" ", "\n", 1)))
-    return draw(columns), joined(
+    return draw(columns), (
         f"Segmentation. {setting(shown)} The same to the bit under every sampling seed: {', '.join(alike[True]) or 'none'}; "
-        f"look for what changes from seed to seed in {', '.join(alike[False]) or 'none'}. Ignored pixels are white.",
-        papers_data(shown[0].record, 2),
-        NUMBERS,
+        f"look for what changes from seed to seed in {', '.join(alike[False]) or 'none'}. Ignored pixels are white. "
+        f"{_also(shown[0], 2)}"
     )
 
 
@@ -80,12 +79,10 @@ def figure03(runs: list[Run]) -> Drawn:
     segmented = _by_subject(runs, "figure 3", "segmentation")[0]
     drawn = _by_subject(runs, "figure 3", "synthesis")[0]
     columns = [_image(segmented), _truth(segmented, BLACK), _scored(segmented, "segmented"), _picture(drawn, "drawn")]
-    return draw(columns), joined(
+    return draw(columns), (
         f"One model both ways: image to labels, and ground truth to picture. {setting([segmented, drawn])} Look for label maps "
         "that match the ground truth, and for pictures that keep its layout. Ignored pixels are black. The paper's Figure 3 "
-        "shows CycleGAN too, which is not among our methods.",
-        papers_data(drawn.record, 3),
-        NUMBERS,
+        f"shows CycleGAN too, which is not among our methods. {_also(drawn, 3)}"
     )
 
 
@@ -107,11 +104,10 @@ def figure04(runs: list[Run]) -> Drawn:
     nearest = min(amplitudes, key=lambda b: abs(b - PAPER_AMPLITUDE))
     shown = [*without, *only(drawn, amplitude=nearest)]
     columns = [_picture(run, f"b = {run.record.amplitude:g}\nseed {run.record.sampling_seed}") for run in shown]
-    return draw([*_given(shown[0]), *columns]), joined(
+    return draw([*_given(shown[0]), *columns]), (
         f"Synthesis without (b = 0) and with perturbation of the pseudo masks (b = {nearest:g}, Eq. 14), sampled as trained. "
-        f"{setting(shown)} Look for whether pictures of one layout differ between seeds, and whether b = 0 loses detail.",
-        papers_data(shown[0].record, 4),
-        NUMBERS,
+        f"{setting(shown)} Look for whether pictures of one layout differ between seeds, and whether b = 0 loses detail. "
+        f"{_also(shown[0], 4)}"
     )
 
 
@@ -127,11 +123,9 @@ def figure05(runs: list[Run]) -> Drawn:
     """Pictures by number of steps."""
     drawn = _by_subject(runs, "figure 5", "synthesis")
     shown = list(first_of_each(drawn, "steps").values())
-    return draw([*_given(shown[0]), *(_picture(run, _sampler(run.record)) for run in shown)]), joined(
+    return draw([*_given(shown[0]), *(_picture(run, _sampler(run.record)) for run in shown)]), (
         f"Synthesis by number of steps, from the same perturbed masks. {setting(shown)} Look for what few steps keep of "
-        "the detail of many, and for whether they are smoother.",
-        papers_data(shown[0].record, 5),
-        NUMBERS,
+        f"the detail of many, and for whether they are smoother. {_also(shown[0], 5)}"
     )
 
 
@@ -145,11 +139,9 @@ def figure06(runs: list[Run]) -> Drawn:
     """States on the way from layout to picture."""
     run, states, along = _path(runs, "figure 6", "synthesis")
     columns = [_state(states, number, 1 - time) for number, time in enumerate(along)]
-    return draw([_truth(run, head="layout"), *columns]), joined(
+    return draw([_truth(run, head="layout"), *columns]), (
         "Decoded states from layout to picture: z1 (t = 1, the perturbed pseudo mask in the colours of its anchors) to z0 "
-        f"(t = 0, the drawn picture). {setting([run])} Look for a smooth passage.",
-        papers_data(run.record, 6),
-        NUMBERS,
+        f"(t = 0, the drawn picture). {setting([run])} Look for a smooth passage. {_also(run, 6)}"
     )
 
 
@@ -158,12 +150,10 @@ def figure07(runs: list[Run]) -> Drawn:
     """States on the way from picture to labels."""
     run, states, along = _path(runs, "figure 7", "segmentation")
     columns = [_state(states, number, time) for number, time in enumerate(along)]
-    return draw([*columns, _labels(run, "labels read"), _truth(run)]), joined(
+    return draw([*columns, _labels(run, "labels read"), _truth(run)]), (
         "Decoded states from image to labels: z0 (t = 0, the image) to z1 (t = 1, the pseudo mask in the colours of its "
         f"anchors); then the labels read from it by the nearest anchor, and the ground truth. {setting([run])} Look for a smooth "
-        "passage, and for colours at t = 1 that lie between anchors.",
-        papers_data(run.record, 7),
-        NUMBERS,
+        f"passage, and for colours at t = 1 that lie between anchors. {_also(run, 7)}"
     )
 
 
@@ -185,12 +175,10 @@ def figure08(runs: list[Run]) -> Drawn:
         _picture(run, f"b' = {run.record.sampling_amplitude / run.record.amplitude:g} b\nbrightness {_brightness(run.record)}")
         for run in shown
     ]
-    return draw([*_given(shown[0]), *columns]), joined(
+    return draw([*_given(shown[0]), *columns]), (
         f"Synthesis sampled with another perturbation b' than the b of training. {setting(shown)} Under each head the mean "
         f"brightness of all {shown[0].record.n_images} pictures, in grey levels of 255. Look for whether pictures are dim for "
-        "b' below b and overexposed above, as the paper says.",
-        papers_data(shown[0].record, 8),
-        NUMBERS,
+        f"b' below b and overexposed above, as the paper says. {_also(shown[0], 8)}"
     )
 
 
@@ -204,10 +192,9 @@ def figure09(runs: list[Run]) -> Drawn:
     """Pictures in the fewest steps."""
     drawn = _by_subject(runs, "figure 9", "synthesis")
     fewest = next(iter(first_of_each(drawn, "steps").values()))
-    return draw([*_given(fewest), _picture(fewest, _sampler(fewest.record))]), joined(
-        f"Synthesis in the fewest steps. {setting([fewest])} Look for whether pictures are complete after so few steps.",
-        papers_data(fewest.record, 9),
-        NUMBERS,
+    return draw([*_given(fewest), _picture(fewest, _sampler(fewest.record))]), (
+        f"Synthesis in the fewest steps. {setting([fewest])} Look for whether pictures are complete after so few steps. "
+        f"{_also(fewest, 9)}"
     )
 
 
@@ -230,13 +217,10 @@ def figure10(runs: list[Run]) -> Drawn:
     if segmented := _at_most_steps(_of_one_training(only(runs, method=published.subject(), task="segmentation"))):
         columns = [_labels(run, _cost(run.record)) for run in segmented]
         blocks.append([_image(segmented[0]), _truth(segmented[0]), *columns])
-    return draw(*blocks, n_rows=ROWS_OF_TWO), joined(
+    return draw(*blocks, n_rows=ROWS_OF_TWO), (
         "Solvers, each at the most steps that it is compared at: synthesis from the same perturbed masks above, segmentation "
         f"below. {setting([*drawn, *segmented])} Evaluations are those of the network, for one image. Look for whether a "
-        "stronger solver draws or labels better, and at how many more evaluations.",
-        tolerance(runs),
-        papers_data(drawn[0].record, 10),
-        NUMBERS,
+        f"stronger solver draws or labels better, and at how many more evaluations. {_also(drawn[0], 10, tolerance(runs))}"
     )
 
 
@@ -250,11 +234,9 @@ def figure11(runs: list[Run]) -> Drawn:
     shown = _by_subject(runs, "figure 11", "synthesis")[:SEEDS]
     if len(shown) < 2:
         raise SemFlowError("figure 11 needs synthesis under several sampling seeds; evaluate another")
-    return draw([*_given(shown[0]), *(_picture(run, f"seed {run.record.sampling_seed}") for run in shown)]), joined(
+    return draw([*_given(shown[0]), *(_picture(run, f"seed {run.record.sampling_seed}") for run in shown)]), (
         f"Synthesis of each layout under several seeds. {setting(shown)} Look for pictures that differ in colour and texture, "
-        "and keep the layout.",
-        papers_data(shown[0].record, 11),
-        NUMBERS,
+        f"and keep the layout. {_also(shown[0], 11)}"
     )
 
 
@@ -262,12 +244,15 @@ def figure11(runs: list[Run]) -> Drawn:
 def figure12(runs: list[Run]) -> Drawn:
     """Segmentation beside ground truth."""
     run = _by_subject(runs, "figure 12", "segmentation")[0]
-    return draw([_image(run), _truth(run, BLACK), _scored(run, _sampler(run.record))]), joined(
+    return draw([_image(run), _truth(run, BLACK), _scored(run, _sampler(run.record))]), (
         f"Segmentation. {setting([run])} Look for missing objects and ragged edges. Ignored pixels are black, in the prediction "
-        "too, as nothing there is scored.",
-        papers_data(run.record, 12),
-        NUMBERS,
+        f"too, as nothing there is scored. {_also(run, 12)}"
     )
+
+
+def _also(run: Run, number: int, *before: str) -> str:
+    """What the captions of all these figures end with."""
+    return joined(*before, papers_data(run.record, number), NUMBERS)
 
 
 def _by_subject(runs: list[Run], figure: str, task: str) -> list[Run]:

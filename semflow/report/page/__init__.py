@@ -4,7 +4,7 @@ import json
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from semflow import files
 from semflow.claims.collect import Names, Run, by_dataset, listed, only
 from semflow.claims.verdicts import orderings, read, table_entries
 from semflow.errors import SemFlowError
-from semflow.evaluation.records import Record
 from semflow.report import table1, table2
 from semflow.report.ablations import ablations_grid
 from semflow.report.budget import grids as budget_grids
@@ -73,18 +72,9 @@ def _captioned(captions: Sequence[Path], page_path: Path) -> Captioned:
     return [(path, caption.read_text(encoding="utf-8").strip()) for path, caption in zip(pictures, captions, strict=True)]
 
 
-def page(title: str, tables: Iterable[Grid], notes: list[str], figures: Captioned, runs: list[Run]) -> str:
+def page(title: str, tables: list[Grid], notes: list[str], figures: Captioned, runs: list[Run]) -> str:
     """One HTML page: tables, notes, figures, and the provenance of every run."""
-    return _render(
-        title=title,
-        report=None,
-        tables=list(tables),
-        notes=notes,
-        figures=_figures(figures, None),
-        runs=sections.runs_grid(runs),
-        versions=sections.versions(runs),
-        data={},
-    )
+    return _render(runs, title, figures=_figures(figures, None), tables=tables, notes=notes)
 
 
 def site(runs: list[Run], claims: dict[str, Any], figures: Captioned, out: Path) -> None:
@@ -92,19 +82,25 @@ def site(runs: list[Run], claims: dict[str, Any], figures: Captioned, out: Path)
 
     claims: what claims.json holds; may be empty.
     """
-    out = Path(out)
+    out, names = Path(out), Names.among(runs)
     with files.new_folder(out.parent / explorer.FOLDER) as folder:
-        words = _site(runs, claims, _figures(figures, out.parent), explorer.explorer(runs, folder))
+        entries = explorer.explorer(runs, folder)
+        words = _render(
+            runs,
+            f"SemFlow, replicated: suite {runs[0].record.suite}",
+            report=_report(runs, claims, names) | {"explorer": bool(entries)},
+            figures=_figures(figures, out.parent),
+            data={"records": {names.identity(run.record): details(run.record, names) for run in runs}, "explorer": entries},
+        )
     files.write_text(out, words)
 
 
-def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]], entries: list[dict[str, Any]]) -> str:
+def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, Any]:
     at_paper_scale = claims.get("scale") == "paper"
     known = claims or {"claims": []}
     others, numbers = claim_rows(orderings(known)), claim_rows(table_entries(known))
     first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), ablations_grid(runs)
-    names = Names.among(runs)
-    report = {
+    return {
         "proxy": not at_paper_scale,
         "facts": facts(runs, at_paper_scale),
         "claims": others,
@@ -114,53 +110,35 @@ def _site(runs: list[Run], claims: dict[str, Any], figures: list[dict[str, Any]]
         "verdicts": MEANING,
         "notes": claims.get("notes", []),
         "discrepancies": claims.get("discrepancies", []),
-        "table1": table1.grid(first, names) if first else None,
-        "table1_notes": table1.notes(first) if first else [],
-        "table2": table2.grid(second, names) if second else None,
-        "table2_notes": table2.notes(second) if second else [],
+        "tables": [
+            (1, first and table1.grid(first, names), first and table1.notes(first)),
+            (2, second and table2.grid(second, names), second and table2.notes(second)),
+        ],
         "ablations": ablations,
         "metrics": sections.metrics_of(ablations),
-        "explorer": bool(entries),
         "legends": explorer.legends(runs),
         "cost": [*budget_grids(runs), sections.spent_grid(runs, names)],
         "speed": speed_note(runs),
     }
-    return _render(
-        title=f"SemFlow, replicated: suite {runs[0].record.suite}",
-        report=report,
-        tables=[],
-        notes=[],
-        figures=figures,
-        runs=sections.runs_grid(runs),
-        versions=sections.versions(runs),
-        data={"records": {names.identity(run.record): details(run.record, names) for run in runs}, "explorer": entries},
-    )
 
 
 def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, str]:
     """What was measured on, in words: scale, data, network."""
     sizes = sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
-    parameters = listed(dict.fromkeys(_millions(size) for size in sizes)) or "no"
+    parameters = listed(dict.fromkeys(f"{n / 1e6:.1f} million" if n >= 1e5 else f"{n:,}" for n in sizes)) or "no"
     return {
         "scale": "at the paper's scale" if at_paper_scale else "at proxy scale",
-        "data": "; ".join(_data(_typical(of)) for of in by_dataset(runs).values()),
+        "data": "; ".join(map(_data, by_dataset(runs).values())),
         "network": f"{parameters} parameters",
         "commit": listed(dict.fromkeys(run.record.provenance.commit[: sections.SHORT] for run in runs)),
     }
 
 
-def _data(record: Record) -> str:
+def _data(runs: list[Run]) -> str:
+    """By a record of segmentation, where there is one: other tasks may be on a part of the images."""
+    record = (only(runs, task="segmentation") or runs)[0].record
     h, w = record.protocol.evaluation_size
     return f"{record.n_images:,} {record.split} images of {record.dataset}, {h} x {w}, {len(record.classes)} classes"
-
-
-def _typical(runs: list[Run]) -> Record:
-    """A record of segmentation, where there is one: other tasks may be on a part of the images."""
-    return (only(runs, task="segmentation") or runs)[0].record
-
-
-def _millions(n: int) -> str:
-    return f"{n / 1e6:.1f} million" if n >= 1e5 else f"{n:,}"
 
 
 def _figures(figures: Captioned, folder: Path | None) -> list[dict[str, Any]]:
@@ -187,13 +165,20 @@ def _size(path: Path) -> tuple[float, float] | None:
     return width, height
 
 
-def _render(**content: Any) -> str:
+def _render(
+    runs: list[Run], title: str, figures: list[dict[str, Any]], tables: Sequence[Grid] = (), notes: Sequence[str] = (),
+    report: dict[str, Any] | None = None, data: dict[str, Any] | None = None,
+) -> str:  # fmt: skip
     environment = Environment(
         loader=FunctionLoader(_own), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.get_template("template.html")
-    data = {name: embedded(value) for name, value in content.pop("data").items()}
-    return template.render(**content, data=data, style=Markup(_own("style.css")), script=Markup(_own("script.js"))) + "\n"
+    page = environment.get_template("template.html").render(
+        title=title, figures=figures, tables=tables, notes=notes, report=report,
+        runs=sections.runs_grid(runs), versions=sections.versions(runs),
+        data={name: embedded(value) for name, value in (data or {}).items()},
+        style=Markup(_own("style.css")), script=Markup(_own("script.js")),
+    )  # fmt: skip
+    return page + "\n"
 
 
 def _own(name: str) -> str:

@@ -1,6 +1,6 @@
 """The claims of claims.json as rows of the page's first table."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from semflow.claims.judging import JUDGED, VERDICTS
 from semflow.report.claims_text import SCALES, p_value
@@ -20,49 +20,26 @@ CONDITIONS = (
 )
 
 
-class Claim(NamedTuple):
-    """What the page says of a claim. scale: with the data set, where the suite has several."""
-
-    id: str
-    words: str
-    place: str
-    verdict: str
-    scale: str
-    effect: Entry
-    p: Entry
-    size: Entry
-    why: str
-    needs: str
-    reason: str
-    conditions: Grid | None
-    order: int  # of its verdict
+def claim_rows(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Claims as claims.json has them, in the order given, with their entries of the table; order: of its verdict."""
+    return [claim | _shown(claim) for claim in claims]
 
 
-def claim_rows(claims: list[dict[str, Any]]) -> list[Claim]:
-    """Claims as claims.json has them, in the order given."""
-    return [_claim(raw) for raw in claims]
-
-
-def count(claims: list[Claim]) -> dict[str, int]:
+def count(claims: list[dict[str, Any]]) -> dict[str, int]:
     """How many claims have each verdict, in the page's order, those that none has left out."""
-    found = [claim.verdict for claim in claims]
+    found = [claim["verdict"] for claim in claims]
     return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
 
 
-def _claim(raw: dict[str, Any]) -> Claim:
-    condition = next(iter(raw["conditions"]), None)  # the one that decides stands first
-    return Claim(
-        id=raw["id"], words=raw["words"], place=raw["place"], verdict=raw["verdict"],
-        scale=", ".join(filter(None, [_scale(raw), f"on {raw['data']}" if raw.get("data") else ""])),
-        effect=_effect(condition) if condition else Entry.of("-"), p=_p(raw["p_holm"]),
-        size=Entry.of(f"{condition['n_images']} / {condition['n_trainings']}" if condition else "-"),
-        why=raw["why"], needs=raw["needs"], reason=raw["reason"],
-        conditions=_conditions(raw) if raw["conditions"] else None, order=VERDICTS.index(raw["verdict"]),
-    )  # fmt: skip
-
-
-def _scale(raw: dict[str, Any]) -> str:
-    return f"at {SCALES[raw['scale']]}" if raw["scale"] and raw["verdict"] in JUDGED else ""
+def _shown(claim: dict[str, Any]) -> dict[str, Any]:
+    condition = next(iter(claim["conditions"]), None)  # the one that decides stands first
+    scale = f"at {SCALES[claim['scale']]}" if claim["scale"] and claim["verdict"] in JUDGED else ""
+    return {
+        "scale": ", ".join(filter(None, [scale, f"on {claim['data']}" if claim.get("data") else ""])),
+        "effect": _effect(condition) if condition else Entry.of("-"), "p": _p(claim["p_holm"]),
+        "size": f"{condition['n_images']} / {condition['n_trainings']}" if condition else "-",
+        "conditions": _conditions(claim) if condition else None, "order": VERDICTS.index(claim["verdict"]),
+    }  # fmt: skip
 
 
 def _conditions(raw: dict[str, Any]) -> Grid:
