@@ -196,6 +196,8 @@ def _evaluate_one(a: Arguments) -> None:
         raise SemFlowError("--out: give one file for the record, or --all for all evaluations of the checkpoint")
     if a.method in METHODS and not a.checkpoint:
         raise SemFlowError(f"--checkpoint is needed to evaluate {a.method}")
+    if a.method not in METHODS and (a.checkpoint or a.sampler):
+        raise SemFlowError(f"{a.method} is a control: it takes neither --checkpoint nor --sampler; leave them out")
     if a.sampling_amplitude is not None and a.task != "synthesis":
         raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
     suite, sampler = _suite(a), DIRECT
@@ -427,7 +429,7 @@ def _segment(p: Parser) -> Run:
 @verb("synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png", computes=True)
 def _synthesize(p: Parser) -> Run:
     """Draw pictures from a label map."""
-    p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or painted in the data set's colours")
+    p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or an RGB picture in the data set's colours")
     _of_checkpoint(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
     p.add_argument("--seeds", type=positive, default=1, help="how many pictures, under seeds 0, 1, ... (default 1)")
     return lambda a: _pictures().synthesize(a.labels, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out)

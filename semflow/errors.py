@@ -39,6 +39,8 @@ def sentence(error: "ValidationError", raw: Any = None, known_keys: Collection[s
     known_keys: candidates for an unknown key, besides those that are missing beside it.
     """
     complaints = list(_flat(error, ()))
+    inner = {complaint["loc"][:n] for complaint in complaints for n in range(len(complaint["loc"]))}
+    complaints = [complaint for complaint in complaints if complaint["loc"] not in inner]  # the others follow from those within
     first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
     text = _worded(first, complaints, raw, known_keys)
     more = len(complaints) - 1 - _explained(first, complaints)

@@ -15,6 +15,6 @@ class Section(BaseModel):
 
 
 Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Size = Annotated[tuple[Positive, Positive], Field(strict=False, description="height, width")]

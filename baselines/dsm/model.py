@@ -113,6 +113,6 @@ class DSM:
 
 
 def _scheduler(kind: str, **options: Any) -> Any:
-    import diffusers  # takes seconds to import, which who builds no such model is spared
+    import diffusers  # imported here, because it takes seconds
 
     return getattr(diffusers, kind)(**SCHEDULE, **options)

@@ -129,7 +129,7 @@ def _by_seed(runs: Iterable[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
 
 
-def by_cell(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
+def by_row(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
     """Runs by (method, sampler, steps), a cell of a table; each list ordered by (training seed, sampling seed).
 
     SemFlowError if a task of a cell was measured with several perturbations or on several data sets, which one row would mix.

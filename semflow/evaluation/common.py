@@ -233,7 +233,7 @@ def check(evaluation: Evaluation, session: Session) -> None:
         )
 
 
-class Kept:
+class ShownStates:
     """Decoded states of the images that figures show, gathered batch by batch."""
 
     def __init__(self, model: Any, shown: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semflow.data.folders import PairedFiles
 from semflow.data.images import resize_labels
-from semflow.evaluation.common import Kept, Measurement
+from semflow.evaluation.common import Measurement, ShownStates
 from semflow.evaluation.controls import OUTPUTS
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.evaluation.metrics.segmentation import confusion, confusions, sparse_rows
@@ -55,7 +55,7 @@ def _native(dataset: PairedFiles, predictions: Tensor) -> sparse.csr_array:
 
 def _predict(run: Measurement) -> tuple[Tensor, np.ndarray | None]:
     """Labels uint8 (n, H, W), and the states on the way to those that are shown."""
-    model, rows, kept = run.model, [], Kept(run.model, run.shown)
+    model, rows, kept = run.model, [], ShownStates(run.model, run.shown)
     for number, positions in run.batches(np.arange(len(run.dataset)), "segment"):
         draws = generator(run.device, "sample", run.evaluation.sampling_seed, number)
         with torch.inference_mode():

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semflow.evaluation.common import BOOTSTRAP_SEED, Kept, Measurement
+from semflow.evaluation.common import BOOTSTRAP_SEED, Measurement, ShownStates
 from semflow.evaluation.controls import OUTPUTS
 from semflow.evaluation.features import BATCH, extract
 from semflow.evaluation.metrics import pictures
@@ -93,7 +93,7 @@ def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray
     straightness (n,)."""
     if run.card is None or not run.card.trajectory:
         return _draw(run, np.arange(len(run.dataset)), "synthesise", "sample", run.evaluation.sampling_seed), None, None
-    model, sampler, kept = run.model, run.evaluation.sampler, Kept(run.model, run.shown)
+    model, sampler, kept = run.model, run.evaluation.sampler, ShownStates(run.model, run.shown)
     # Other solvers' steps are not the field's speed, and few are straight by construction: only the main Euler can tell.
     tells = run.keeps_states and sampler.name == "euler"
     rows, straightness = [], []

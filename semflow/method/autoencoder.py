@@ -116,7 +116,7 @@ def make_autoencoder(settings: Settings) -> Autoencoder:
 
 
 def _opened(settings: KLSettings) -> Any:
-    from diffusers import AutoencoderKL  # takes seconds to import, which who needs none is spared
+    from diffusers import AutoencoderKL  # imported here, because it takes seconds
 
     place = pretrained.Place("autoencoder.pretrained", str(settings.pretrained), ("vae",))
     expected: dict[str, Any] = {

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from semflow.errors import SemFlowError
 from semflow.method.samplers import STEPLESS, Sampler
-from semflow.section import Positive, Section, Share
+from semflow.section import Fraction, Positive, Section
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ class Recipe(Section):
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     lr_schedule: Schedule | None = None
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
-    betas: Annotated[tuple[Share, Share], Field(strict=False)] | None = None
+    betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)] | None = None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     grad_clip: Annotated[float, Field(gt=0)] | None = None
 
@@ -48,7 +48,7 @@ class Settings(Section):
     """
 
     batch_size: Positive | None = None
-    ema_decay: Share | None = None
+    ema_decay: Fraction | None = None
 
 
 def as_published(settings: Any) -> str:

@@ -10,7 +10,7 @@ from semflow.claims.collect import (
     ENOUGH_FOR_FRECHET,
     Names,
     Run,
-    by_cell,
+    by_row,
     check_one_each,
     comparable,
     estimate,
@@ -104,7 +104,7 @@ def table1(runs: list[Run]) -> "DataFrame":
     check_one_each(runs, "Table 1")
     known = published.table1()
     rows: list[Value] = []
-    for key, group in by_cell(runs).items():
+    for key, group in by_row(runs).items():
         for task in OF_TASK:
             of_task = only(group, task=task)
             for metric in of_task[0].record.metrics if of_task else ():
@@ -202,7 +202,7 @@ def notes(runs: list[Run]) -> list[str]:
                 f"With {n} images, fewer than {ENOUGH_FOR_FRECHET:,}, {kernel} is the one to read: {frechet} is biased upwards."
             )
         lines += [ROUND_TRIP] if "round_trip_miou" in metrics else []
-        lines += [_seeds(group) for group in by_cell(drawn).values()]
+        lines += [_seeds(group) for group in by_row(drawn).values()]
     lines.append("Intervals: " + "; ".join(dict.fromkeys(run.record.protocol.interval for run in runs)) + ".")
     return lines
 

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from semflow import published
-from semflow.claims.collect import Names, Run, by_cell, check_one, comparable, estimate, modified, only, seed_sd, title
+from semflow.claims.collect import Names, Run, by_row, check_one, comparable, estimate, modified, only, seed_sd, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.report import WITH_INTERVALS, selection
@@ -62,7 +62,7 @@ def table2(runs: list[Run]) -> "DataFrame":
     segmented = only(runs, task="segmentation")
     if not segmented:
         raise SemFlowError("table 2 needs records of segmentation, and was given none; evaluate a method")
-    for key, group in by_cell(segmented).items():
+    for key, group in by_row(segmented).items():
         counted = group[0].record.n_images, len(group)
         for metric in SCORES:
             value, low, high, _ = estimate(group, metric)
@@ -117,7 +117,7 @@ def notes(runs: list[Run]) -> list[str]:
 def _seeds(runs: list[Run]) -> str:
     """One sentence on what a sampling seed changes."""
     parts = []
-    for key, group in by_cell(runs).items():
+    for key, group in by_row(runs).items():
         if (spread := seed_sd(group, "miou")) is not None:
             how = "identical to the bit" if same_for_every_seed(group) else f"mIoU standard deviation {spread:.2f}"
             parts.append(f"{title(*key)} under {len(group)} seeds: {how}")

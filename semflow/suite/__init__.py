@@ -8,7 +8,7 @@ from baselines import METHODS
 from semflow.data import DATASETS, Data
 from semflow.method.contract import Settings
 from semflow.method.settings import Autoencoder, Network, PseudoMask
-from semflow.section import Many, Name, Positive, Section, Share
+from semflow.section import Fraction, Many, Name, Positive, Section
 from semflow.suite.measurements import Entry, EvaluationSettings, SynthesisSettings
 
 ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
@@ -27,10 +27,10 @@ class Training(Section):
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: Annotated[int, Field(ge=0)]
-    betas: Annotated[tuple[Share, Share], Field(strict=False)]
+    betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     grad_clip: Annotated[float, Field(gt=0)]
-    ema_decay: Share
+    ema_decay: Fraction
     flip: bool
     precision: Literal["fp32", "bf16"]
     cached_perturbations: Annotated[int, Field(ge=0)]

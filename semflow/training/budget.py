@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import METHODS
+from semflow.data import DATASETS
 from semflow.loading.batches import Batch
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import DOES, Method
@@ -151,11 +152,15 @@ _KNOWN: dict[str, Any] = {}
 
 
 def _once(what: str, suite: Suite, method: str, work_out: Callable[[], Any]) -> Any:
-    """A result kept by all of the suite that it depends on."""
-    own = suite.model_dump(mode="json", include={"data": {"name", "size", "masks"}, "pseudo_mask": True, "training": True})
-    own |= {name: getattr(suite, name).model_dump(mode="json") for name in ("autoencoder", "network")}
-    own |= {"settings": suite.methods[method].model_dump(mode="json"), "what": what, "method": method}
+    """A result kept by all of the suite that it depends on; where labels are colours, more classes cost nothing."""
+    card = METHODS[method]
+    sections = [name for name in ("autoencoder", "network") if name in card.reads]
+    own: dict[str, Any] = {name: getattr(suite, name).model_dump(mode="json") for name in sections}
     own |= {name: getattr(suite.run, name) for name in ("cache_latents", "activation_checkpointing")}
+    own |= {"cached_perturbations": suite.training.cached_perturbations, "size": suite.data.size, "what": what, "method": method}
+    own |= {"settings": suite.methods[method].model_dump(mode="json")}
+    if "pseudo_mask" not in card.reads:
+        own["n_classes"] = len(DATASETS[suite.data.name].names)
     key = content_hash(own)
     if key not in _KNOWN:
         _KNOWN[key] = work_out()

@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from semflow import files, provenance
 from semflow.data import Dataset, open_dataset
@@ -106,10 +107,23 @@ class Trainer:
         self.step, self.wall_s = checkpoints.load_state(state, self.key, self.networks, self.turns, self.average)
         self.started = time.monotonic() - self.wall_s
         self.networks.train()
+        self.check_buffers()
         self.first_bad_step = torch.full((), -1, device=accelerator.device)  # read now and then: looking stalls an accelerator
         cut = suite.run.micro_batch if self.model.rowwise else None
         self.micro_batch = min(cut or len(self.rows), len(self.rows))
         self.fits = accelerator.device.type == "cpu" or cut is not None or not self.model.rowwise
+
+    def check_buffers(self) -> None:
+        """SemFlowError if processes would each keep a state of their own, of which a saved state could hold one only."""
+        shared = {
+            id(buffer) for module in self.networks.modules() if isinstance(module, _BatchNorm) for buffer in module.buffers()
+        }
+        own = [name for name, buffer in self.networks.named_buffers() if id(buffer) not in shared]
+        kept = [name for name in own if name in self.networks.state_dict()]
+        if kept and self.rank.processes > 1:
+            raise SemFlowError(
+                f"{self.method} keeps {kept[0]} in every process, which cannot be shared; train it with one process"
+            )
 
     def _average(self) -> optimizers.Average | None:
         decay = optimizers.ema_decay(self.suite, self.method)
@@ -138,25 +152,23 @@ class Trainer:
         self.step += 1
         return scalars
 
-    def parts(self, batch: Batch) -> list["Part"]:
+    def parts(self, batch: Batch) -> list["MicroBatch"]:
         """A batch cut into micro-batches."""
         firsts = range(0, len(batch), self.micro_batch)
-        return [Part(self, batch, first, min(first + self.micro_batch, len(batch))) for first in firsts]
+        return [MicroBatch(self, batch, first, min(first + self.micro_batch, len(batch))) for first in firsts]
 
     def freeze_all_but(self, turn: Turn) -> None:
         """Let a phase move its own networks alone."""
-        if len(self.turns) > 1:
-            for other in self.turns:
-                for weight in other.parameters.values():
-                    weight.requires_grad_(False)
-            for weight in turn.parameters.values():
-                weight.requires_grad_(True)
+        self.networks.requires_grad_(False)
+        for weight in turn.parameters.values():
+            weight.requires_grad_(True)
 
-    def accumulate(self, turn: Turn, parts: list["Part"]) -> dict[str, Tensor]:
+    def accumulate(self, turn: Turn, parts: list["MicroBatch"]) -> dict[str, Tensor]:
         """Leave the gradient of the mean loss over a batch, a micro-batch at a time; the losses by name, and their sum."""
         n, sums = sum(len(part) for part in parts), dict[str, Tensor]()
         for part in parts:
             losses = part.losses(turn.phase)
+            assert "loss" not in losses, "a method's losses have names of their own; `loss` is their sum"
             losses["loss"] = sum_of(list(losses.values()))
             if len(part) < n:
                 losses = {name: loss * (len(part) / n) for name, loss in losses.items()}
@@ -190,7 +202,7 @@ class Trainer:
                 for turn in self.turns:
                     if not turn.optimizer.state:  # its two moments will want room as well
                         reserve += [torch.empty_like(weight) for weight in turn.parameters.values() for _ in range(2)]
-                part = Part(self, batch, 0, size)
+                part = MicroBatch(self, batch, 0, size)
                 for turn in self.turns:
                     self.freeze_all_but(turn)
                     with torch.compiler.set_stance("force_eager"):
@@ -268,7 +280,7 @@ class Trainer:
         return bool(self.accelerator.reduce(votes, "sum"))
 
 
-class Part:
+class MicroBatch:
     """Some rows of this process's share of a step: what all phases see of them, and what these hand on to one another."""
 
     def __init__(self, trainer: Trainer, batch: Batch, first: int, last: int) -> None:
@@ -318,7 +330,7 @@ def prepare(model: Method, run: Run, accelerator: Accelerator) -> None:
         if isinstance(frozen, Autoencoder):
             frozen.precision = "bf16" if bf16 else "fp32"
     for key, network in model.networks.items():
-        if accelerator.num_processes > 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+        if accelerator.num_processes > 1 and any(isinstance(m, _BatchNorm) for m in network.modules()):
             if device.type != "cuda":
                 raise SemFlowError("batch-norm statistics are shared by processes on GPUs alone; train with one process")
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)

@@ -8,6 +8,7 @@ from semflow.data import open_dataset
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
 from semflow.loading.batches import Batch, Batches
+from semflow.loading.steps import Rank
 from semflow.training import budget, checkpoints
 from semflow.training.loop import Trainer, make_accelerator, train, training_batches
 from semflow.training.optimizers import length, recipe
@@ -150,3 +151,20 @@ def test_weights_and_flops_are_counted_over_all_phases(toy_suite):
     of_generator = 2 * drawn + 3 * coloured + 2 * (first + last)
     of_discriminator = 4 * (2 * first + 3 * last)
     assert budget.training_flops(toy_suite, "toy_gan") == of_generator + of_discriminator
+
+
+def test_a_network_that_no_phase_moves_stays_frozen(toy_suite, tmp_path):
+    trainer = trainer_of(toy_suite, tmp_path)
+    trainer.networks["beside"] = torch.nn.Linear(2, 2)
+    for turn in trainer.turns:
+        trainer.freeze_all_but(turn)
+        moving = {key for key, network in trainer.networks.items() if any(w.requires_grad for w in network.parameters())}
+        assert moving == {turn.phase.name}
+
+
+def test_state_that_every_process_would_keep_for_itself_is_refused_with_several(toy_suite, tmp_path):
+    trainer = trainer_of(toy_suite, tmp_path)
+    trainer.check_buffers()
+    trainer.rank = Rank(0, 2)
+    with pytest.raises(SemFlowError, match=r"toy_gan keeps discriminator\.pool in every process.*train it with one process"):
+        trainer.check_buffers()

@@ -11,7 +11,7 @@ from trees import coco_stuff_tree
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate, evaluate_all, records, segmentation, session
-from semflow.evaluation.common import Kept
+from semflow.evaluation.common import ShownStates
 from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import reading as config
@@ -185,7 +185,7 @@ def test_states_of_what_figures_show_are_kept_from_the_image_to_the_read_labels(
 
 
 def test_of_many_states_eleven_are_kept_its_ends_included(tiny_suite):
-    kept = Kept(make_model(tiny_suite, "semflow"), np.array([0, 3]))
+    kept = ShownStates(make_model(tiny_suite, "semflow"), np.array([0, 3]))
     states = [torch.full((2, 3, 4, 4), step / 100 - 1) for step in range(101)]
     kept.add(np.array([0, 1]), states)
     kept.add(np.array([2, 3]), states)

@@ -3,7 +3,7 @@
 import pytest
 from record_fixtures import changed
 
-from semflow.claims.collect import by_cell, by_dataset, for_table, only
+from semflow.claims.collect import by_dataset, by_row, for_table, only
 from semflow.errors import SemFlowError
 from semflow.report import budget, table1, table2, tables
 from semflow.report.ablations import KEY, ablations
@@ -82,7 +82,7 @@ def test_curves_say_whose_network_the_paper_had(mixed, on_dataset):
 
 def test_no_row_is_of_two_data_sets(mixed):
     with pytest.raises(SemFlowError, match="the records of SemFlow Euler-25 are of several data sets"):
-        by_cell(only(mixed, task="segmentation"))
+        by_row(only(mixed, task="segmentation"))
 
 
 def test_a_table_of_a_suite_without_its_data_set_is_of_the_first(runs, on_dataset):

@@ -182,9 +182,9 @@ import os, sys
 from pathlib import Path
 import torch
 from semflow import cli
-from semflow.training.loop import Part, Trainer
+from semflow.training.loop import MicroBatch, Trainer
 
-whole, finish = Part.losses, Trainer.find_micro_batch
+whole, finish = MicroBatch.losses, Trainer.find_micro_batch
 
 def losses(self, phase):
     if not self.trainer.fits and os.environ["RANK"] == "1" and len(self) > 2:
@@ -200,7 +200,7 @@ def find(self, batch):
     Path(__file__).with_name("found-" + os.environ["RANK"]).write_text(str(found))
     return found
 
-init, Part.losses, Trainer.__init__, Trainer.find_micro_batch = Trainer.__init__, losses, start, find
+init, MicroBatch.losses, Trainer.__init__, Trainer.find_micro_batch = Trainer.__init__, losses, start, find
 cli.main(sys.argv[1:])
 """
 

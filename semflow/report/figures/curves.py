@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semflow import published
-from semflow.claims.collect import Estimate, Run, by_cell, comparable, estimate, method_title, only, title
+from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, method_title, only, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import Sampler
@@ -150,7 +150,7 @@ def evaluations(runs: list[Run]) -> Drawn:
     looks = styles(sorted(keys, key=lambda key: selection.place(*key)))
     for axes, (role, of_task) in zip(panels, roles, strict=True):
         for (_, solver), look in looks.items():
-            if groups := sorted(by_cell(only(of_task, sampler=solver)).values(), key=_cost):
+            if groups := sorted(by_row(only(of_task, sampler=solver)).values(), key=_cost):
                 points = [estimate(group, role) for group in groups]
                 _plot(axes, map(_cost, groups), points, **look, ms=4, label=Sampler(solver).title)
         if role in ("frechet", "mmd2"):
@@ -174,7 +174,7 @@ def evaluations(runs: list[Run]) -> Drawn:
 def seed_agreement(runs: list[Run]) -> Drawn:
     """How many pixels of an image get the same label under two sampling seeds, by method and sampler."""
     measured = needed(runs, "the figure of seed agreement", task="seed_agreement")
-    groups = dict(sorted(by_cell(measured).items(), key=lambda item: selection.place(*item[0])))
+    groups = dict(sorted(by_row(measured).items(), key=lambda item: selection.place(*item[0])))
     looks = styles((method, sampler) for method, sampler, _ in groups)
     drawing = empty(figsize=(6, 0.7 + 0.4 * len(groups)), layout="constrained")
     axes = drawing.subplots()

@@ -6,7 +6,7 @@ import numpy as np
 
 from baselines import METHODS
 from semflow import published
-from semflow.claims.collect import Run, by_cell, only, title
+from semflow.claims.collect import Run, by_row, only, title
 from semflow.data.colours import BLACK, WHITE, to_rgb
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
@@ -38,7 +38,7 @@ def _under_several_seeds(evaluations: Evaluations, suite: Suite) -> Evaluations:
 @figure("figure02", needs=_under_several_seeds)
 def figure02(runs: list[Run]) -> Drawn:
     """The same pictures segmented by every method, under each of its sampling seeds."""
-    groups = by_cell(_of_one_training(needed(runs, "figure 2", task="segmentation")))
+    groups = by_row(_of_one_training(needed(runs, "figure 2", task="segmentation")))
     several = {key: groups[key] for key in sorted(groups, key=lambda key: selection.place(*key)) if len(groups[key]) > 1}
     if not several:
         raise SemFlowError("figure 2 needs a method under several sampling seeds; evaluate one")
@@ -267,7 +267,7 @@ def _of_one_training(runs: list[Run]) -> list[Run]:
 
 def _at_most_steps(runs: list[Run]) -> list[Run]:
     """For every solver the run at its most steps, the plainest solver first."""
-    groups = by_cell(runs)
+    groups = by_row(runs)
     most = {key[1]: groups[key][0] for key in sorted(groups, key=lambda key: selection.place(*key))}
     return list(most.values())
 
