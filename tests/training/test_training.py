@@ -23,6 +23,7 @@ from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.segmentation import confusion, miou
 from semflow.files import write_json
 from semflow.loading import batches
+from semflow.loading.pixels import to_unit_range
 from semflow.method.network import WEIGHTS
 from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
@@ -66,7 +67,7 @@ def test_overfits_four_images(tiny_suite, tmp_path, method, steps, sampler):
     model, _ = checkpoints.open_checkpoint(tmp_path / "out")
     images, labels = batches.Batches(Scenes(4, suite.data.size, suite.data.seed, "train"))[range(4)]
     with torch.inference_mode():
-        predicted = model.segment(batches.to_unit_range(images), sampler, torch.Generator().manual_seed(0))
+        predicted = model.segment(to_unit_range(images), sampler, torch.Generator().manual_seed(0))
     assert miou(confusion(predicted, labels, len(NAMES))) > 0.8
 
 
@@ -232,7 +233,7 @@ def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, t
     images, _ = batches.Batches(Scenes(2, suite.data.size, 0, "test"))[range(2)]
     with torch.inference_mode():
         predicted = model.segment(
-            batches.to_unit_range(images), Sampler({"semflow": "euler", "dsm": "ddim"}[method], 2), torch.Generator()
+            to_unit_range(images), Sampler({"semflow": "euler", "dsm": "ddim"}[method], 2), torch.Generator()
         )
     assert predicted.shape == (2, 16, 16)
 
