@@ -103,7 +103,7 @@ use rule table as site with:
         f"{BENCHMARKS}/site.tsv"
     params:
         what="index",
-        out=INDEX,
+        out=lambda w, output: output.html,
         words=products.PRODUCTS["index"].words,
         options=f"--claims {CLAIMS} {captions(FIGURES)}",
         key=f"{code_of('index')}-{PAGE_FILES}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",
