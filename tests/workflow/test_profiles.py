@@ -183,6 +183,7 @@ def kubernetes(tmp_path, monkeypatch) -> Iterator[Cluster]:
 
 
 @with_plugins
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="the storage plugin of the profile copies with rsync")
 @pytest.mark.slow
 def test_on_kubernetes_a_training_goes_on_after_its_pod_died(tree, kubernetes, start):
     suite = yaml.safe_load((tree / "config/smoke.yaml").read_text())
