@@ -40,7 +40,8 @@ def made_small(raw: dict[str, Any], weights: Path) -> dict[str, Any]:
         own["data"]["size"] = SIZES[name]
         own["training"] |= {"steps": 2, "batch_size": 4}
         for entry in own["runs"]:
-            if 25 in entry.get("steps", ()) and len(entry["steps"]) > 1:  # 25 steps stay: figures and tables show the sampler that a method is known by
+            # 25 steps stay: figures and tables show the sampler that a method is known by
+            if 25 in entry.get("steps", ()) and len(entry["steps"]) > 1:
                 entry["steps"] = [1, 25] if entry["method"] == "semflow" else [2, 25]
             if len(entry.get("seeds", [])) > 3:
                 entry["seeds"] = [0, 1]
