@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from semflow.suite import Suite
 
 Arguments = argparse.Namespace
-Run = Callable[[Arguments], None]
+Command = Callable[[Arguments], None]
 
 
 class Verb(NamedTuple):
@@ -28,7 +28,7 @@ class Verb(NamedTuple):
 
     help: str
     example: str
-    define: "Callable[[Parser], Run]"
+    define: "Callable[[Parser], Command]"
     computes: bool
 
 
@@ -133,7 +133,7 @@ def _say(sentence: str, status: int) -> int:
 
 
 @verb("train --config config/mini.yaml --method semflow --state state --out checkpoint", computes=True)
-def _train(p: Parser) -> Run:
+def _train(p: Parser) -> Command:
     """Train a method, or go on with a training."""
     _of_suite(p)
     _method(p)
@@ -158,7 +158,7 @@ def _train(p: Parser) -> Run:
 @verb(
     "evaluate --config config/mini.yaml --method semflow --checkpoint checkpoint --sampler euler-25 --out r.json", computes=True
 )
-def _evaluate(p: Parser) -> Run:
+def _evaluate(p: Parser) -> Command:
     """Evaluate a method on a split and write a record."""
     from semflow.suite.runs import CONTROL_TITLES, TASKS
 
@@ -236,7 +236,7 @@ def _evaluate_all(a: Arguments) -> None:
 
 
 @verb("convert face.pt --config config/paper.yaml --dataset celebamask_hq --out checkpoint")
-def _convert(p: Parser) -> Run:
+def _convert(p: Parser) -> Command:
     """Make a checkpoint of weights that were trained elsewhere."""
     p.add_argument("file", type=Path, help="state dict that torch.save wrote, or .safetensors; no code in it is run")
     _of_suite(p)
@@ -259,7 +259,7 @@ def _convert(p: Parser) -> Run:
 
 
 @verb("bench train --config config/mini.yaml", computes=True)
-def _bench(p: Parser) -> Run:
+def _bench(p: Parser) -> Command:
     """Measure the speed of training, of sampling, or of what loads training images."""
     p.add_argument("what", choices=("train", "sample", "load"))
     p.add_argument("--synthetic", action="store_true", help="drawn scenes of the suite's size and random weights, no files")
@@ -282,7 +282,7 @@ def _bench(p: Parser) -> Run:
 
 
 @verb("plan --config config/paper.yaml --devices 8")
-def _plan(p: Parser) -> Run:
+def _plan(p: Parser) -> Command:
     """Say what a suite takes before anything starts: jobs, GPU-hours, disk, memory."""
     _config(p)
     p.add_argument("--devices", type=positive, default=1, help="GPUs, or CPU cores of a small suite (default 1)")
@@ -307,7 +307,7 @@ def _plan(p: Parser) -> Run:
 
 
 @verb("config show config/camvid.yaml")
-def _config_show(p: Parser) -> Run:
+def _config_show(p: Parser) -> Command:
     """Show the whole of a suite's file, and where each key comes from."""
     p.add_argument("config", type=Path, metavar="FILE", help="the suite's YAML file")
 
@@ -323,7 +323,7 @@ def _config_show(p: Parser) -> Run:
 
 
 @verb("data check cityscapes data/cityscapes --out sheet.png")
-def _data_check(p: Parser) -> Run:
+def _data_check(p: Parser) -> Command:
     """Count pairs, look into some, say what is missing and where it is: exit status 1."""
     _data_set(p)
     p.add_argument("--size", type=positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of pictures on the sheet")
@@ -344,7 +344,7 @@ def _data_check(p: Parser) -> Run:
 
 
 @verb("data prepare celebamask_hq data/celebamask_hq")
-def _data_prepare(p: Parser) -> Run:
+def _data_prepare(p: Parser) -> Command:
     """Unpack its archives, merge the parts of faces, count, write a manifest."""
     _data_set(p)
     p.add_argument("--out", type=Path, help="the manifest (default: semflow-manifest.json in ROOT)")
@@ -364,7 +364,7 @@ def _data_prepare(p: Parser) -> Run:
 
 
 @verb("report table2 --records r1.json r2.json --out table2.csv table2.md")
-def _report(p: Parser) -> Run:
+def _report(p: Parser) -> Command:
     """Make a table or a figure from records."""
     from semflow.report import PRODUCTS
 
@@ -383,7 +383,7 @@ def _report(p: Parser) -> Run:
 
 
 @verb("regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json")
-def _regression_check(p: Parser) -> Run:
+def _regression_check(p: Parser) -> Command:
     """Compare records with a reference: exit status 1 if a metric worsens, 3 where it cannot be told."""
     _reference(p)
 
@@ -400,7 +400,7 @@ def _regression_check(p: Parser) -> Run:
 
 
 @verb("regression accept --records r1.json r2.json --reference results/reference/mini.json --reason 'new split'")
-def _regression_accept(p: Parser) -> Run:
+def _regression_accept(p: Parser) -> Command:
     """Make records the reference, and say why."""
     _reference(p)
     p.add_argument("--reason", required=True, help="why the numbers may change; kept in the reference's history")
@@ -418,7 +418,7 @@ def _regression_accept(p: Parser) -> Run:
 
 
 @verb("segment photo.png --checkpoint checkpoint --out labels.png", computes=True)
-def _segment(p: Parser) -> Run:
+def _segment(p: Parser) -> Command:
     """Segment a picture: label map and overlay."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
@@ -427,7 +427,7 @@ def _segment(p: Parser) -> Run:
 
 
 @verb("synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png", computes=True)
-def _synthesize(p: Parser) -> Run:
+def _synthesize(p: Parser) -> Command:
     """Draw pictures from a label map."""
     p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or an RGB picture in the data set's colours")
     _of_checkpoint(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
@@ -436,7 +436,7 @@ def _synthesize(p: Parser) -> Run:
 
 
 @verb("trajectory photo.png --checkpoint checkpoint --out states.png", computes=True)
-def _trajectory(p: Parser) -> Run:
+def _trajectory(p: Parser) -> Command:
     """Show the states between a picture and its pseudo mask."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "ten states side by side (PNG); all of them go beside it as GIF")
@@ -444,7 +444,7 @@ def _trajectory(p: Parser) -> Run:
 
 
 @verb("roundtrip photo.png --checkpoint checkpoint --out sheet.png", computes=True)
-def _roundtrip(p: Parser) -> Run:
+def _roundtrip(p: Parser) -> Command:
     """Segment a picture, draw a picture from that, and segment it again."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "picture, labels, drawn picture, its labels, side by side (PNG)")
@@ -453,7 +453,7 @@ def _roundtrip(p: Parser) -> Run:
 
 
 @verb("info checkpoint")
-def _info(p: Parser) -> Run:
+def _info(p: Parser) -> Command:
     """Say what a checkpoint is."""
     p.add_argument("checkpoint", type=Path)
     return lambda a: print(_pictures().describe(a.checkpoint))

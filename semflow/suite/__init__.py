@@ -42,7 +42,7 @@ class Training(Section):
         return self
 
 
-class Run(Section):
+class RunSettings(Section):
     """How to run, which is no part of any hash. Whether bf16 is used is the device's to say; it and the keys from micro_batch
     to activation_checkpointing may change the last bits.
 
@@ -83,7 +83,7 @@ class Suite(Section):
     autoencoder: Autoencoder
     network: Network
     training: Training
-    run: Run
+    run: RunSettings
     methods: Annotated[dict[str, Any], BeforeValidator(configured)]
     evaluation: EvaluationSettings
     synthesis: SynthesisSettings

@@ -32,7 +32,7 @@ from semflow.method.autoencoder import Autoencoder
 from semflow.method.contract import Method, Phase
 from semflow.progress import Progress
 from semflow.seeds import Stream, seed_of
-from semflow.suite import Run, Suite, keys
+from semflow.suite import RunSettings, Suite, keys
 from semflow.training import checkpoints, devices, optimizers
 from semflow.training.build import make_model
 from semflow.training.sources import source_of
@@ -320,7 +320,7 @@ def sum_of(losses: list[Tensor]) -> Tensor:
     return total
 
 
-def prepare(model: Method, run: Run, accelerator: Accelerator) -> None:
+def prepare(model: Method, run: RunSettings, accelerator: Accelerator) -> None:
     """Move a model to its device, laid out and compiled as `run` says; where the precision is bf16, networks and the autoencoder
     compute in it, and what networks give is float32 again. SemFlowError if batch-norm statistics cannot be shared by processes.
     """
