@@ -41,18 +41,18 @@ def test_its_verdicts_are_those_of_the_report():
 
 def test_its_numbers_are_those_of_the_reference():
     """Every measured mIoU of Table 2, and Table 1's distances, from the records that drift is held against."""
-    cells = drift.read(ROOT / "results/reference/mini.json")["evaluations"]
+    evaluations = drift.read(ROOT / "results/reference/mini.json").evaluations
 
-    def value(cell, metric):
-        seeds = [value for by_seed in cells[cell]["metrics"][metric]["values"].values() for value in by_seed.values()]
+    def value(name, metric):
+        seeds = [value for by_seed in evaluations[name].metrics[metric].values.values() for value in by_seed.values()]
         return sum(seeds) / len(seeds)
 
-    for name, cell in (("DSM DDIM", "DSM DDIM-{}"), ("DSM DDPM", "DSM DDPM-{}"), ("SemFlow Euler", "SemFlow Euler-{}")):
+    for name, evaluation in (("DSM DDIM", "DSM DDIM-{}"), ("DSM DDPM", "DSM DDPM-{}"), ("SemFlow Euler", "SemFlow Euler-{}")):
         row = re.search(rf"^\| {name} \| measured \| (.+) \|$", README, re.MULTILINE)[1].split(" | ")
         for steps, number in zip((1, 2, 5, 10, 25, 50, 100, 200), row, strict=True):
             trained = ", b = 6" if name.startswith("SemFlow") else ""
             if number != "-":
-                assert number == f"{value(cell.format(steps) + ' segmentation' + trained, 'miou'):.1f}"
+                assert number == f"{value(evaluation.format(steps) + ' segmentation' + trained, 'miou'):.1f}"
     (row,) = re.findall(r"^\| SemFlow \| Euler-25 \| (.+) \|$", README, re.MULTILINE)
     synthesis, numbers = "SemFlow Euler-25 synthesis, b = 6", row.split(" | ")
     assert numbers[2] == f"{value(synthesis, 'mmd2_efficientnet_lite0'):.4f}"

@@ -130,23 +130,23 @@ def _by_seed(runs: Iterable[Run]) -> list[Run]:
 
 
 def by_row(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
-    """Runs by (method, sampler, steps), a cell of a table; each list ordered by (training seed, sampling seed).
+    """Runs by (method, sampler, steps), a row of a table; each list ordered by (training seed, sampling seed).
 
-    SemFlowError if a task of a cell was measured with several perturbations or on several data sets, which one row would mix.
+    SemFlowError if a task of a row was measured with several perturbations or on several data sets, which it would mix.
     """
-    cells: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
+    rows: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
     for run in _by_seed(runs):
-        cells[run.record.method, run.record.sampler, run.record.steps].append(run)
-    for cell, group in cells.items():
+        rows[run.record.method, run.record.sampler, run.record.steps].append(run)
+    for row, group in rows.items():
         sets = {(run.record.task, run.record.dataset) for run in group}
         if len(sets) > len({task for task, _ in sets}):
             found = listed(sorted({dataset for _, dataset in sets}))
-            raise SemFlowError(f"the records of {title(*cell)} are of several data sets ({found}); give those of one")
+            raise SemFlowError(f"the records of {title(*row)} are of several data sets ({found}); give those of one")
         models = {(run.record.task, run.record.amplitude, run.record.sampling_amplitude) for run in group}
         if len(models) > len({task for task, _, _ in models}):
             found = ", ".join(sorted({f"b = {b:g} b' = {drawn:g}" for _, b, drawn in models}))
-            raise SemFlowError(f"the records of {title(*cell)} have several perturbations ({found}); give those of one")
-    return dict(cells)
+            raise SemFlowError(f"the records of {title(*row)} have several perturbations ({found}); give those of one")
+    return dict(rows)
 
 
 def own(runs: list[Run]) -> list[Run]:
@@ -179,7 +179,7 @@ def modified(runs: list[Run]) -> str:
 
 
 class Estimate(NamedTuple):
-    """A metric over the seeds of a cell, with its 95 % interval."""
+    """A metric over the seeds of a row, with its 95 % interval."""
 
     value: float
     low: float
@@ -195,8 +195,8 @@ def estimate(group: list[Run], metric: str) -> Estimate:
     record = group[0].record
     name = filling(metric, record.metrics)
     if name not in record.metrics:
-        cell = title(record.method, record.sampler, record.steps)
-        raise SemFlowError(f"the records of {cell} ({record.task}) hold no {metric}; give those of the suite's main sampler")
+        row = title(record.method, record.sampler, record.steps)
+        raise SemFlowError(f"the records of {row} ({record.task}) hold no {metric}; give those of the suite's main sampler")
     value = float(np.mean([run.record.metrics[name].value for run in group]))
     low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
     return Estimate(value, low, high, len(group))

@@ -18,7 +18,7 @@ Error rates, by simulation (tests/claims/test_drift.py: 20 evaluations of 128 im
 import hashlib
 import json
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +29,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from scipy import special
 
 from semflow import files
-from semflow.claims import statistics
 from semflow.claims.collect import Names, Run, title
+from semflow.claims.effects import holm, of_images
 from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.provenance import commit, content_hash
@@ -49,7 +49,6 @@ NEXT = (
 
 T = TypeVar("T")
 Seeds = Annotated[dict[str, T], Field(min_length=1)]  # by training seed, or by sampling seed
-Kept = dict[str, Any]  # a `KeptEvaluation`
 
 
 # What a reference keeps.
@@ -61,8 +60,14 @@ def _known(metric: str) -> str:
     return metric
 
 
+def _as_many(draws: list[float]) -> list[float]:
+    if len(draws) != N_DRAWS:
+        raise ValueError(f"{len(draws)} draws, not {N_DRAWS}")
+    return draws
+
+
 class _Part(BaseModel):
-    """Strict and closed, and every number finite."""
+    """Strict and closed, and every number finite, in a file; what was only just measured is not checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -85,14 +90,15 @@ class Origin(_Part):
 
 
 class KeptMetric(_Part):
-    """values: by training and sampling seed.  n_units: that a bootstrap resamples.  draws: by training seed, its first ones."""
+    """values: by training and sampling seed.  n_units: that a bootstrap resamples.  draws: by training seed, the first draws of
+    the mean over sampling seeds."""
 
     values: Seeds[Seeds[float]]
     n_units: Annotated[int, Field(ge=1)]
-    draws: Seeds[Annotated[list[float], Field(min_length=2)]]
+    draws: Seeds[Annotated[list[float], AfterValidator(_as_many)]]
 
 
-class KeptEvaluation(_Part):
+class Kept(_Part):
     """Evaluations that differ in seeds alone. protocol: its hash.  network_evaluations: for one image.  adaptive: whether the
     sampler chooses its own steps.  weights, outputs, matrices: SHA-256 by training and sampling seed."""
 
@@ -105,50 +111,39 @@ class KeptEvaluation(_Part):
     metrics: dict[Annotated[str, AfterValidator(_known)], KeptMetric]
 
     @model_validator(mode="after")
-    def _of_the_same_trainings(self) -> "KeptEvaluation":
-        trainings = {"outputs": self.outputs.keys(), "matrices": self.matrices.keys()}
+    def _of_the_same_trainings(self) -> "Kept":
+        trainings: dict[str, dict[str, Any]] = {"outputs": self.outputs, "matrices": self.matrices}
         for name, metric in self.metrics.items():
-            trainings |= {f"metrics.{name}.values": metric.values.keys(), f"metrics.{name}.draws": metric.draws.keys()}
+            trainings |= {f"metrics.{name}.values": metric.values, f"metrics.{name}.draws": metric.draws}
         for field, seeds in trainings.items():
-            if seeds != self.weights.keys():
+            if seeds.keys() != self.weights.keys():
                 raise ValueError(f"{field} has training seeds {', '.join(seeds)}, but weights {', '.join(self.weights)}")
         return self
 
 
 class Reference(_Part):
-    """protocols: by their hash.  evaluations: by their name."""
+    """history: empty of what was only just measured.  protocols: by their hash.  evaluations: by their name."""
 
     format: Literal[2]
     suite: str
     history: Annotated[list[Accepted], Field(min_length=1)]
     origin: Origin
     protocols: dict[str, dict[str, Any]]
-    evaluations: dict[str, KeptEvaluation]
+    evaluations: dict[str, Kept]
 
     @model_validator(mode="after")
-    def _whole(self) -> "Reference":
-        """Every protocol is there, and all draws are as many."""
+    def _every_protocol_is_there(self) -> "Reference":
         for name, kept in self.evaluations.items():
             if kept.protocol not in self.protocols:
                 raise ValueError(f"evaluations.{name}.protocol is not among protocols")
-        lengths = {
-            f"evaluations.{name}.metrics.{metric}.draws.{seed}": len(draws)
-            for name, kept in self.evaluations.items()
-            for metric, values in kept.metrics.items()
-            for seed, draws in values.draws.items()
-        }
-        usual = max(counted, key=counted.__getitem__) if (counted := Counter(lengths.values())) else 0
-        for field, length in lengths.items():
-            if length != usual:
-                raise ValueError(f"{field} has {length} draws, the rest {usual}")
         return self
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Reference:
     """A reference; SemFlowError names the file and what is wrong in it."""
     mend = "restore it from git, or delete it and make it again with `semflow regression accept`"
     try:
-        return Reference.model_validate_json(path.read_bytes()).model_dump(mode="json")
+        return Reference.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise SemFlowError(f"there is no reference at {path}; make one with `semflow regression accept`") from None
     except OSError as error:
@@ -157,50 +152,52 @@ def read(path: Path) -> dict[str, Any]:
         raise SemFlowError(f"{path} is not a reference of format 2: {sentence(error)}; {mend}") from None
 
 
+def write(path: Path, reference: Reference) -> None:
+    """An evaluation a line, for git to compare. SemFlowError if it holds what none can keep."""
+    plain = reference.model_dump()
+    try:
+        Reference.model_validate(plain)
+    except ValidationError as error:
+        raise SemFlowError(f"these records make no reference: {sentence(error)}; evaluate them again") from None
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(kept)}" for name, kept in plain.pop("evaluations").items())
+    files.write_text(path, f'{json.dumps(plain, indent=1)[:-2]},\n "evaluations": {{\n{lines}\n }}\n}}\n')
+
+
 def accept(runs: list[Run], path: Path, reason: str) -> str:
     """Write a new reference from records, its history one entry longer, and say in a line what it holds. SemFlowError without a
     reason, if the old one is damaged or of another suite, or if a record holds what none can keep."""
     if not reason.strip():
         raise SemFlowError("a new reference needs its reason; give --reason '...'")
     made, old = reference_of(runs), read(path) if path.exists() else None
-    if old is not None and old["suite"] != made["suite"]:
-        raise SemFlowError(f"{path} is the reference of suite {old['suite']}, not of {made['suite']}; name another file")
-    entry = {"date": datetime.now(UTC).date().isoformat(), "reason": reason.strip(), "commit": commit()[0]}
-    history = [*(old["history"] if old else []), entry | {"records": made["origin"]["commits"]}]
-    _write(path, {"format": 2, "suite": made["suite"], "history": history, **made})
-    kept = made["evaluations"]
-    if old is None:
-        return f"{len(kept)} evaluations, the first reference"
-    pairs = (kept, old["evaluations"]), (old["evaluations"], kept)
-    new, dropped = (", ".join(sorted({*one} - {*other})) for one, other in pairs)
-    return f"{len(kept)} evaluations; new: {new or 'none'}; dropped: {dropped or 'none'}"
+    if old and old.suite != made.suite:
+        raise SemFlowError(f"{path} is the reference of suite {old.suite}, not of {made.suite}; name another file")
+    today = datetime.now(UTC).date().isoformat()
+    entry = Accepted(date=today, reason=reason.strip(), commit=commit()[0], records=made.origin.commits)
+    write(path, made.model_copy(update={"history": [*(old.history if old else []), entry]}))
+    kept = f"{len(made.evaluations)} evaluations"
+    if not old:
+        return f"{kept}, the first reference"
+    pairs = (made.evaluations, old.evaluations), (old.evaluations, made.evaluations)
+    new, dropped = (", ".join(sorted({*one} - {*other})) or "none" for one, other in pairs)
+    return f"{kept}; new: {new}; dropped: {dropped}"
 
 
-def _write(path: Path, reference: dict[str, Any]) -> None:
-    """An evaluation a line, for git to compare."""
-    try:
-        Reference.model_validate(reference)
-    except ValidationError as error:
-        raise SemFlowError(f"these records make no reference: {sentence(error)}; evaluate them again") from None
-    head = {field: value for field, value in reference.items() if field != "evaluations"}
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(kept)}" for name, kept in reference["evaluations"].items())
-    files.write_text(path, f'{json.dumps(head, indent=1)[:-2]},\n "evaluations": {{\n{lines}\n }}\n}}\n')
-
-
-def reference_of(runs: list[Run]) -> dict[str, Any]:
-    """What a reference keeps of records, without its history."""
+def reference_of(runs: list[Run]) -> Reference:
+    """What a reference keeps of records, without a history, and not checked: values may be infinite or NaN."""
     sources = [run.record.provenance for run in runs]
     packages = sorted({name for source in sources for name in source.versions})
-    return {
-        "suite": runs[0].record.suite,
-        "origin": {
-            "commits": sorted({source.commit + "-dirty" * source.dirty for source in sources}),
-            "versions": {name: sorted({s.versions[name] for s in sources if name in s.versions}) for name in packages},
-            "devices": sorted({source.device for source in sources}),
-        },
-        "protocols": {content_hash(protocol): protocol for protocol in map(_protocol, runs)},
-        "evaluations": {name: _kept(group) for name, group in sorted(_grouped(runs).items())},
-    }
+    return Reference.model_construct(
+        format=2,
+        suite=runs[0].record.suite,
+        history=[],
+        origin=Origin(
+            commits=sorted({source.commit + "-dirty" * source.dirty for source in sources}),
+            versions={name: sorted({s.versions[name] for s in sources if name in s.versions}) for name in packages},
+            devices=sorted({source.device for source in sources}),
+        ),
+        protocols={content_hash(protocol): protocol for protocol in map(_protocol, runs)},
+        evaluations={name: _kept(group) for name, group in sorted(_grouped(runs).items())},
+    )
 
 
 def _grouped(runs: list[Run]) -> dict[str, list[Run]]:
@@ -225,28 +222,27 @@ def _protocol(run: Run) -> dict[str, Any]:
 
 def _kept(group: list[Run]) -> Kept:
     record = group[0].record
-    return {
-        "protocol": content_hash(_protocol(group[0])),
-        "network_evaluations": float(np.mean([run.record.evaluations for run in group])),
-        "adaptive": bool(record.evaluations and not record.steps),
-        "weights": _by_seeds(group, lambda run: run.record.provenance.checkpoint_sha256),
-        "outputs": _by_seeds(group, lambda run: run.record.outputs_sha256),
-        "matrices": _by_seeds(group, _digest),
-        "metrics": {name: _metric(group, name) for name in record.metrics if all(name in run.record.metrics for run in group)},
-    }
+    return Kept.model_construct(
+        protocol=content_hash(_protocol(group[0])),
+        network_evaluations=float(np.mean([run.record.evaluations for run in group])),
+        adaptive=bool(record.evaluations and not record.steps),
+        weights=_by_seeds(group, lambda run: run.record.provenance.checkpoint_sha256),
+        outputs=_by_seeds(group, lambda run: run.record.outputs_sha256),
+        matrices=_by_seeds(group, _digest),
+        metrics={name: _metric(group, name) for name in record.metrics if all(name in run.record.metrics for run in group)},
+    )
 
 
-def _metric(group: list[Run], name: str) -> Kept:
-    """Values by training and sampling seed, what the draws resample, and by training the first draws of the mean over seeds."""
+def _metric(group: list[Run], name: str) -> KeptMetric:
     arrays, draws = group[0].arrays, _by_seeds(group, lambda run: run.arrays.draws[name][:N_DRAWS])
-    return {
-        "values": _by_seeds(group, lambda run: run.record.metrics[name].value),
-        "n_units": min(int(arrays.units.max()) + 1, len(arrays.values.get(name, arrays.units))),
-        "draws": {
+    return KeptMetric.model_construct(
+        values=_by_seeds(group, lambda run: run.record.metrics[name].value),
+        n_units=min(int(arrays.units.max()) + 1, len(arrays.values.get(name, arrays.units))),
+        draws={
             training: [float(f"{draw:.{DIGITS}g}") for draw in np.mean([*by_seed.values()], axis=0)]
             for training, by_seed in draws.items()
         },
-    }
+    )
 
 
 def _by_seeds(group: list[Run], what: Callable[[Run], Any]) -> dict[str, dict[str, Any]]:
@@ -333,31 +329,30 @@ class Side(NamedTuple):
         return float(np.mean(self.means))
 
 
-def check(measured: dict[str, Any], reference: dict[str, Any]) -> Check:
+def check(measured: Reference, reference: Reference) -> Check:
     """Compare what was measured now, in the form of a reference, with one. SemFlowError if they are of two suites."""
-    suites = reference["suite"], measured["suite"]
-    if suites[0] != suites[1]:
-        raise SemFlowError(f"the reference is of suite {suites[0]}, the records are of {suites[1]}; give both of one suite")
-    now, protocols = measured["evaluations"], reference["protocols"] | measured["protocols"]
+    if (was := reference.suite) != measured.suite:
+        raise SemFlowError(f"the reference is of suite {was}, the records are of {measured.suite}; give both of one suite")
+    now, protocols = measured.evaluations, reference.protocols | measured.protocols
     told, exact, unlike, same, retrained = list[Change | str](), list[str](), list[str](), list[bool](), 0
-    for name, then in reference["evaluations"].items():
+    for name, then in reference.evaluations.items():
         if name not in now:
             unlike.append(f"{name}: not measured, but in the reference")
-        elif now[name]["protocol"] != then["protocol"]:
-            changed = ", ".join(_differing(protocols[then["protocol"]], protocols[now[name]["protocol"]]))
+        elif now[name].protocol != then.protocol:
+            changed = ", ".join(_differing(protocols[then.protocol], protocols[now[name].protocol]))
             unlike.append(f"{name}: not the same metric, since its protocol changed in {changed}")
         else:
-            same.append((now[name]["outputs"], now[name]["matrices"]) == (then["outputs"], then["matrices"]))
+            same.append((now[name].outputs, now[name].matrices) == (then.outputs, then.matrices))
             retrained += _retrained(then, now[name])
             exact += _effort(name, then, now[name])
-            told += [_compared(name, metric, then, now[name]) for metric in {**then["metrics"], **now[name]["metrics"]}]
+            told += [_compared(name, metric, then, now[name]) for metric in {**then.metrics, **now[name].metrics}]
     unlike += [sentence for sentence in told if isinstance(sentence, str)]
-    unlike += [f"{name}: measured, but not in the reference" for name in now if name not in reference["evaluations"]]
+    unlike += [f"{name}: measured, but not in the reference" for name in now if name not in reference.evaluations]
     changes = [change for change in told if isinstance(change, Change)]
-    adjusted = statistics.holm([change.p for change in changes])
+    adjusted = holm([change.p for change in changes])
     drifted = {change: p for change, p in zip(changes, adjusted, strict=True) if change.shows and p <= ALPHA}
     sentences = [*exact, *(change.sentence(p) for change, p in drifted.items())]
-    hint = _hint(reference["origin"], measured["origin"]) if any(change.untold for change in drifted) else []
+    hint = _hint(reference.origin, measured.origin) if any(change.untold for change in drifted) else []
     return Check(changes, sentences, unlike, (sum(same), len(same)), retrained, hint)
 
 
@@ -365,12 +360,12 @@ def _differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
 
 
-def _hint(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _hint(then: Origin, now: Origin) -> list[str]:
     """What made the two sides, where it differs, and what to do where a drift cannot be told from another training."""
 
-    def facts(origin: dict[str, Any]) -> dict[str, list[str]]:
-        commits = [commit[:10] + "-dirty" * commit.endswith("-dirty") for commit in origin["commits"]]
-        return {"commit": commits, "device": origin["devices"], **origin["versions"]}
+    def facts(origin: Origin) -> dict[str, list[str]]:
+        commits = [commit[:10] + "-dirty" * commit.endswith("-dirty") for commit in origin.commits]
+        return {"commit": commits, "device": origin.devices, **origin.versions}
 
     was, new = facts(then), facts(now)
     lines = []
@@ -383,8 +378,8 @@ def _hint(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _effort(name: str, then: Kept, now: Kept) -> list[str]:
     """A sentence where the network is evaluated another number of times than before, be it more or less."""
-    was, new = then["network_evaluations"], now["network_evaluations"]
-    if abs(new - was) <= (ADAPTIVE_SLACK if now["adaptive"] else 1e-9) * was:
+    was, new = then.network_evaluations, now.network_evaluations
+    if abs(new - was) <= (ADAPTIVE_SLACK if now.adaptive else 1e-9) * was:
         return []
     return [f"{name}: evaluations of the network were {was:g}, are {new:g}, and must be the same"]
 
@@ -392,12 +387,12 @@ def _effort(name: str, then: Kept, now: Kept) -> list[str]:
 def _compared(evaluation: str, metric: str, then: Kept, now: Kept) -> Change | str:
     """The change of a metric, or a sentence on why there is none to tell."""
     name = f"{evaluation}: {KINDS[metric].title}"
-    if metric not in now["metrics"]:
+    if metric not in now.metrics:
         return f"{name} not measured, but in the reference"
-    if metric not in then["metrics"]:
+    if metric not in then.metrics:
         return f"{name} measured, but not in the reference"
     retrained = _retrained(then, now)
-    was, new = (_side(one["metrics"][metric], list(one["weights"]) if retrained else _shared(then, now)) for one in (then, now))
+    was, new = (_side(one.metrics[metric], list(one.weights) if retrained else _shared(then, now)) for one in (then, now))
     if why := _untellable(was, new):
         return f"{name} cannot be told: {why}"
     alone = min(len(was.means), len(new.means)) < 2
@@ -425,7 +420,7 @@ def _chance(was: Side, new: Side, retrained: bool) -> tuple[float, float]:
     Trainings have one variance, pooled, and the whole no more degrees of freedom than they. Welch-Satterthwaite's would be too
     many where trainings happen to lie close, and raise several times `ALPHA` alarms.
     """
-    images = statistics.of_images(was.draws - new.draws, min(was.n_units, new.n_units))
+    images = of_images(was.draws - new.draws, min(was.n_units, new.n_units))
     if not retrained:
         return images.se, images.df
     n = len(was.means), len(new.means)
@@ -433,9 +428,9 @@ def _chance(was: Side, new: Side, retrained: bool) -> tuple[float, float]:
     return math.hypot(images.se, math.sqrt(variance * (1 / n[0] + 1 / n[1]))), min(images.df, df)
 
 
-def _side(kept: Kept, trainings: list[str]) -> Side:
-    means = [float(np.mean([*kept["values"][seed].values()])) for seed in trainings]
-    return Side(means, np.mean([kept["draws"][seed] for seed in trainings], axis=0), kept["n_units"])
+def _side(kept: KeptMetric, trainings: list[str]) -> Side:
+    means = [float(np.mean([*kept.values[seed].values()])) for seed in trainings]
+    return Side(means, np.mean([kept.draws[seed] for seed in trainings], axis=0), kept.n_units)
 
 
 def _either_way(metric: str) -> bool:
@@ -444,10 +439,10 @@ def _either_way(metric: str) -> bool:
 
 def _shared(then: Kept, now: Kept) -> list[str]:
     """Training seeds that both sides have."""
-    return [seed for seed in then["weights"] if seed in now["weights"]]
+    return [seed for seed in then.weights if seed in now.weights]
 
 
 def _retrained(then: Kept, now: Kept) -> bool:
     """Whether weights differ in a training that both sides have, or no training is on both."""
-    weights = [[{*side["weights"][seed].values()} for seed in _shared(then, now)] for side in (then, now)]
+    weights = [[{*side.weights[seed].values()} for seed in _shared(then, now)] for side in (then, now)]
     return not weights[0] or weights[0] != weights[1]

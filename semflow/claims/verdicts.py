@@ -10,24 +10,39 @@ needs no correction for their number; over claims, p-values are Holm's. All of a
 - not run: there is no record of something that it is about.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semflow import files, published
-from semflow.claims import judging, statistics
-from semflow.claims.collect import Names, Run, by_dataset, comparable, in_table, listed, method_title, modified, scale, title
-from semflow.claims.document import Claim, Discrepancy, Document, ScaleName, TableEntries, Term
-from semflow.claims.judging import JUDGED, VERDICTS, Reasoned, Verdict
-from semflow.claims.statistics import ALPHA, Region
-from semflow.claims.terms import Tested, measured, tested
+from semflow.claims.collect import (
+    Names,
+    Run,
+    by_dataset,
+    comparable,
+    in_table,
+    listed,
+    method_title,
+    modified,
+    scale,
+    title,
+    with_interval,
+)
+from semflow.claims.document import Claim, Discrepancy, Document, MinSamples, ScaleName, TableEntries, Term
+from semflow.claims.effects import ALPHA, Region, Tested, holm, measured, tested
 from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS
 
+Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not comparable", "not run"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+JUDGED = VERDICTS[:3]  # those that say something of the claim
+Reasoned = tuple[Verdict, str, str]  # a verdict, why, and what it needs
+SETTLES = 1_000_000  # units; an effect that needs more lies on the bound
 OF_ENTRY = {  # of the tables' metrics: task, and our role
     "miou": ("segmentation", "miou"), "fid": ("synthesis", "frechet"), "lpips": ("synthesis", "perceptual"),
 }  # fmt: skip
@@ -138,7 +153,7 @@ def judge(runs: list[Run], document: Document) -> dict[str, Any]:
     sets = by_dataset(runs)
     weighed = [_Weighed.of(claim, sets, document) for claim in document.claims]
     ps = {claim.entry.id: claim.p for claim in weighed if claim.p is not None}
-    corrected = dict(zip(ps, statistics.holm(list(ps.values())), strict=True))
+    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
     claims = [claim.judged(corrected.get(claim.entry.id), len(ps)) for claim in weighed]
     claims += [_judged_entry(entry, sets, document) for table in document.table_entries for entry in _entries(table)]
     counts = Counter(claim.verdict for claim in claims)
@@ -175,7 +190,7 @@ class _Weighed(NamedTuple):
         changed = modified([run for run in runs if run.record.method in methods]) if claim.modified else ""
         conditions, missing = tested(claim.conditions, runs, document)
         at = scale([run for condition in conditions for run in condition.effect.runs], document.scale)
-        stop = judging.short_of(claim.min_samples, conditions, missing) or _elsewhere(claim, conditions, at, changed)
+        stop = _short_of(claim.min_samples, conditions, missing) or _elsewhere(claim, conditions, at, changed)
         stop = stop or _too_weak(claim, conditions, at, runs, document)
         return cls(claim, data, conditions, at, changed, stop, Names(len(sets) > 1))
 
@@ -184,13 +199,13 @@ class _Weighed(NamedTuple):
         return None if self.stop else max(condition.p for condition in self.conditions)
 
     def judged(self, p_holm: float | None, n_tests: int) -> JudgedClaim:
-        verdict, why, needs = self.stop or judging.by_p_value(self.conditions, p_holm, n_tests)
+        verdict, why, needs = self.stop or _by_p_value(self.conditions, p_holm, n_tests)
         if verdict == "not reproduced" and self.modified:
             verdict, why, needs = "not comparable", f"{why} {self.modified}", _as_published(self.conditions)
         return JudgedClaim(
             verdict=verdict, why=why, needs=needs, scale=None if verdict == "not run" else self.scale,
             data=self.data if self.names.several else None, p=self.p, p_holm=p_holm,
-            conditions=_judged_conditions(judging.deciding_first(self.conditions), self.names),
+            conditions=[_judged_condition(condition, self.names) for condition in _deciding_first(self.conditions)],
             **self.entry.model_dump(include={"id", "place", "words", "kind", "min_scale", "reason"}),
         )  # fmt: skip
 
@@ -201,24 +216,26 @@ def _data_for(claim: Claim, sets: dict[str, list[Run]], document: Document) -> s
     All of its terms come from one: the first on which they were all measured, and those of its sanity check; else the first on
     which they were, and else the first on which any was.
     """
-    check = document.sanity_checks[claim.sanity_check].conditions if claim.sanity_check else ()
-    terms = [term for condition in claim.conditions for term in condition.terms]
     if len(sets) == 1:
         return next(iter(sets))
-    fitting = (name for name in sets if not tested((*claim.conditions, *check), sets[name], document)[1])
-    without_check = (name for name in sets if not tested(claim.conditions, sets[name], document)[1])
-    some = (name for name in sets if any(measured(sets[name], term, document.anchors) for term in terms))
-    return next(chain(fitting, without_check, some), None)
+    check = document.sanity_checks[claim.sanity_check].conditions if claim.sanity_check else ()
+    terms = [term for condition in claim.conditions for term in condition.terms]
+    asked = ((*claim.conditions, *check), claim.conditions)
+    whole = (name for conditions in asked for name, runs in sets.items() if not tested(conditions, runs, document)[1])
+    some = (name for name, runs in sets.items() if any(measured(runs, term, document.anchors) for term in terms))
+    return next(chain(whole, some), None)
 
 
 def _elsewhere(claim: Claim, conditions: list[Tested], at: ScaleName, changed: str) -> Reasoned | None:
     """Where what was measured is not what the claim is about."""
     if claim.min_scale == "paper" and at != "paper":
+        why = "It can be judged at the paper's scale only."
         needs = "The paper's data, image size and network, which no suite here has yet."
-        return "not comparable", f"{judging.as_measured(conditions)} It can be judged at the paper's scale only.", needs
-    if claim.modified == "own" and changed:
-        return "not comparable", f"{judging.as_measured(conditions)} {changed}", _as_published(conditions)
-    return None
+    elif claim.modified == "own" and changed:
+        why, needs = changed, _as_published(conditions)
+    else:
+        return None
+    return "not comparable", f"{_as_measured(conditions)} {why}", needs
 
 
 def _as_published(conditions: list[Tested]) -> str:
@@ -234,29 +251,24 @@ def _too_weak(claim: Claim, conditions: list[Tested], at: ScaleName, runs: list[
     check = document.sanity_checks[claim.sanity_check]
     shown, missing = tested(check.conditions, runs, document)
     if missing:
-        return judging.not_run(missing, ", which the sanity check needs")
-    if all(condition.known and condition.settled(len(shown)) for condition in shown):
+        return _not_run(missing, ", which the sanity check needs")
+    if all(condition.known and condition.settled for condition in shown):
         return None
-    settled = [condition.settled(len(conditions)) for condition in conditions]
+    settled = [condition.settled for condition in conditions]
     speaks = "against the claim" if False in settled else "for the claim" if all(settled) else "undecided"
-    fails = f"The sanity check fails: {check.words} ({judging.in_numbers(judging.deciding_first(shown)[0])})."
-    indicative = f"Indicative only: {speaks}, {judging.said(judging.deciding_first(conditions)[0])}."
+    fails = f"The sanity check fails: {check.words} ({_in_numbers(_deciding_first(shown)[0])})."
+    indicative = f"Indicative only: {speaks}, {_said(_deciding_first(conditions)[0])}."
     return "not comparable", f"{fails} {indicative}", "A better trained model."
 
 
-def _judged_conditions(conditions: list[Tested], names: Names) -> list[JudgedCondition]:
-    """Those of a claim, all of them."""
-    return [_judged_condition(condition, len(conditions), names) for condition in conditions]
-
-
-def _judged_condition(condition: Tested, n: int, names: Names) -> JudgedCondition:
+def _judged_condition(condition: Tested, names: Names) -> JudgedCondition:
     effect, value, images = condition.effect, condition.value, condition.chances[0]
-    low, high, low90, high90 = map(judging.finite, (*images.interval(value, 0.95), *images.interval(value, 0.9)))
+    low, high, low90, high90 = map(_finite, (*images.interval(value, 0.95), *images.interval(value, 0.9)))
     seeds = condition.chances[1].interval(value, 0.95) if len(condition.chances) > 1 else (None, None)
     return JudgedCondition(
-        what=effect.words, unit=effect.unit, digits=effect.digits, effect=judging.finite(value), low=low, high=high, low90=low90,
-        high90=high90, seed_low=seeds[0], seed_high=seeds[1], **condition.region._asdict(), p=judging.finite(condition.p),
-        n_images=effect.n_images, n_trainings=len(effect.values), n_seeds=effect.n_seeds, holds=condition.settled(n),
+        what=effect.words, unit=effect.unit, digits=effect.digits, effect=_finite(value), low=low, high=high, low90=low90,
+        high90=high90, seed_low=seeds[0], seed_high=seeds[1], **condition.region._asdict(), p=_finite(condition.p),
+        n_images=effect.n_images, n_trainings=len(effect.values), n_seeds=effect.n_seeds, holds=condition.settled,
         records=list(dict.fromkeys(names.identity(run.record) for run in effect.runs)),
     )  # fmt: skip
 
@@ -280,11 +292,11 @@ def _entries(table: TableEntries) -> list[_TableEntry]:
     """Every number of a table, in its order."""
     if table.table == 2:
         dataset = published.table(2)["dataset"]
-        return [_TableEntry(table, *cell, "miou", value, dataset) for cell, value in published.table2().items()]
+        return [_TableEntry(table, *row, "miou", value, dataset) for row, value in published.table2().items()]
     sets = published.table(1)["datasets"]
     return [
-        _TableEntry(table, *cell, metric, value, sets[OF_ENTRY[metric][0]])
-        for cell, values in published.table1().items()
+        _TableEntry(table, *row, metric, value, sets[OF_ENTRY[metric][0]])
+        for row, values in published.table1().items()
         for metric, value in values.items()
     ]
 
@@ -301,7 +313,7 @@ def _judged_entry(entry: _TableEntry, sets: dict[str, list[Run]], document: Docu
     data, effects = next(found, (None, {}))
     conditions = [Tested.of(effect, region) for effect in effects.values()]
     name, names = title(entry.method, entry.sampler, entry.steps), Names(len(sets) > 1)
-    verdict, why, needs = _reasoned(entry, conditions, sets[data], document) if data else judging.not_run([f"{name} {task}"])
+    verdict, why, needs = _reasoned(entry, conditions, sets[data], document) if data else _not_run([f"{name} {task}"])
     judged = verdict in JUDGED
     sampled = f"-{entry.sampler}-{entry.steps}" if entry.steps else ""
     return JudgedClaim(
@@ -309,7 +321,7 @@ def _judged_entry(entry: _TableEntry, sets: dict[str, list[Run]], document: Docu
         words=f"{name}: {kind.title} {entry.value:.{kind.digits}f}.", verdict=verdict, why=why, needs=needs,
         scale="paper" if judged else None, data=data if names.several else None,
         p=conditions[0].p if judged and conditions[0].known else None, p_holm=None,
-        conditions=_judged_conditions(conditions, names),
+        conditions=[_judged_condition(condition, names) for condition in conditions],
         **entry.table.model_dump(include={"place", "min_scale", "reason"}),
     )  # fmt: skip
 
@@ -327,7 +339,118 @@ def _reasoned(entry: _TableEntry, conditions: list[Tested], runs: list[Run], doc
         return "not comparable", f"Measured as {effect.words}.", f"{kind.title}, with its own network."
     if changed := modified(list(effect.runs)):
         return "not comparable", changed, _as_published(conditions)
-    return judging.short_of(entry.table.min_samples, conditions, []) or judging.by_p_value(conditions, conditions[0].p, 1)
+    return _short_of(entry.table.min_samples, conditions, []) or _by_p_value(conditions, conditions[0].p, 1)
+
+
+# From conditions to a verdict.
+
+
+def _short_of(least: MinSamples, conditions: list[Tested], missing: list[str]) -> Reasoned | None:
+    """Where there is too little to judge by."""
+    if missing:
+        return _not_run(missing)
+    n_images, n_trainings = min(c.effect.n_images for c in conditions), min(len(c.effect.values) for c in conditions)
+    if n_images < least.images:
+        return "inconclusive", f"Measured on {n_images} images.", f"At least {least.images} images."
+    if n_trainings < least.trainings:
+        return "inconclusive", f"Measured with {n_trainings} training seeds.", f"At least {least.trainings} training seeds."
+    if unknown := [condition.effect.words for condition in conditions if not condition.known]:
+        return "inconclusive", f"{listed(unknown)} cannot be computed: a value is zero or not a number.", "Other records."
+    return None
+
+
+def _not_run(missing: list[str], needed: str = "") -> Reasoned:
+    them = "it" if len(missing) == 1 else "them"
+    return "not run", f"There is no record of {listed(missing)}{needed}.", f"Train and evaluate {them}."
+
+
+def _by_p_value(conditions: list[Tested], p_holm: float | None, n_tests: int) -> Reasoned:
+    """By the corrected p-value."""
+    why = _as_measured(conditions)
+    if p_holm is not None and p_holm <= ALPHA:
+        return "reproduced", why, ""
+    settled = [condition.settled for condition in conditions]
+    if False in settled:
+        return "not reproduced", why, ""
+    corrected = f" Not significant after Holm's correction over {n_tests} claims (p = {p_holm:.2f})." if all(settled) else ""
+    return "inconclusive", why + corrected, _settling(conditions, n_tests)
+
+
+def _settling(conditions: list[Tested], n_tests: int) -> str:
+    """How many images or trainings would settle a claim: as few as refute it, or as many as confirm all of its conditions."""
+    against = [condition for condition in conditions if not condition.region.holds(condition.value)]
+    alpha = ALPHA / len(conditions) / 2 if against else ALPHA / n_tests
+    wanted = [needed for condition in against or conditions if (needed := condition.needed(alpha))]
+    if against:
+        wanted = [min(wanted, key=lambda needed: max(needed.values()))]
+    most = {what: max(needed.get(what, 0.0) for needed in wanted) for what in ("images", "trainings")}
+    if max(most.values()) > SETTLES:
+        return "No feasible number of images or trainings would settle it: the effect lies on the bound."
+    counts = listed(f"{_rounded_up(number):,} {what}" for what, number in most.items() if number)
+    return f"About {counts} would {'refute' if against else 'confirm'} it, if the effect stays as measured."
+
+
+def _rounded_up(number: float) -> int:
+    """To two digits."""
+    unit = 10 ** max(0, math.floor(math.log10(max(number, 1))) - 1)
+    return math.ceil(number / unit) * unit
+
+
+# In words and numbers.
+
+
+def _as_measured(conditions: list[Tested]) -> str:
+    """What the conditions show, whatever becomes of the verdict."""
+    n, weakest = len(conditions), _said(_deciding_first(conditions)[0])
+    settled = [condition.settled for condition in conditions]
+    if n_violated := settled.count(False):
+        how = f"{n_violated} of {n} conditions {'is' if n_violated == 1 else 'are'} violated; farthest off"
+        return f"{how if n > 1 else 'The condition is violated'}: {weakest}."
+    if all(settled):
+        how = {1: "The condition holds", 2: "Both conditions hold; weakest"}.get(n, f"All {n} conditions hold; weakest")
+        return f"{how}: {weakest}."
+    return f"Not settled{'; weakest condition' if n > 1 else ''}: {weakest}."
+
+
+def _deciding_first(conditions: list[Tested]) -> list[Tested]:
+    """What decides a claim before the rest: the condition that lies farthest outside, or else the one that is weakest."""
+
+    def place(condition: Tested) -> tuple[bool, float]:
+        outside = condition.settled is False
+        return not outside, -condition.region.distance(condition.value) if outside else -condition.p
+
+    return sorted(conditions, key=place)
+
+
+def _said(condition: Tested) -> str:
+    """WHAT = 1.2 [0.5, 1.9], required >= 1.0"""
+    return f"{condition.effect.words} = {_in_numbers(condition)}"
+
+
+def _in_numbers(condition: Tested) -> str:
+    """1.2 [0.5, 1.9], required >= 1.0; of what shows no spread, how many exceptions there may still be."""
+    chance, value, region = condition.chances[0], condition.value, condition.region
+    low, high = map(_finite, chance.interval(value, 0.95))
+    d, n = condition.effect.digits, condition.effect.n_units
+    text = f"{with_interval(_finite(value), low, high, d)}, required {_required(region, d)}"
+    if chance.se == 0 and 0 in (region.distance(value), value):
+        text += f"; no exception in {n}, so at most {1 - 0.05 ** (1 / n):.0%} exceptions overall (95 % bound)"
+    return text
+
+
+def _required(region: Region, digits: int) -> str:
+    """>= 1.0 and <= 2.0; a bound of more digits keeps them."""
+    bounds = []
+    for sign, bound in ((">=", region.at_least), ("<=", region.at_most)):
+        if bound is not None:
+            short = f"{bound:.{digits}f}"
+            bounds.append(f"{sign} {short if float(short) == bound else f'{bound:g}'}")
+    return " and ".join(bounds)
+
+
+def _finite(number: float) -> float | None:
+    """JSON has no infinity."""
+    return number if math.isfinite(number) else None
 
 
 # How it was judged.

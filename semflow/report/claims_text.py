@@ -6,8 +6,7 @@ from xml.sax.saxutils import escape
 
 from semflow.claims import document
 from semflow.claims.collect import Run, with_interval
-from semflow.claims.judging import JUDGED, VERDICTS
-from semflow.claims.verdicts import judge, orderings, table_entries, write
+from semflow.claims.verdicts import JUDGED, VERDICTS, judge, orderings, table_entries, write
 from semflow.report.products import Beside, Forms, product, text
 from semflow.report.selection import everything
 from semflow.report.tables import markdown_table

@@ -72,13 +72,13 @@ def test_only_the_data_set_that_became_worse_has_drifted(mixed, make_run, on_dat
     assert all(line.startswith(f"SemFlow Euler-1 segmentation on {COCO}, b = 6: ") for line in found.drifted)
 
 
-def test_cells_of_a_reference_say_their_data_set_where_there_are_several(mixed):
-    cells = drift.reference_of(mixed)["evaluations"]
-    assert {f"SemFlow Euler-25 segmentation on {name}, b = 6" for name in (COCO, FACES)} < set(cells)
-    assert "SemFlow Euler-25 segmentation, b = 6" in drift.reference_of(only(mixed, dataset=COCO))["evaluations"]
+def test_evaluations_of_a_reference_say_their_data_set_where_there_are_several(mixed):
+    evaluations = drift.reference_of(mixed).evaluations
+    assert {f"SemFlow Euler-25 segmentation on {name}, b = 6" for name in (COCO, FACES)} < set(evaluations)
+    assert "SemFlow Euler-25 segmentation, b = 6" in drift.reference_of(only(mixed, dataset=COCO)).evaluations
 
 
 def test_the_reference_that_was_accepted_for_one_data_set_is_still_of_these_names():
-    names = set(drift.read(REFERENCE)["evaluations"])
+    names = set(drift.read(REFERENCE).evaluations)
     assert "SemFlow Euler-25 segmentation, b = 6" in names
     assert not any(" on " in name for name in names)

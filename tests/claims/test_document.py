@@ -12,7 +12,7 @@ from baselines import METHODS
 from semflow import published
 from semflow.claims import verdicts
 from semflow.claims.document import load
-from semflow.claims.judging import VERDICTS
+from semflow.claims.verdicts import VERDICTS
 from semflow.errors import SemFlowError
 from semflow.report import claims_text
 
@@ -152,6 +152,6 @@ def test_claims_json_of_another_form_is_one_sentence(pair, above, document, tmp_
 
 def test_claims_import_no_torch():
     """So that the workflow can plan, and judge, within a second or two."""
-    modules = "collect, document, drift, judging, statistics, terms, verdicts"
+    modules = "collect, document, drift, effects, verdicts"
     code = f"import sys; from semflow.claims import {modules}; print('torch' in sys.modules, 'diffusers' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]

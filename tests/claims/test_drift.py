@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +16,14 @@ from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.intervals import resamples
 from semflow.evaluation.records import Metric
 
-N_IMAGES, N_CELLS, N_REPEATS = 128, 20, 1000
+N_IMAGES, N_EVALUATIONS, N_REPEATS = 128, 20, 1000
 GOOD, WORSE = [[[3, 1], [1, 3]]] * 3, [[[2, 2], [2, 2]]] * 3
 STILL, NOISE = np.zeros(100), 0.99 * np.tile([1.0, -1.0], 50)  # over 100 units NOISE has the standard error 1: 0.99 * 100 / 99
+MINI = Path(__file__).parents[2] / "results/reference/mini.json"
 UNTOLD = "; other weights, and a single training cannot tell drift from the variance between trainings"
 
 
-ORIGIN = {"commits": ["c" * 40], "versions": {"torch": ["2.12.1"]}, "devices": ["cpu"]}
+ORIGIN = drift.Origin(commits=["c" * 40], versions={"torch": ["2.12.1"]}, devices=["cpu"])
 
 
 def accepted(runs, path):
@@ -33,28 +35,29 @@ def held(runs, reference):
     return drift.check(drift.reference_of(runs), reference)
 
 
-def cell(*values, draws=STILL, metric="miou", weights="a", n_units=100):
-    """A cell of a reference: one metric, one value a training."""
+def kept(*values, draws=STILL, metric="miou", weights="a", n_units=100):
+    """An evaluation in a reference: one metric, one value a training. Not checked, so that it may hold what no file can."""
     seeds = [str(seed) for seed in range(len(values))]
-    kept = {
-        "values": {seed: {"0": value} for seed, value in zip(seeds, values, strict=True)},
-        "n_units": n_units,
-        "draws": {seed: list(draws) for seed in seeds},
-    }
-    what = {"protocol": "p", "network_evaluations": 25.0, "adaptive": False, "metrics": {metric: kept}}
-    return what | {name: {seed: {"0": f"{weights}{seed}"} for seed in seeds} for name in ("weights", "outputs", "matrices")}
+    of_metric = drift.KeptMetric.model_construct(
+        values={seed: {"0": value} for seed, value in zip(seeds, values, strict=True)},
+        n_units=n_units,
+        draws={seed: list(draws) for seed in seeds},
+    )
+    digests = {name: {seed: {"0": f"{weights}{seed}"} for seed in seeds} for name in ("weights", "outputs", "matrices")}
+    what = {"protocol": "p", "network_evaluations": 25.0, "adaptive": False, "metrics": {metric: of_metric}}
+    return drift.Kept.model_construct(**what, **digests)
 
 
-def side(*cells):
+def side(*evaluations):
     """What a reference keeps of such evaluations."""
-    evaluations = {f"cell {n}": kept for n, kept in enumerate(cells)}
-    return {"suite": "hand", "origin": ORIGIN, "protocols": {"p": {}}, "evaluations": evaluations}
+    named = {f"evaluation {n}": one for n, one in enumerate(evaluations)}
+    return drift.Reference.model_construct(suite="hand", history=[], origin=ORIGIN, protocols={"p": {}}, evaluations=named)
 
 
 def lost(*points, **fields):
-    """A check of cells at 60, each of which lost so many points; the standard error is 1, of 99 degrees of freedom."""
+    """A check of evaluations at 60, each of which lost so many points; the standard error is 1, of 99 degrees of freedom."""
     return drift.check(
-        side(*(cell(60 - by, draws=NOISE, **fields) for by in points)), side(*(cell(60, **fields) for _ in points))
+        side(*(kept(60 - by, draws=NOISE, **fields) for by in points)), side(*(kept(60, **fields) for _ in points))
     )
 
 
@@ -62,7 +65,7 @@ def test_the_same_records_have_not_drifted(runs, make_synthesis, real, tmp_path)
     runs = [*runs, make_synthesis(), real]
     found = held(runs, accepted(runs, tmp_path / "r.json"))
     assert found.status == 0
-    assert found.same == (7, 7)  # seeds of a cell together
+    assert found.same == (7, 7)  # seeds of an evaluation together
     assert "no drift" in found.text()
 
 
@@ -151,9 +154,9 @@ def test_where_no_way_is_better_a_change_of_either_is_drift(points, status):
 
 
 def test_a_change_where_no_way_is_better_says_how_far_off_it_is():
-    found = drift.check(side(cell(74.04, metric="brightness")), side(cell(86.9, metric="brightness")))
+    found = drift.check(side(kept(74.04, metric="brightness")), side(kept(86.9, metric="brightness")))
     (line,) = found.drifted
-    assert line == "cell 0: brightness was 86.9, is 74.0, 12.9 off (p = 0, Holm over all metrics)"
+    assert line == "evaluation 0: brightness was 86.9, is 74.0, 12.9 off (p = 0, Holm over all metrics)"
 
 
 def test_more_agreement_is_no_drift():
@@ -174,7 +177,7 @@ def test_many_metrics_need_more_each_and_the_strongest_leave_the_rest_the_limit(
 def test_models_trained_anew_may_differ_as_trainings_do(draws, points, status):
     """Two trainings a side, all 2 points apart: variance 2, standard error of the change sqrt(2), and sqrt(3) with NOISE; t of 2
     degrees of freedom reaches 6.965 with 1 % above it."""
-    found = drift.check(side(cell(60 - points, 62 - points, draws=draws, weights="b")), side(cell(60, 62)))
+    found = drift.check(side(kept(60 - points, 62 - points, draws=draws, weights="b")), side(kept(60, 62)))
     assert found.status == status
     assert found.retrained == 1
     assert not any(UNTOLD in line for line in found.drifted)
@@ -183,44 +186,44 @@ def test_models_trained_anew_may_differ_as_trainings_do(draws, points, status):
 @pytest.mark.parametrize("trained", [1, 3])
 def test_one_training_anew_is_tested_on_images_and_the_sentence_says_what_that_cannot_tell(trained):
     def drifted(weights):
-        return drift.check(side(cell(57, draws=NOISE, weights=weights)), side(cell(*[60] * trained))).drifted
+        return drift.check(side(kept(57, draws=NOISE, weights=weights)), side(kept(*[60] * trained))).drifted
 
     assert drifted("b")[0].endswith(f"Holm over all metrics){UNTOLD}")
     assert drifted("a")[0].endswith("Holm over all metrics)")
 
 
 def made_by(reference, **origin):
-    return reference | {"origin": ORIGIN | origin}
+    return reference.model_copy(update={"origin": ORIGIN.model_copy(update=origin)})
 
 
 def test_where_drift_cannot_be_told_from_another_training_the_text_says_what_else_differs_and_what_to_do():
     now = made_by(
-        side(cell(57, weights="b")), commits=["d" * 40 + "-dirty"], versions={"torch": ["2.13.0"]}, devices=["NVIDIA H100"]
+        side(kept(57, weights="b")), commits=["d" * 40 + "-dirty"], versions={"torch": ["2.13.0"]}, devices=["NVIDIA H100"]
     )
-    lines = drift.check(now, side(cell(60))).text().splitlines()
+    lines = drift.check(now, side(kept(60))).text().splitlines()
     assert "  commit: cccccccccc in the reference, dddddddddd-dirty here" in lines
     assert "  torch: 2.12.1 in the reference, 2.13.0 here" in lines
     assert "  device: cpu in the reference, NVIDIA H100 here" in lines
     (advice,) = [line for line in lines if line.startswith("What to do: ")]
     assert "semflow regression accept" in advice
-    unknown = drift.check(now, made_by(side(cell(60)), versions={})).text()
+    unknown = drift.check(now, made_by(side(kept(60)), versions={})).text()
     assert "  torch: unknown in the reference, 2.13.0 here" in unknown
-    alike = drift.check(side(cell(57, weights="b")), side(cell(60))).text()
+    alike = drift.check(side(kept(57, weights="b")), side(kept(60))).text()
     assert "the same on both sides" in alike
     assert "What to do: " in alike
 
 
 def test_nothing_is_said_of_machines_where_drift_can_be_told_or_there_is_none():
     elsewhere = {"commits": ["d" * 40], "devices": ["NVIDIA H100"]}
-    for now in (side(cell(57)), side(cell(60, weights="b")), side(cell(40, 41, weights="b"))):
-        reference = side(cell(60, 61)) if len(now["evaluations"]["cell 0"]["weights"]) > 1 else side(cell(60))
+    for now in (side(kept(57)), side(kept(60, weights="b")), side(kept(40, 41, weights="b"))):
+        reference = side(kept(60, 61)) if len(now.evaluations["evaluation 0"].weights) > 1 else side(kept(60))
         assert drift.check(made_by(now, **elsewhere), reference).hint == []
 
 
 def test_one_more_training_beside_the_same_weights_is_not_a_model_trained_anew():
-    found = drift.check(side(cell(60, 50)), side(cell(60)))
+    found = drift.check(side(kept(60, 50)), side(kept(60)))
     assert (found.status, found.retrained) == (0, 0)
-    assert drift.check(side(cell(60)), side(cell(60, 70))).status == 0
+    assert drift.check(side(kept(60)), side(kept(60, 70))).status == 0
 
 
 def test_one_more_sampling_seed_is_not_a_model_trained_anew(make_run, tmp_path):
@@ -241,33 +244,33 @@ def test_trainings_under_other_seeds_are_other_models(make_run, tmp_path):
 @pytest.mark.parametrize(
     ("then", "now", "why"),
     [
-        (cell(60), cell(math.nan), "a value or a bootstrap draw is not finite"),
-        (cell(60), cell(-math.inf), "a value or a bootstrap draw is not finite"),
-        (cell(60), cell(50, draws=[math.nan, *STILL[1:]]), "a value or a bootstrap draw is not finite"),
-        (cell(60), cell(50, n_units=1), "it is measured over fewer than two units"),
-        (cell(60), cell(50, draws=1e200 * NOISE), "its standard error is not finite"),
-        (cell(60), cell(50, draws=STILL[:50]), "the reference keeps 100 bootstrap draws, the records 50"),
+        (kept(60), kept(math.nan), "a value or a bootstrap draw is not finite"),
+        (kept(60), kept(-math.inf), "a value or a bootstrap draw is not finite"),
+        (kept(60), kept(50, draws=[math.nan, *STILL[1:]]), "a value or a bootstrap draw is not finite"),
+        (kept(60), kept(50, n_units=1), "it is measured over fewer than two units"),
+        (kept(60), kept(50, draws=1e200 * NOISE), "its standard error is not finite"),
+        (kept(60), kept(50, draws=STILL[:50]), "the reference keeps 100 bootstrap draws, the records 50"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_what_cannot_be_told_is_neither_drift_nor_none(then, now, why):
-    found = drift.check(side(now, cell(60)), side(then, cell(60)))
+    found = drift.check(side(now, kept(60)), side(then, kept(60)))
     assert found.status == 3
-    assert found.unlike == [f"cell 0: mIoU cannot be told: {why}"]
+    assert found.unlike == [f"evaluation 0: mIoU cannot be told: {why}"]
     assert len(found.changes) == 1
 
 
 def test_a_metric_that_only_one_side_has_is_named():
-    found = drift.check(side(cell(60, metric="miou_either")), side(cell(60)))
+    found = drift.check(side(kept(60, metric="miou_either")), side(kept(60)))
     assert found.unlike == [
-        "cell 0: mIoU not measured, but in the reference",
-        "cell 0: mIoU over classes in truth or prediction measured, but not in the reference",
+        "evaluation 0: mIoU not measured, but in the reference",
+        "evaluation 0: mIoU over classes in truth or prediction measured, but not in the reference",
     ]
 
 
 def test_a_reference_of_another_suite_is_refused():
     with pytest.raises(SemFlowError, match="the reference is of suite mini, the records are of hand"):
-        drift.check(side(cell(60)), side(cell(60)) | {"suite": "mini"})
+        drift.check(side(kept(60)), side(kept(60)).model_copy(update={"suite": "mini"}))
 
 
 def test_other_confusions_are_not_the_same_bits(make_run, tmp_path):
@@ -287,8 +290,8 @@ def test_draws_are_of_the_mean_over_sampling_seeds_in_every_training(make_run):
     uneven = [[[3, 1], [0, 4]], [[1, 3], [4, 0]], [[4, 0], [1, 3]]]
     runs = [make_run("semflow", "euler", 25, c, sampling_seed=seed) for seed, c in enumerate([uneven, GOOD])]
     other = make_run("semflow", "euler", 25, WORSE, training_seed=1)
-    (kept,) = drift.reference_of([*runs, other])["evaluations"].values()
-    draws = kept["metrics"]["miou"]["draws"]
+    (found,) = drift.reference_of([*runs, other]).evaluations.values()
+    draws = found.metrics["miou"].draws
     assert draws["0"] == pytest.approx((runs[0].arrays.draws["miou"][:100] + runs[1].arrays.draws["miou"][:100]) / 2, rel=1e-5)
     assert draws["1"] == pytest.approx(other.arrays.draws["miou"][:100], rel=1e-5)
 
@@ -298,20 +301,25 @@ def test_accepting_keeps_every_reason_with_date_and_commits(runs, tmp_path):
     dirty = changed(runs[0], provenance=source.model_copy(update={"commit": "a" * 40, "dirty": True}))
     drift.accept(runs, path, "first")
     drift.accept([dirty, *runs[1:]], path, " a better loss ")
-    history = drift.read(path)["history"]
-    assert [entry["reason"] for entry in history] == ["first", "a better loss"]
-    assert [entry["records"] for entry in history] == [["c" * 40], ["a" * 40 + "-dirty", "c" * 40]]
-    assert all(len(entry["date"]) == 10 and entry["commit"] for entry in history)
+    history = drift.read(path).history
+    assert [entry.reason for entry in history] == ["first", "a better loss"]
+    assert [entry.records for entry in history] == [["c" * 40], ["a" * 40 + "-dirty", "c" * 40]]
+    assert all(len(entry.date) == 10 and entry.commit for entry in history)
 
 
 def test_what_is_read_is_what_was_accepted(runs, make_synthesis, real, tmp_path):
     runs = [*runs, make_synthesis(), real]
     reference = accepted(runs, tmp_path / "r.json")
-    assert reference == json.loads((tmp_path / "r.json").read_text())
-    assert {field: reference[field] for field in ("suite", "origin", "protocols", "evaluations")} == drift.reference_of(runs)
+    assert reference.model_dump() == json.loads((tmp_path / "r.json").read_text())
+    assert reference.model_copy(update={"history": []}) == drift.reference_of(runs)
 
 
-def test_accepting_says_which_cells_are_new_or_dropped(make_run, tmp_path):
+def test_the_accepted_reference_is_written_as_it_was_read(tmp_path):
+    drift.write(tmp_path / "r.json", drift.read(MINI))
+    assert (tmp_path / "r.json").read_bytes() == MINI.read_bytes()
+
+
+def test_accepting_says_which_evaluations_are_new_or_dropped(make_run, tmp_path):
     runs = [make_run("semflow", "euler", steps, GOOD) for steps in (1, 5, 25)]
     assert drift.accept(runs[:2], tmp_path / "r.json", "first") == "2 evaluations, the first reference"
     assert drift.accept(runs[:2], tmp_path / "r.json", "again") == "2 evaluations; new: none; dropped: none"
@@ -363,8 +371,8 @@ def damaged(path, *where, **fields):
     path.write_text(json.dumps(reference))
 
 
-CELL = ("evaluations", "SemFlow Euler-25 segmentation, b = 6")
-MIOU = (*CELL, "metrics", "miou")
+EVALUATION = ("evaluations", "SemFlow Euler-25 segmentation, b = 6")
+MIOU = (*EVALUATION, "metrics", "miou")
 
 
 @pytest.mark.parametrize(
@@ -378,14 +386,14 @@ MIOU = (*CELL, "metrics", "miou")
         (("history", 0), {"records": "c"}, "history.0.records is 'c'; input should be a valid array"),
         ((), {"origin": {"commits": [], "devices": []}}, "origin.versions is missing"),
         ((), {"protocols": {}}, "protocol is not among protocols"),
-        (CELL, {"weights": None}, "weights is missing"),
-        (CELL, {"network_evaluations": "25"}, "network_evaluations is '25'; input should be a valid number"),
-        (CELL, {"weights": {"1": {"0": "a"}}}, "outputs has training seeds 0, but weights 1"),
-        ((*CELL, "metrics"), {"beauty": {}}, "there is no metric beauty"),
+        (EVALUATION, {"weights": None}, "weights is missing"),
+        (EVALUATION, {"network_evaluations": "25"}, "network_evaluations is '25'; input should be a valid number"),
+        (EVALUATION, {"weights": {"1": {"0": "a"}}}, "outputs has training seeds 0, but weights 1"),
+        ((*EVALUATION, "metrics"), {"beauty": {}}, "there is no metric beauty"),
         (MIOU, {"draws": None}, "miou.draws is missing"),
         (MIOU, {"values": {}}, "miou.values is {}"),
         (MIOU, {"values": {"0": {"0": math.nan}}}, "miou.values.0.0 is nan; input should be a finite number"),
-        (MIOU, {"draws": {"0": [50.0, 51.0]}}, "miou.draws.0 has 2 draws, the rest 100"),
+        (MIOU, {"draws": {"0": [50.0, 51.0]}}, "miou.draws.0: 2 draws, not 100"),
     ],
 )
 def test_a_damaged_reference_is_one_sentence_with_file_field_and_mend(runs, tmp_path, where, fields, field):
@@ -403,21 +411,21 @@ def test_a_damaged_reference_is_one_sentence_with_file_field_and_mend(runs, tmp_
     assert path.read_bytes() == before  # its history is not lost
 
 
-class Cells:
-    """Records of `N_CELLS` samplers of one stochastic model on one set of images, and the same model asked again."""
+class Evaluations:
+    """Records of `N_EVALUATIONS` samplers of one stochastic model on one set of images, and the same model asked again."""
 
     def __init__(self, make_run, world) -> None:
         self.template, self.world = make_run("dsm", "ddpm", 25, GOOD), world
         self.times = np.concatenate(list(resamples(np.arange(N_IMAGES), N_DRAWS, 0)))
         self.blocks, ease = world.images(N_IMAGES)
         self.p = 0.7 * ease
-        self.answers = [world.answers(self.blocks, self.p) for _ in range(N_CELLS)]
+        self.answers = [world.answers(self.blocks, self.p) for _ in range(N_EVALUATIONS)]
 
     def first(self) -> list[Run]:
         return [self.run(steps, right) for steps, right in enumerate(self.answers, 1)]
 
     def again(self, loss: float = 0.0) -> list[Run]:
-        """Five in a hundred blocks are answered anew; the first cell loses so many points of mIoU."""
+        """Five in a hundred blocks are answered anew; the first evaluation loses so many points of mIoU."""
         rights = [self.world.again(self.blocks, right, self.p, 0.05) for right in self.answers]
         runs = [self.run(steps, right) for steps, right in enumerate(rights, 1)]
         if loss:
@@ -441,27 +449,27 @@ class Cells:
 def test_a_model_that_did_not_change_raises_an_alarm_in_at_most_1_of_100_checks(make_run, make_world):
     world, alarms = make_world(0), 0
     for _ in range(N_REPEATS):
-        cells = Cells(make_run, world)
-        alarms += held(cells.again(), drift.reference_of(cells.first())).status != 0
+        evaluations = Evaluations(make_run, world)
+        alarms += held(evaluations.again(), drift.reference_of(evaluations.first())).status != 0
     assert alarms <= 0.01 * N_REPEATS
 
 
 @pytest.mark.slow
-def test_a_loss_of_2_points_in_one_cell_is_caught_in_at_least_95_of_100_checks(make_run, make_world):
+def test_a_loss_of_2_points_in_one_evaluation_is_caught_in_at_least_95_of_100_checks(make_run, make_world):
     world, caught, repeats = make_world(1), 0, 200
     for _ in range(repeats):
-        cells = Cells(make_run, world)
-        found = held(cells.again(loss=2.0), drift.reference_of(cells.first()))
+        evaluations = Evaluations(make_run, world)
+        found = held(evaluations.again(loss=2.0), drift.reference_of(evaluations.first()))
         caught += any(line.startswith("DSM DDPM-1 segmentation") for line in found.drifted)
     assert caught >= 0.95 * repeats
 
 
 def trained_anew(rng, loss=0.0):
-    """A check of 20 cells, three new trainings against three old: 0.8 points between trainings, 0.3 of chance from the images."""
-    old = [cell(*rng.normal(60, 0.8, 3)) for _ in range(N_CELLS)]
+    """A check of 20, three new trainings against three old: 0.8 points between trainings, 0.3 of chance from the images."""
+    old = [kept(*rng.normal(60, 0.8, 3)) for _ in range(N_EVALUATIONS)]
     new = [
-        cell(*rng.normal(60 - loss * (n == 0), 0.8, 3) + rng.normal(0, 0.3), draws=rng.normal(0, 0.3, 100), weights="b")
-        for n in range(N_CELLS)
+        kept(*rng.normal(60 - loss * (n == 0), 0.8, 3) + rng.normal(0, 0.3), draws=rng.normal(0, 0.3, 100), weights="b")
+        for n in range(N_EVALUATIONS)
     ]
     return drift.check(side(*new), side(*old))
 
@@ -473,6 +481,6 @@ def test_models_trained_anew_raise_an_alarm_in_at_most_1_of_100_checks():
 
 
 @pytest.mark.slow
-def test_a_loss_of_10_points_in_one_cell_is_caught_in_at_least_95_of_100_checks_of_models_trained_anew():
+def test_a_loss_of_10_points_in_one_evaluation_is_caught_in_at_least_95_of_100_checks_of_models_trained_anew():
     rng, repeats = np.random.default_rng(3), 200
     assert sum(bool(trained_anew(rng, 10.0).drifted) for _ in range(repeats)) >= 0.95 * repeats

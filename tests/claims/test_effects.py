@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semflow.claims import terms
+from semflow.claims import effects
 from semflow.claims.document import Anchors, Term
 from semflow.errors import SemFlowError
 
@@ -63,23 +63,25 @@ def test_sampling_seeds_are_averaged_and_models_of_other_perturbations_left_out(
     anchors = Anchors(k=6, s=50)
 
     def value(text):
-        (effect,) = terms.measured(runs, Term.parse(text), anchors).values()
+        (effect,) = effects.measured(runs, Term.parse(text), anchors).values()
         return effect.values
 
     assert value("semflow synthesis euler-25 frechet") == {0: 12.0}
-    (effect,) = terms.measured(runs, Term.parse("semflow synthesis euler-25 frechet"), anchors).values()
+    (effect,) = effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet"), anchors).values()
     assert effect.draws[0].mean() == pytest.approx(12, abs=0.1)
     assert value("semflow synthesis euler-25 frechet b=0") == {0: 99.0}
     assert value("semflow synthesis euler-25 frechet b'=2") == {0: 50.0}
     assert value("semflow synthesis euler-fewest frechet") == {0: 11.0}
-    assert terms.measured(runs, Term.parse("semflow synthesis euler-25 frechet b=3"), anchors) == {}
+    assert effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet b=3"), anchors) == {}
 
 
 def test_distance_is_mmd2_below_2048_images(make_synthesis):
-    (effect,) = terms.measured([make_synthesis()], Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)).values()
+    (effect,) = effects.measured(
+        [make_synthesis()], Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)
+    ).values()
     assert effect.words == "SemFlow Euler-25 MMD² (EfficientNet-Lite0)"
     many = [make_synthesis(n_images=5000)]
-    (effect,) = terms.measured(many, Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)).values()
+    (effect,) = effects.measured(many, term, anchors).values()
     assert effect.words == "SemFlow Euler-25 Fréchet distance (EfficientNet-Lite0)"
 
 
@@ -89,7 +91,7 @@ def test_anchors_are_kept_where_every_channel_lies_within_half_the_spacing(make_
     start = np.array([[[24, 26], [0, 9]], [[50, 50], [10, 9]], [[30, 50], [0, 9]]], np.uint8)  # second pixel: 26 from 0
     states = np.stack([start, start])[None]
     arrays = type(run.arrays)(**(vars(run.arrays) | {"labels": labels, "states": states}))
-    kept = terms.label_recovery(run._replace(arrays=arrays), Anchors(k=6, s=50))
+    kept = effects.label_recovery(run._replace(arrays=arrays), Anchors(k=6, s=50))
     assert kept == pytest.approx([100 * 2 / 3])  # the ignored pixel is not counted
 
 
@@ -98,7 +100,7 @@ def test_a_path_along_two_sides_of_a_square_is_41_per_cent_longer_than_its_chord
     states[0, 1, 0], states[0, 2, 0], states[0, 2, 1] = 10, 10, 10
     run = make_synthesis()
     arrays = type(run.arrays)(**(vars(run.arrays) | {"states": states}))
-    assert terms.path_length_excess(run._replace(arrays=arrays), Anchors(k=6, s=50)) == pytest.approx([100 * (2**0.5 - 1)])
+    assert effects.path_length_excess(run._replace(arrays=arrays), Anchors(k=6, s=50)) == pytest.approx([100 * (2**0.5 - 1)])
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,14 @@ class Smoke:
         self.suite, self.folder = suite, folder
         train(suite, "semflow", 0, folder / "state", folder / "checkpoint")
 
-    def measure(self, name: str) -> dict:
-        cells = [
+    def measure(self, name: str) -> drift.Reference:
+        evaluations = [
             Evaluation("semflow", "segmentation", Sampler("euler", 25), self.suite.pseudo_mask.amplitude),
             Evaluation("oracle", "segmentation", DIRECT),
         ]
-        paths = [self.folder / name / f"{cell.method}.json" for cell in cells]
-        for cell, path in zip(cells, paths, strict=True):
-            evaluate(self.suite, cell, self.folder / "checkpoint", path, self.folder / "features")
+        paths = [self.folder / name / f"{one.method}.json" for one in evaluations]
+        for one, path in zip(evaluations, paths, strict=True):
+            evaluate(self.suite, one, self.folder / "checkpoint", path, self.folder / "features")
         return drift.reference_of(read_runs(paths))
 
 
@@ -41,7 +41,7 @@ def smoke(tmp_path_factory) -> Smoke:
 
 
 @pytest.fixture(scope="module")
-def reference(smoke) -> dict:
+def reference(smoke) -> drift.Reference:
     return smoke.measure("reference")
 
 
@@ -77,17 +77,23 @@ def test_one_step_fewer(smoke, reference, monkeypatch):
     assert line == "SemFlow Euler-25 segmentation, b = 6: evaluations of the network were 25, are 24, and must be the same"
 
 
+def with_those_of(other, reference):
+    """The reference, but with the evaluations of another in place of its own of the same name."""
+    fields = ("protocols", "evaluations")
+    return reference.model_copy(update={field: getattr(reference, field) | getattr(other, field) for field in fields})
+
+
 def test_perturbation_left_out_at_training():
     """On mini, whose model can draw enough to tell; the records were made with the bug in place, see the file's history."""
     reference = drift.read(ROOT / "results/reference/mini.json")
     planted = drift.read(Path(__file__).with_name("perturbation_left_out.json"))
-    (cell,) = planted["evaluations"]
-    now = reference | {field: reference[field] | planted[field] for field in ("protocols", "evaluations")}
+    (name,) = planted.evaluations
+    now = with_those_of(planted, reference)
     assert drift.check(reference, reference).status == 0
     found = drift.check(now, reference)
     assert found.status == 1
     assert not found.unlike
-    assert all(line.startswith(cell) for line in found.drifted)
+    assert all(line.startswith(name) for line in found.drifted)
     assert any("MMD² (EfficientNet-Lite0)" in line for line in found.drifted)
 
 
@@ -95,7 +101,6 @@ def test_another_training_seed_is_not_taken_for_that_bug():
     """The same model trained as it should be, under another seed: the control."""
     reference = drift.read(ROOT / "results/reference/mini.json")
     control = drift.read(Path(__file__).with_name("trained_again.json"))
-    now = reference | {field: reference[field] | control[field] for field in ("protocols", "evaluations")}
-    found = drift.check(now, reference)
+    found = drift.check(with_those_of(control, reference), reference)
     assert found.retrained == 1
     assert found.status == 0

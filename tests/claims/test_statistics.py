@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from semflow.claims import statistics
-from semflow.claims.statistics import Chance, Region
+from semflow.claims import effects
+from semflow.claims.effects import Chance, Region
 from semflow.evaluation.metrics.intervals import bootstrap, resamples
 from semflow.evaluation.metrics.scores import mean_iou
 
@@ -30,7 +30,7 @@ def trials(world, accuracy: float, other: float, times: np.ndarray) -> list[Tria
     for _ in range(N_PAIRS):
         a, b = world.pair(accuracy, other, N_IMAGES)
         effect = float(world.miou(a.sum(0)) - world.miou(b.sum(0)))
-        found.append(Trial(effect, statistics.of_images(world.miou(times @ a) - world.miou(times @ b), N_IMAGES)))
+        found.append(Trial(effect, effects.of_images(world.miou(times @ a) - world.miou(times @ b), N_IMAGES)))
     return found
 
 
@@ -103,28 +103,28 @@ def test_of_means_the_test_is_the_paired_t_test():
     a = rng.normal(0, 1, 200)
     b = a + rng.normal(0.1, 0.5, 200)
     times = np.concatenate(list(resamples(np.arange(200), 20_000, 0)))
-    chance = statistics.of_images(times @ (b - a) / 200, 200)
+    chance = effects.of_images(times @ (b - a) / 200, 200)
     known = stats.ttest_rel(b, a, alternative="greater")
     assert chance.p(float((b - a).mean()), Region(0, None)) == pytest.approx(known.pvalue, rel=0.03)
     assert chance.interval(float((b - a).mean()), 0.95) == pytest.approx(stats.ttest_rel(b, a).confidence_interval(), rel=0.03)
 
 
 def test_over_trainings_it_is_the_t_test_of_their_effects():
-    effects = [1.0, 2.5, 1.4]
-    chance = statistics.of_trainings(effects)
-    known = stats.ttest_1samp(effects, 0.5, alternative="greater")
-    assert chance.p(float(np.mean(effects)), Region(0.5, None)) == pytest.approx(known.pvalue)
-    assert chance.interval(float(np.mean(effects)), 0.95) == pytest.approx(stats.ttest_1samp(effects, 0).confidence_interval())
+    of_seeds = [1.0, 2.5, 1.4]
+    chance = effects.of_trainings(of_seeds)
+    known = stats.ttest_1samp(of_seeds, 0.5, alternative="greater")
+    assert chance.p(float(np.mean(of_seeds)), Region(0.5, None)) == pytest.approx(known.pvalue)
+    assert chance.interval(float(np.mean(of_seeds)), 0.95) == pytest.approx(stats.ttest_1samp(of_seeds, 0).confidence_interval())
 
 
 def test_one_training_says_nothing_of_its_chance():
-    assert statistics.of_trainings([3.0]) is None
+    assert effects.of_trainings([3.0]) is None
 
 
 def test_holm_of_a_worked_example():
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.5, 0.6]) == [1.0, 1.0]
-    assert statistics.holm([]) == []
+    assert effects.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert effects.holm([0.5, 0.6]) == [1.0, 1.0]
+    assert effects.holm([]) == []
 
 
 def test_without_any_spread_an_effect_is_in_its_region_or_not():
@@ -136,7 +136,7 @@ def test_without_any_spread_an_effect_is_in_its_region_or_not():
 
 
 def test_one_unit_settles_nothing():
-    chance = statistics.of_images(np.ones(100), 1)
+    chance = effects.of_images(np.ones(100), 1)
     assert chance.p(50, Region(0, None)) == 0.5
     assert not chance.outside(-50, Region(0, None), 0.95)
 

@@ -9,7 +9,7 @@ import pytest
 from record_fixtures import changed
 
 from baselines import METHODS
-from semflow.claims import terms, verdicts
+from semflow.claims import effects, verdicts
 from semflow.report import claims_text
 
 N = 40  # images
@@ -220,7 +220,7 @@ def test_images_needed_are_images_where_blocks_of_them_are_drawn(above, document
         return run._replace(arrays=arrays)
 
     entries = document(above)
-    ((part,), missing) = terms.tested(entries.claims[0].conditions, list(map(blocks, pair(0.72, 0.7))), entries)
+    ((part,), missing) = effects.tested(entries.claims[0].conditions, list(map(blocks, pair(0.72, 0.7))), entries)
     assert not missing
     (chance,) = part.chances
     assert part.needed(0.05)["images"] == pytest.approx(4 * chance.needed(part.value, part.region, 0.05))

@@ -20,7 +20,7 @@ from safetensors import safe_open
 
 from semflow import published
 from semflow import report as products
-from semflow.claims.judging import VERDICTS
+from semflow.claims.verdicts import VERDICTS
 from semflow.data.scenes import Scenes
 from semflow.loading.batches import Batches
 from semflow.loading.pixels import to_unit_range

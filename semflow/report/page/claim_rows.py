@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from semflow.claims.judging import JUDGED, VERDICTS
+from semflow.claims.verdicts import JUDGED, VERDICTS
 from semflow.report.claims_text import SCALES, p_value
 from semflow.report.tables import Entry, Grid, Row
 

@@ -1,0 +1,395 @@
+"""From records to effects: a term of a claim, alone or compared with another, its bootstrap draws paired; and how sure it is.
+
+All of it is on one data set. `semflow/published/claims.yaml` says how terms are written. An effect has one or two sources of
+chance, kept apart: the test images (a bootstrap that is paired over methods, as every record draws the same resamples) and the
+trainings (several seeds, paired by seed). Student's t throughout, so that few seeds or images widen an interval.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import special
+
+from semflow.claims.collect import Run, listed, only, own, own_amplitudes, primary, title
+from semflow.claims.document import CHOSEN, EVERY, OF_STATES, Anchors, Condition, Document, Term, perturbed
+from semflow.data.sample import IGNORE_INDEX
+from semflow.evaluation.metrics.catalogue import KINDS, Kind, filling
+from semflow.evaluation.metrics.intervals import bootstrap_mean
+
+ALPHA = 0.05  # of every test; the 90 % interval in a region is the same as two one-sided tests (TOST) at it
+POWER = 0.8  # with which a number of images would settle a claim
+REACHED = 0.95  # share of a method's best that counts as having reached it
+NEVER = 2  # times its most evaluations is what a method is charged with that does not reach a level
+DRAWS, DRAWS_SEED = 1000, 0  # of what is worked out here from the kept examples
+
+
+class Effect(NamedTuple):
+    """A number with its draws (n_samples,), each by training seed; means over sampling seeds.
+
+    n_units: what the draws resample: images, blocks of frames, or layouts.  n_seeds: sampling seeds a training.
+    """
+
+    words: str
+    unit: str
+    digits: int
+    values: dict[int, float]
+    draws: dict[int, np.ndarray]
+    n_images: int
+    n_units: int
+    n_seeds: int
+    runs: tuple[Run, ...]
+
+    @property
+    def evaluations(self) -> float:
+        """Of the network, for one image."""
+        return float(np.mean([run.record.evaluations for run in self.runs]))
+
+
+# One term.
+
+
+def measured(runs: list[Run], term: Term, anchors: Anchors) -> dict[int, Effect]:
+    """What was measured of a term, by number of steps, lowest first; empty where nothing was. A chosen number stands under 0."""
+    groups: dict[int, list[Run]] = {}
+    for run in _candidates(runs, term):
+        if not isinstance(term.steps, int) or run.record.steps == term.steps:
+            groups.setdefault(run.record.steps, []).append(run)
+    found = ((steps, _measure(group, term, anchors)) for steps, group in sorted(groups.items()))
+    by_steps = {steps: effect for steps, effect in found if effect is not None}
+    if term.steps not in CHOSEN or not by_steps:
+        return by_steps
+    return {0: best(by_steps) if term.steps == "best" else by_steps[(max if term.steps == "most" else min)(by_steps)]}
+
+
+def _candidates(runs: list[Run], term: Term) -> list[Run]:
+    """Runs of the term's method, task, sampler and perturbation."""
+    fields = {"method": term.method, "task": term.task, "sampler": term.sampler}
+    if not perturbed(term.method) or (term.b is None and term.drawn is None):
+        return only(own(runs), **fields)
+    b = next(iter(own_amplitudes(runs).values()), 0.0) if term.b is None else term.b
+    factor = 1.0 if term.drawn is None else term.drawn
+    return only(runs, **fields, amplitude=b, sampling_amplitude=factor * b if term.task == "synthesis" else 0.0)
+
+
+def _measure(group: list[Run], term: Term, anchors: Anchors) -> Effect | None:
+    """The mean over the sampling seeds of a group; None where a training has no such metric."""
+    record, values, draws, units = group[0].record, dict[int, float](), dict[int, np.ndarray](), (0, 0)
+    for training in sorted({run.record.training_seed for run in group}):
+        found = [known for run in only(group, training_seed=training) if (known := _value(run, term.metric, anchors))]
+        if not found:
+            return None
+        values[training] = float(np.mean([value for value, _, _ in found]))
+        draws[training] = np.mean([drawn for _, drawn, _ in found], axis=0)
+        units = found[0][2]
+    name = _name(term.metric, group[0])
+    kind = Kind(OF_STATES[name], "percent", "neither", 1) if name in OF_STATES else KINDS[name]
+    trained = "" if term.b is None else f" b = {term.b:g}"
+    drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
+    words = f"{title(record.method, record.sampler, record.steps)}{trained}{drawn} {kind.title}"
+    n_seeds = len({run.record.sampling_seed for run in group})
+    return Effect(words, kind.unit, kind.digits, values, draws, *units, n_seeds, tuple(group))
+
+
+def _name(metric: str, run: Run) -> str:
+    return filling(primary(run.record.n_images) if metric == "distance" else metric, run.record.metrics)
+
+
+def _value(run: Run, metric: str, anchors: Anchors) -> tuple[float, np.ndarray, tuple[int, int]] | None:
+    """(value, draws, (n_images, n_units)) of a metric of a record; None if it has none."""
+    if metric in OF_STATES:
+        if run.arrays.states is None:
+            return None
+        per_example = FROM_STATES[metric](run, anchors)
+        n = len(per_example)
+        return float(per_example.mean()), bootstrap_mean(per_example, np.arange(n), DRAWS, DRAWS_SEED), (n, n)
+    name = _name(metric, run)
+    if name not in run.record.metrics:
+        return None
+    n_images = len(run.arrays.values.get(name, run.arrays.units))  # some are of a few layouts only
+    n_units = min(int(run.arrays.units.max()) + 1, n_images)
+    return run.record.metrics[name].value, run.arrays.draws[name], (n_images, n_units)
+
+
+def label_recovery(run: Run, anchors: Anchors) -> np.ndarray:
+    """Per cent of an example's pixels whose perturbed pseudo mask, encoded and decoded, lies within s/2 of their own anchor in
+    every channel, which makes that the nearest; float (k,)."""
+    assert run.arrays.states is not None
+    start, labels = run.arrays.states[:, 0].astype(float), run.arrays.labels
+    own_anchor = anchors.s * np.stack([labels // anchors.k**2, labels // anchors.k % anchors.k, labels % anchors.k], 1)
+    counted = labels != IGNORE_INDEX
+    near = (np.abs(start - own_anchor).max(1) < anchors.s / 2) & counted
+    return 100 * near.sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
+
+
+def path_length_excess(run: Run, anchors: Anchors) -> np.ndarray:
+    """By how many per cent the path through an example's kept states is longer than its chord, in decoded pixels; float (k,)."""
+    assert run.arrays.states is not None
+    states = run.arrays.states.astype(float).reshape(*run.arrays.states.shape[:2], -1)
+    path = np.linalg.norm(np.diff(states, axis=1), axis=2).sum(1)
+    chord = np.linalg.norm(states[:, -1] - states[:, 0], axis=1)
+    return 100 * (path / np.maximum(chord, 1e-9) - 1)
+
+
+FROM_STATES: dict[str, Callable[[Run, Anchors], np.ndarray]] = {
+    "label_recovery": label_recovery,
+    "path_length_excess": path_length_excess,
+}
+
+
+# Two terms.
+
+
+def best(by_steps: dict[int, Effect]) -> Effect:
+    """The best over the numbers of steps, in every draw anew, so that having looked for it is part of its chance."""
+    effects = list(by_steps.values())
+    seeds = sorted(set.intersection(*(set(effect.values) for effect in effects)))
+    record = effects[0].runs[0].record
+    return effects[0]._replace(
+        words=effects[0].words.replace(
+            title(record.method, record.sampler, record.steps), f"{title(record.method, record.sampler)} (best N)", 1
+        ),
+        values={seed: max(effect.values[seed] for effect in effects) for seed in seeds},
+        draws={seed: np.max([effect.draws[seed] for effect in effects], axis=0) for seed in seeds},
+        runs=tuple(run for effect in effects for run in effect.runs),
+    )
+
+
+def difference(a: Effect, b: Effect) -> Effect:
+    """a - b, paired by image and by training seed."""
+    return _joined(a, b, "-", np.subtract)._replace(unit=a.unit, digits=a.digits)
+
+
+def ratio(a: Effect, b: Effect) -> Effect:
+    """a / b, paired by image and by training seed."""
+    return _joined(a, b, "/", lambda x, y: np.divide(x, np.where(y == 0, np.nan, y)))
+
+
+def cost(a: dict[int, Effect], b: dict[int, Effect]) -> Effect:
+    """Over the evaluations that b needs to reach `REACHED` of its own best, those that a needs to reach as much."""
+    first, other, top = next(iter(a.values())), next(iter(b.values())), best(b)
+
+    def share(field: Literal["values", "draws"], x: int, y: int) -> np.ndarray:
+        level = REACHED * np.atleast_1d(getattr(top, field)[y])
+        return _needed(a, x, field, level) / _needed(b, y, field, level)
+
+    pairs = _paired(first, other)
+    values = {seed: float(share("values", x, y)[0]) for seed, (x, y) in pairs.items()}
+    draws = {seed: share("draws", x, y) for seed, (x, y) in pairs.items()}
+    ours, theirs = (title(effect.runs[0].record.method, effect.runs[0].record.sampler) for effect in (first, other))
+    words = f"{ours} evaluations / {theirs} evaluations for {REACHED:.0%} of the latter's best"
+    runs = tuple(run for side in (a, b) for effect in side.values() for run in effect.runs)
+    units = min(first.n_images, other.n_images), min(first.n_units, other.n_units)
+    return Effect(words, "none", 2, values, draws, *units, min(first.n_seeds, other.n_seeds), runs)
+
+
+def _needed(by_steps: dict[int, Effect], seed: int, field: str, level: np.ndarray) -> np.ndarray:
+    """The fewest evaluations that reach each level, (n,)."""
+    effects = sorted(by_steps.values(), key=lambda effect: -effect.evaluations)
+    needed = np.full(len(level), NEVER * effects[0].evaluations)
+    for effect in effects:
+        needed = np.where(np.atleast_1d(getattr(effect, field)[seed]) >= level, effect.evaluations, needed)
+    return needed
+
+
+def _joined(a: Effect, b: Effect, sign: str, join: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Effect:
+    values, draws = dict[int, float](), dict[int, np.ndarray]()
+    for seed, (x, y) in _paired(a, b).items():
+        n = min(len(a.draws[x]), len(b.draws[y]))  # the first draws of a longer bootstrap are those of a shorter one
+        values[seed] = float(join(np.array(a.values[x]), np.array(b.values[y])))
+        draws[seed] = join(a.draws[x][:n], b.draws[y][:n])
+    units = min(a.n_images, b.n_images), min(a.n_units, b.n_units)
+    return Effect(f"{a.words} {sign} {b.words}", "none", 2, values, draws, *units, min(a.n_seeds, b.n_seeds), (*a.runs, *b.runs))
+
+
+def _paired(a: Effect, b: Effect) -> dict[int, tuple[int, int]]:
+    """By training seed, the seeds of the two sides: the same, but for a control, which has no training and goes with any."""
+    for control, other in ((a, b), (b, a)):
+        if all(run.record.n_parameters is None for run in control.runs):
+            alone = min(control.values)
+            return {seed: (alone, seed) if control is a else (seed, alone) for seed in other.values}
+    return {seed: (seed, seed) for seed in a.values if seed in b.values}
+
+
+# How sure an effect is.
+
+
+class Region(NamedTuple):
+    """Where an effect must lie for a claim to hold; None is no bound."""
+
+    at_least: float | None
+    at_most: float | None
+
+    def holds(self, effect: float) -> bool:
+        return (self.at_least is None or effect >= self.at_least) and (self.at_most is None or effect <= self.at_most)
+
+    def distance(self, effect: float) -> float:
+        """To the nearest bound, from either side."""
+        return min(abs(effect - bound) for bound in self if bound is not None)
+
+
+class Chance(NamedTuple):
+    """A source of chance: the standard error that it gives an effect, its degrees of freedom, and how many units made it."""
+
+    se: float
+    df: int
+    n: int
+
+    def interval(self, effect: float, level: float) -> tuple[float, float]:
+        """The `level` interval of an effect."""
+        reach = float(special.stdtrit(self.df, (1 + level) / 2)) * self.se
+        return effect - reach, effect + reach
+
+    def p(self, effect: float, region: Region) -> float:
+        """Of the hypothesis that the effect lies outside the region: the larger of the one-sided tests of its bounds."""
+        if self.se == 0:
+            return 0.0 if region.holds(effect) else 1.0
+        above = [] if region.at_least is None else [special.stdtr(self.df, (region.at_least - effect) / self.se)]
+        below = [] if region.at_most is None else [special.stdtr(self.df, (effect - region.at_most) / self.se)]
+        return float(max(above + below))
+
+    def outside(self, effect: float, region: Region, level: float) -> bool:
+        """Whether the whole `level` interval lies outside the region."""
+        low, high = self.interval(effect, level)
+        too_low = region.at_least is not None and high < region.at_least
+        too_high = region.at_most is not None and low > region.at_most
+        return too_low or too_high
+
+    def needed(self, effect: float, region: Region, alpha: float) -> float:
+        """How many units would settle, on which side of the bound this effect lies, in a one-sided test at `alpha` with
+        power `POWER`; infinite for an effect on the bound."""
+        distance = region.distance(effect)
+        if distance == 0:
+            return math.inf
+        reach = special.ndtri(1 - alpha) + special.ndtri(POWER)
+        return float(self.n * (reach * self.se / distance) ** 2)
+
+
+def of_images(draws: np.ndarray, n_units: int) -> Chance:
+    """From bootstrap draws (n_samples,) of an effect over `n_units` units; anything goes for one unit, or where a draw is NaN.
+
+    A bootstrap's variance is (n - 1) / n of the unbiased one; with that mended, the mean of one value a unit gets the
+    standard error of the t-test.
+    """
+    if n_units < 2 or not np.isfinite(draws).all():
+        return Chance(math.inf, 1, n_units)
+    se = float(np.std(draws, ddof=1)) * math.sqrt(n_units / (n_units - 1))
+    return Chance(se, min(n_units, len(draws)) - 1, n_units)
+
+
+def of_trainings(effects: Sequence[float]) -> Chance | None:
+    """From one effect a training seed; None for a single training, which says nothing of its chance."""
+    if len(effects) < 2:
+        return None
+    return Chance(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), len(effects) - 1, len(effects))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusted p-values of a family of tests (Holm, 1979): the i-th smallest of m times m - i, never falling, at most 1.
+
+    ValueError for a NaN, which would take every other test's verdict with it.
+    """
+    if any(math.isnan(p) for p in ps):
+        raise ValueError("a p-value is NaN")
+    adjusted, largest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+# A condition: an effect, where it must lie, and how sure it is that it does.
+
+
+class Tested(NamedTuple):
+    """A condition of a claim with its effect and its chances: over images, and over trainings where there are several.
+
+    n_beside: how many conditions the claim has.
+    """
+
+    effect: Effect
+    region: Region
+    chances: tuple[Chance, ...]
+    n_beside: int = 1
+
+    @classmethod
+    def of(cls, effect: Effect, region: Region) -> "Tested":
+        images = of_images(np.mean(list(effect.draws.values()), axis=0), effect.n_units)
+        trainings = of_trainings(list(effect.values.values()))
+        return cls(effect, region, (images,) if trainings is None else (images, trainings))
+
+    @property
+    def value(self) -> float:
+        return sum(self.effect.values.values()) / len(self.effect.values)
+
+    @property
+    def p(self) -> float:
+        """Both chances must be ruled out."""
+        return max(chance.p(self.value, self.region) for chance in self.chances)
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be worked out: nothing was divided by zero, no value is NaN, and there is more than one unit."""
+        return math.isfinite(self.value) and all(math.isfinite(chance.se) for chance in self.chances)
+
+    def needed(self, alpha: float) -> dict[str, float]:
+        """How many images, and trainings where there are several, would settle it, those of them that are open."""
+        scale = {"images": self.effect.n_images / self.effect.n_units, "trainings": 1.0}
+        return {
+            what: chance.needed(self.value, self.region, alpha) * scale[what]
+            for what, chance in zip(scale, self.chances, strict=False)
+            if chance.p(self.value, self.region) > alpha and not chance.outside(self.value, self.region, 1 - 2 * alpha)
+        }
+
+    @property
+    def settled(self) -> bool | None:
+        """Whether it holds, as one of its claim's conditions; None where that is open."""
+        outside = all(chance.outside(self.value, self.region, 1 - ALPHA / self.n_beside) for chance in self.chances)
+        return True if self.p <= ALPHA else False if outside else None
+
+
+def tested(conditions: Iterable[Condition], runs: list[Run], document: Document) -> tuple[list[Tested], list[str]]:
+    """Every condition at every number of steps that it stands for, and what was not measured of them. runs: on one data set."""
+    found: list[Tested] = []
+    missing: list[str] = []
+    for condition in conditions:
+        sides = [measured(runs, term, document.anchors) for term in condition.terms]
+        effects = _effects(condition, sides) if all(sides) else []
+        paired = [effect for effect in effects if effect.values]
+        found += [Tested.of(effect, Region(condition.at_least, condition.at_most)) for effect in paired]
+        absent = [_plain(term) for term, side in zip(condition.terms, sides, strict=True) if not side]
+        if not absent and len(paired) < max(1, len(effects)):
+            what = "under one training seed" if effects else "at one number of steps"
+            absent = [f"{listed(map(_plain, condition.terms))} {what}"]
+        missing += absent
+    return [condition._replace(n_beside=len(found)) for condition in found], list(dict.fromkeys(missing))
+
+
+def _plain(term: Term) -> str:
+    """Such as "SemFlow Euler-25 segmentation, b = 0"."""
+    task = term.task.replace("_", " ")
+    steps = "" if term.steps not in CHOSEN else " (best N)" if term.steps == "best" else f" ({term.steps} steps)"
+    name = title(term.method, term.sampler, term.steps if isinstance(term.steps, int) else 0)
+    trained = "" if term.b is None else f", b = {term.b:g}"
+    drawn = "" if term.drawn is None else f", b' = {term.drawn:g} b"
+    return f"{name}{steps} {task}{trained}{drawn}"
+
+
+def _effects(condition: Condition, sides: list[dict[int, Effect]]) -> list[Effect]:
+    """One effect for each number of steps that "N" stands for; one alone where there is no "N"."""
+    if len(sides) == 1:
+        return [effect for steps, effect in sides[0].items() if steps >= condition.from_steps or not steps]
+    a, b = sides
+    if condition.cost_against:
+        return [cost(a, b)]
+    join = difference if condition.minus else ratio
+    every = [term.steps == EVERY for term in condition.terms]
+    if not any(every):
+        return [join(*a.values(), *b.values())]
+    pairs = []
+    for steps in a if every[0] else b:
+        x, y = (side.get(steps) if each else next(iter(side.values())) for side, each in zip(sides, every, strict=True))
+        if steps >= condition.from_steps and x is not None and y is not None and x.words != y.words:
+            pairs.append(join(x, y))
+    return pairs
