@@ -67,6 +67,32 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     return f"{text} [{', '.join(ends)}]"
 
 
+def images_of(record: Record) -> str:
+    """Such as "128 test images"."""
+    return f"{record.n_images:,} {record.split} images"
+
+
+def split_of(record: Record) -> str:
+    """The same beside a data set's name: "test split, 128 images"."""
+    return f"{record.split} split, {record.n_images:,} images"
+
+
+def size_of(record: Record) -> str:
+    """Height and width of what is compared, such as "32 x 64"."""
+    return " x ".join(map(str, record.protocol.evaluation_size))
+
+
+def sizes_of_networks(runs: Iterable[Run]) -> list[int]:
+    """Numbers of weights, each once; controls have none."""
+    return sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
+
+
+def network_of(runs: Iterable[Run]) -> str:
+    """Such as "a network of 1,000 parameters"."""
+    sizes = sizes_of_networks(runs)
+    return f"a network of {listed(f'{size:,}' for size in sizes)} parameters" if sizes else "no network"
+
+
 class Names(NamedTuple):
     """What records are called beside each other: their data set belongs to it where there are several."""
 
@@ -129,14 +155,19 @@ def _by_seed(runs: Iterable[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
 
 
+def row_of(record: Record) -> tuple[str, str, int]:
+    """(method, sampler, steps), what a row of a table is known by."""
+    return record.method, record.sampler, record.steps
+
+
 def by_row(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
-    """Runs by (method, sampler, steps), a row of a table; each list ordered by (training seed, sampling seed).
+    """Runs by the row of a table that they belong to; each list ordered by (training seed, sampling seed).
 
     SemFlowError if a task of a row was measured with several perturbations or on several data sets, which it would mix.
     """
     rows: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
     for run in _by_seed(runs):
-        rows[run.record.method, run.record.sampler, run.record.steps].append(run)
+        rows[row_of(run.record)].append(run)
     for row, group in rows.items():
         sets = {(run.record.task, run.record.dataset) for run in group}
         if len(sets) > len({task for task, _ in sets}):
@@ -195,8 +226,9 @@ def estimate(group: list[Run], metric: str) -> Estimate:
     record = group[0].record
     name = filling(metric, record.metrics)
     if name not in record.metrics:
-        row = title(record.method, record.sampler, record.steps)
-        raise SemFlowError(f"the records of {row} ({record.task}) hold no {metric}; give those of the suite's main sampler")
+        raise SemFlowError(
+            f"the records of {title(*row_of(record))} ({record.task}) hold no {metric}; give those of the suite's main sampler"
+        )
     value = float(np.mean([run.record.metrics[name].value for run in group]))
     low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
     return Estimate(value, low, high, len(group))

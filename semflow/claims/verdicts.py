@@ -29,6 +29,7 @@ from semflow.claims.collect import (
     listed,
     method_title,
     modified,
+    network_of,
     scale,
     title,
     with_interval,
@@ -328,13 +329,12 @@ def _judged_entry(entry: _TableEntry, sets: dict[str, list[Run]], document: Docu
 
 def _reasoned(entry: _TableEntry, conditions: list[Tested], runs: list[Run], document: Document) -> Reasoned:
     """The verdict on a number that was measured, its reason, and what it needs. runs: on the data set that it was measured on."""
-    kind, paper = KINDS[entry.metric], published.table(entry.table.table)
+    kind = KINDS[entry.metric]
     effect = conditions[0].effect
     record = effect.runs[0].record
     if not comparable(runs, entry.dataset, document.scale):
-        size = "no network" if record.n_parameters is None else f"a network of {record.n_parameters:,} parameters"
-        wanted = f"{kind.title} on {entry.dataset}, {paper['size']}, with the {paper['network']}."
-        return "not comparable", f"Measured on {record.dataset} with {size}: {effect.words}.", wanted
+        why = f"Measured on {record.dataset} with {network_of(effect.runs)}: {effect.words}."
+        return "not comparable", why, f"{kind.title} {published.setting(entry.table.table, entry.dataset)}."
     if entry.metric not in record.metrics:
         return "not comparable", f"Measured as {effect.words}.", f"{kind.title}, with its own network."
     if changed := modified(list(effect.runs)):

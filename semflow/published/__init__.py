@@ -22,6 +22,12 @@ def table2() -> dict[tuple[str, str, int], float]:
     return {(row["method"], row["sampler"], n): value for row in table(2)["rows"] for n, value in row["values"].items()}
 
 
+def setting(number: int, data: str) -> str:
+    """What a table was made on, such as "on COCO-Stuff, 512 x 512, with the network of Stable Diffusion"."""
+    paper = table(number)
+    return f"on {data}, {paper['size']}, with the {paper['network']}"
+
+
 def subject() -> str:
     """The method that the paper proposes."""
     return str(_read("paper.yaml")["subject"])

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semflow.claims.collect import Names, Run, by_dataset, estimate, only
+from semflow.claims.document import perturbed
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.method.samplers import Sampler
 from semflow.report import selection
@@ -55,7 +56,7 @@ def ablations_grid(runs: list[Run]) -> Grid:
     header += ["method", "task", "sampler", "steps", "b", "b'", "network evaluations", "metric", "value", "images", "records"]
     groups = []
     for row in _rows(runs):
-        amplitudes = (row.amplitude, row.sampling_amplitude) if selection.perturbed(row.method) else ()
+        amplitudes = (row.amplitude, row.sampling_amplitude) if perturbed(row.method) else ()
         entries = [
             *[Entry(row.dataset)] * names.several,
             Entry(name_of(row.method), kind="head"),

@@ -130,8 +130,3 @@ def place(method: str, sampler: str = "", steps: int = 0) -> tuple:
 
 def _index(known: list[str], name: str) -> tuple[int, str]:
     return (known.index(name), name) if name in known else (len(known), name)
-
-
-def perturbed(method: str) -> bool:
-    """Whether a method's masks are perturbed."""
-    return method in METHODS and METHODS[method].perturbed

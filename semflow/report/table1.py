@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from baselines import METHODS
 from semflow import published
@@ -13,7 +13,6 @@ from semflow.claims.collect import (
     by_row,
     check_one_each,
     comparable,
-    estimate,
     listed,
     modified,
     only,
@@ -29,7 +28,10 @@ from semflow.report.tables import (
     Entry,
     Grid,
     Row,
+    Value,
+    behind,
     framed,
+    intervals,
     latex_table,
     markdown_table,
     measured_on,
@@ -47,24 +49,6 @@ ROUND_TRIP = (
     "Round-trip mIoU runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
     "nothing of quality."
 )
-
-
-class Value(NamedTuple):
-    """A row of table1.csv and of table2.csv: one metric of a method, a sampler and a number of steps.
-
-    value: the mean over seeds; [low, high]: its 95 % interval.  published: the paper's; either may be NaN.
-    """
-
-    method: str
-    sampler: str
-    steps: int
-    metric: str
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    published: float = math.nan
-    n_images: int = 0
-    n_seeds: int = 0
 
 
 def rows_of(evaluations: Evaluations) -> Evaluations:
@@ -108,11 +92,8 @@ def table1(runs: list[Run]) -> "DataFrame":
         for task in OF_TASK:
             of_task = only(group, task=task)
             for metric in of_task[0].record.metrics if of_task else ():
-                value, low, high, _ = estimate(of_task, metric)
-                counted = of_task[0].record.n_images, len(of_task)
-                rows.append(Value(*key, metric, value, low, high, known.get(key, {}).get(metric, math.nan), *counted))
-                if task == "synthesis" and (spread := seed_sd(of_task, metric)) is not None:
-                    rows.append(Value(*key, f"{metric}_seed_sd", spread, math.nan, math.nan, math.nan, *counted))
+                rows.append(Value.of(of_task, metric, known.get(key, {}).get(metric, math.nan)))
+                rows += Value.spread(of_task, metric) if task == "synthesis" else []
     measured = {row[:4] for row in rows}
     rows += [
         Value(*key, metric, published=value)
@@ -149,8 +130,8 @@ def grid(runs: list[Run], names: Names | None = None, differences: Collection[st
         for role, metric in roles.items():
             entries.append(Entry.measured(by_metric.get(metric), behind(runs, key, metric, names)))
             if paper := PAPER.get(role):
-                entries.append(published_entry(by_metric.get(paper)))
-                entries += [difference(by_metric.get(paper))] if paper in differences else []
+                entries.append(Entry.published(by_metric.get(paper)))
+                entries += [Entry.difference(by_metric.get(paper))] if paper in differences else []
         groups.append([Row(entries)])
     tasks = dict.fromkeys(f"{run.record.task}{names.on(run.record)}" for run in runs)
     return Grid(f"Table 1: both tasks, measured and published{f'; {listed(tasks)}' if names.several else ''}", header, groups)
@@ -162,34 +143,15 @@ def _head(role: str, metric: str, real: dict[str, float]) -> str:
     return f"{kind.title}{least}"
 
 
-def published_entry(row: Any) -> Entry:
-    """The paper's number."""
-    known = row is not None and not math.isnan(row.published)
-    return Entry.of(f"{row.published:.{KINDS[row.metric].digits}f}" if known else "-")
-
-
-def difference(row: Any) -> Entry:
-    """Measured less published, where the metric is the paper's own."""
-    gap = math.nan if row is None else row.value - row.published
-    return Entry.of("-" if math.isnan(gap) else f"{gap:+.{KINDS[row.metric].digits}f}")
-
-
-def behind(runs: list[Run], key: tuple[str, str, int], metric: str, names: Names) -> tuple[str, ...]:
-    """The records that hold a metric of a row."""
-    method, sampler, steps = key
-    chosen = only(runs, method=method, sampler=sampler, steps=steps)
-    return tuple(names.identity(run.record) for run in chosen if metric in run.record.metrics)
-
-
 def notes(runs: list[Run]) -> list[str]:
     """What to know about the numbers. SemFlowError where a task is on several data sets."""
     check_one_each(runs, "Table 1")
-    paper = published.table(1)
-    sets = paper["datasets"]
+    sets = published.table(1)["datasets"]
+    data = f"{sets['segmentation']} (mIoU) and {sets['synthesis']} (FID, LPIPS)"
     drawn = [run for run in only(runs, task="synthesis") if run.record.method in METHODS]
     lines = [
-        f"{measured_on(runs)}; published on {sets['segmentation']} (mIoU) and {sets['synthesis']} (FID, LPIPS), {paper['size']}, "
-        f"with the {paper['network']}. {_incomparable(runs)}Rows without a value of ours are published only.",
+        f"{measured_on(runs)}; published {published.setting(1, data)}. {_incomparable(runs)}"
+        "Rows without a value of ours are published only.",
         *filter(None, [modified(runs)]),
     ]
     if drawn:
@@ -203,8 +165,7 @@ def notes(runs: list[Run]) -> list[str]:
             )
         lines += [ROUND_TRIP] if "round_trip_miou" in metrics else []
         lines += [_seeds(group) for group in by_row(drawn).values()]
-    lines.append("Intervals: " + "; ".join(dict.fromkeys(run.record.protocol.interval for run in runs)) + ".")
-    return lines
+    return [*lines, intervals(runs)]
 
 
 def _seeds(drawn: list[Run]) -> str:

@@ -4,19 +4,21 @@ import math
 from typing import TYPE_CHECKING
 
 from semflow import published
-from semflow.claims.collect import Names, Run, by_row, check_one, comparable, estimate, modified, only, seed_sd, title
+from semflow.claims.collect import Names, Run, by_row, check_one, comparable, modified, only, seed_sd, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.report import WITH_INTERVALS, selection
 from semflow.report.products import Beside, Forms, csv, product, text
 from semflow.report.selection import Evaluations
-from semflow.report.table1 import Value, behind, difference, published_entry
 from semflow.report.tables import (
     CONTROLS,
     Entry,
     Grid,
     Row,
+    Value,
+    behind,
     framed,
+    intervals,
     latex_table,
     markdown_table,
     measured_on,
@@ -63,13 +65,8 @@ def table2(runs: list[Run]) -> "DataFrame":
     if not segmented:
         raise SemFlowError("table 2 needs records of segmentation, and was given none; evaluate a method")
     for key, group in by_row(segmented).items():
-        counted = group[0].record.n_images, len(group)
-        for metric in SCORES:
-            value, low, high, _ = estimate(group, metric)
-            known = numbers.get(key, math.nan) if metric == "miou" else math.nan
-            rows.append(Value(*key, metric, value, low, high, known, *counted))
-        if (spread := seed_sd(group, "miou")) is not None:
-            rows.append(Value(*key, "miou_seed_sd", spread, math.nan, math.nan, math.nan, *counted))
+        rows += [Value.of(group, metric, numbers.get(key, math.nan) if metric == "miou" else math.nan) for metric in SCORES]
+        rows += Value.spread(group, "miou")
     order = {(row["method"], row["sampler"]): place for place, row in enumerate(published.table(2)["rows"])}
     rows.sort(key=lambda row: (order.get(row[:2], len(order)), row.method in CONTROLS, selection.place(*row[:3])))
     return framed(rows, Value._fields)
@@ -88,9 +85,9 @@ def grid(runs: list[Run], names: Names | None = None, differences: bool | None =
         at = {row.steps: row for row in rows.itertuples()}
         lines = {
             "measured": [Entry.measured(at.get(n), behind(runs, (*key, n), "miou", names)) for n in steps],
-            "published": [published_entry(at.get(n)) for n in steps],
+            "published": [Entry.published(at.get(n)) for n in steps],
         }
-        lines |= {"difference": [difference(at.get(n)) for n in steps]} if differences else {}
+        lines |= {"difference": [Entry.difference(at.get(n)) for n in steps]} if differences else {}
         heads = [Entry(title(*key), kind="head"), *[Entry("", kind="head")] * (len(lines) - 1)]
         groups.append([Row([head, Entry(what), *entries]) for head, (what, entries) in zip(heads, lines.items(), strict=True)])
     for row in miou[miou.method.isin(CONTROLS)].itertuples():
@@ -106,12 +103,11 @@ def notes(runs: list[Run]) -> list[str]:
     SemFlowError for several data sets.
     """
     check_one(runs, "Table 2")
-    paper = published.table(2)
-    setting = f"{measured_on(runs)}; published on {paper['dataset']}, {paper['size']}, with the {paper['network']}."
-    if not comparable(runs, paper["dataset"]):
+    dataset, segmented = published.table(2)["dataset"], only(runs, task="segmentation")
+    setting = f"{measured_on(runs)}; published {published.setting(2, dataset)}."
+    if not comparable(runs, dataset):
         setting += " The two are shown side by side to compare orderings and shapes; their values are not comparable."
-    sentences = [setting, modified(runs), _seeds(only(runs, task="segmentation"))]
-    return [*filter(None, sentences), f"Intervals: {runs[0].record.protocol.interval}."]
+    return [*filter(None, [setting, modified(runs), _seeds(segmented)]), intervals(segmented)]
 
 
 def _seeds(runs: list[Run]) -> str:

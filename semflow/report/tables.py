@@ -5,7 +5,21 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from semflow.claims.collect import Run, by_dataset, listed, method_title, with_interval
+from semflow.claims.collect import (
+    Names,
+    Run,
+    by_dataset,
+    estimate,
+    listed,
+    method_title,
+    network_of,
+    only,
+    row_of,
+    seed_sd,
+    size_of,
+    split_of,
+    with_interval,
+)
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
 from semflow.suite.runs import CONTROL_TITLES as CONTROLS
@@ -46,8 +60,52 @@ class Entry(NamedTuple):
         text = with_interval(row.value, row.low, row.high, KINDS[row.metric].digits)
         return cls.of(text, records)._replace(sort=row.value)
 
+    @classmethod
+    def published(cls, row: Any) -> "Entry":
+        """The paper's number."""
+        known = row is not None and not math.isnan(row.published)
+        return cls.of(f"{row.published:.{KINDS[row.metric].digits}f}" if known else "-")
+
+    @classmethod
+    def difference(cls, row: Any) -> "Entry":
+        """Measured less published, where the metric is the paper's own."""
+        gap = math.nan if row is None else row.value - row.published
+        return cls.of("-" if math.isnan(gap) else f"{gap:+.{KINDS[row.metric].digits}f}")
+
     def __str__(self) -> str:
         return f"{self.text} {self.interval}".strip()
+
+
+class Value(NamedTuple):
+    """A row of table1.csv and of table2.csv: one metric of a method, a sampler and a number of steps.
+
+    value: the mean over seeds; [low, high]: its 95 % interval.  published: the paper's; either may be NaN.
+    """
+
+    method: str
+    sampler: str
+    steps: int
+    metric: str
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    published: float = math.nan
+    n_images: int = 0
+    n_seeds: int = 0
+
+    @classmethod
+    def of(cls, group: list[Run], metric: str, published: float = math.nan) -> "Value":
+        """A metric over the seeds of a row."""
+        value, low, high, n_seeds = estimate(group, metric)
+        return cls(*row_of(group[0].record), metric, value, low, high, published, group[0].record.n_images, n_seeds)
+
+    @classmethod
+    def spread(cls, group: list[Run], metric: str) -> "list[Value]":
+        """The standard deviation of a metric between sampling seeds, where there are several."""
+        if (sd := seed_sd(group, metric)) is None:
+            return []
+        record = group[0].record
+        return [cls(*row_of(record), f"{metric}_seed_sd", sd, n_images=record.n_images, n_seeds=len(group))]
 
 
 class Row(NamedTuple):
@@ -115,6 +173,12 @@ def _tex(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "%&_#$" else letter for letter in text)
 
 
+def behind(runs: list[Run], key: tuple[str, str, int], metric: str, names: Names) -> tuple[str, ...]:
+    """The records that hold a metric of a row."""
+    chosen = [run.record for run in only(runs) if row_of(run.record) == key]
+    return tuple(names.identity(record) for record in chosen if metric in record.metrics)
+
+
 # What notes say alike.
 
 
@@ -130,17 +194,19 @@ def words_of(task: str) -> str:
 
 def measured_on(runs: list[Run]) -> str:
     """Data, size and network of records; what was done on which data set, where there are several."""
-    sizes = sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
-    network = f"a network of {listed(f'{size:,}' for size in sizes)} parameters" if sizes else "no network"
     sets = by_dataset(runs)
     tasks = {name: dict.fromkeys(run.record.task for run in of) if len(sets) > 1 else () for name, of in sets.items()}
-    data = [f"{name} ({', '.join([*tasks[name], _images(of[0].record)])})" for name, of in sets.items()]
-    return f"Measured on {listed(data)} with {network}"
+    data = [f"{name} ({', '.join([*tasks[name], _data(of[0].record)])})" for name, of in sets.items()]
+    return f"Measured on {listed(data)} with {network_of(runs)}"
 
 
-def _images(record: Record) -> str:
-    h, w = record.protocol.evaluation_size
-    return f"{record.split} split, {record.n_images:,} images, {h} x {w}, {len(record.classes)} classes"
+def _data(record: Record) -> str:
+    return f"{split_of(record)}, {size_of(record)}, {len(record.classes)} classes"
+
+
+def intervals(runs: list[Run]) -> str:
+    """A sentence on how the intervals of the runs were made."""
+    return f"Intervals: {'; '.join(dict.fromkeys(run.record.protocol.interval for run in runs))}."
 
 
 def same_for_every_seed(group: list[Run]) -> bool:

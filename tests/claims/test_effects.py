@@ -76,9 +76,8 @@ def test_sampling_seeds_are_averaged_and_models_of_other_perturbations_left_out(
 
 
 def test_distance_is_mmd2_below_2048_images(make_synthesis):
-    (effect,) = effects.measured(
-        [make_synthesis()], Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)
-    ).values()
+    term, anchors = Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)
+    (effect,) = effects.measured([make_synthesis()], term, anchors).values()
     assert effect.words == "SemFlow Euler-25 MMD² (EfficientNet-Lite0)"
     many = [make_synthesis(n_images=5000)]
     (effect,) = effects.measured(many, term, anchors).values()

@@ -10,7 +10,7 @@ import torch
 from semflow.data.scenes import Scenes
 from semflow.evaluation import common, evaluate, records, session
 from semflow.evaluation.features import EfficientNetLite0, extract
-from semflow.evaluation.metrics.distances import frechet_distance, kernel_distance
+from semflow.evaluation.metrics.distances import frechet_distance, kernel_draws
 from semflow.evaluation.metrics.pictures import brightness
 from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
@@ -57,7 +57,7 @@ def test_every_number_is_that_of_the_kept_pictures(measure, tiny_suite, weights_
     np.testing.assert_allclose(arrays.features, x, atol=1e-5)
     value = {name: metric.value for name, metric in record.metrics.items()}
     assert value["frechet_efficientnet_lite0"] == pytest.approx(frechet_distance(x, y), rel=1e-4)
-    assert value["mmd2_efficientnet_lite0"] == pytest.approx(kernel_distance(x, y), rel=1e-4)
+    assert value["mmd2_efficientnet_lite0"] == pytest.approx(kernel_draws(x, y, [np.ones(4)])[0], rel=1e-4)
     with torch.inference_mode():
         assert value["perceptual_efficientnet_lite0"] == pytest.approx(lite0.distance(drawn, real).mean().item(), rel=1e-5)
     assert value["brightness"] == pytest.approx(brightness(drawn).mean().item(), rel=1e-6)

@@ -22,15 +22,6 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
     return float(((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * cross)
 
 
-def kernel_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy under the kernel (x'y / d + 1)^3 (Binkowski et al., 2018); may be negative.
-
-    x, y: (n, d) and (m, d) features, n and m at least 2.
-    """
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    return _weighted_mmd(*_kernels(x, y), np.ones(len(x)), np.ones(len(y)))
-
-
 def frechet_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) -> np.ndarray:
     """`frechet_distance` of resampled rows, one draw for each of `counts`: int (n,), how often row i of x and y is taken.
 
@@ -41,23 +32,17 @@ def frechet_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) ->
 
 
 def kernel_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) -> np.ndarray:
-    """`kernel_distance` of resampled rows, a row never paired with itself; `counts` as in `frechet_draws`."""
-    kernels = _kernels(np.asarray(x, np.float64), np.asarray(y, np.float64))
-    return np.array([_weighted_mmd(*kernels, times, times) for times in counts])
+    """Unbiased squared maximum mean discrepancy of resampled rows under the kernel (x'y / d + 1)^3 (Binkowski et al., 2018); may
+    be negative.
 
+    The mean of the kernel over pairs of different x, plus of different y, less twice over x and y; a row is never paired with
+    itself. `counts` as in `frechet_draws`.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    k_xx, k_yy, k_xy = ((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
 
-def _kernels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / x.shape[1] + 1) ** 3
+    def within(kernel: np.ndarray, times: np.ndarray) -> float:
+        pairs = times.sum() ** 2 - (times**2).sum()
+        return float((times @ kernel @ times - times**2 @ kernel.diagonal()) / pairs)
 
-    return kernel(x, x), kernel(y, y), kernel(x, y)
-
-
-def _weighted_mmd(k_xx: np.ndarray, k_yy: np.ndarray, k_xy: np.ndarray, w: np.ndarray, v: np.ndarray) -> float:
-    """Mean of k over pairs of different x, plus of different y, less twice over x and y; rows counted w and v times."""
-
-    def within(kernel: np.ndarray, weights: np.ndarray) -> float:
-        pairs = weights.sum() ** 2 - (weights**2).sum()
-        return float((weights @ kernel @ weights - weights**2 @ kernel.diagonal()) / pairs)
-
-    return within(k_xx, w) + within(k_yy, v) - 2 * float(w @ k_xy @ v / (w.sum() * v.sum()))
+    return np.array([within(k_xx, n) + within(k_yy, n) - 2 * float(n @ k_xy @ n / (n.sum() * n.sum())) for n in counts])

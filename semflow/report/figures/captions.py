@@ -1,6 +1,6 @@
 """What captions say alike: suite, data, models, samplers and seeds, and how the paper's data differ."""
 
-from semflow.claims.collect import Run, listed, method_title, same_data
+from semflow.claims.collect import Run, images_of, listed, method_title, same_data, size_of
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
 from semflow.report.selection import place
@@ -17,15 +17,11 @@ def setting(runs: list[Run]) -> str:
     """Two sentences: suite and data; models, samplers and seeds. Controls have no model and are left out."""
     first, models = runs[0].record, [run.record for run in runs if run.record.n_parameters is not None]
     models.sort(key=lambda record: place(record.method, record.sampler, record.steps))
-    h, w = first.protocol.evaluation_size
     methods = listed(map(_model, _by_method(models)))
     seeds = [_seeds("training", {record.training_seed for record in models})]
     if sampled := {record.sampling_seed for record in models if record.task != "seed_agreement"}:  # which draws seeds of its own
         seeds.append(_seeds("sampling", sampled))
-    return (
-        f"Suite {first.suite}: {first.dataset} at {h} x {w}, {first.n_images} {first.split} images. "
-        f"{methods}; {', '.join(seeds)}."
-    )
+    return f"Suite {first.suite}: {first.dataset} at {size_of(first)}, {images_of(first)}. {methods}; {', '.join(seeds)}."
 
 
 def papers_data(record: Record, figure: int) -> str:
@@ -35,11 +31,6 @@ def papers_data(record: Record, figure: int) -> str:
     if figure in PAPERS_DATA:
         return f"The paper's Figure {figure} is on other data, {listed(PAPERS_DATA[figure])}."
     return f"The paper's Figure {figure} is on other data; it does not say which of {listed(ALL_PAPERS_DATA)}."
-
-
-def intervals(runs: list[Run]) -> str:
-    """A sentence on how the intervals of the runs were made."""
-    return f"Intervals: {'; '.join(dict.fromkeys(run.record.protocol.interval for run in runs))}."
 
 
 def tolerance(runs: list[Run]) -> str:

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semflow import published
-from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, method_title, only, title
+from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, method_title, only, size_of, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import Sampler
 from semflow.report import selection, table2
 from semflow.report.figures.canvas import empty, styles
-from semflow.report.figures.captions import intervals, joined, papers_data, setting, tolerance
+from semflow.report.figures.captions import joined, papers_data, setting, tolerance
 from semflow.report.figures.choice import needed
 from semflow.report.figures.pictures import sampled_otherwise
 from semflow.report.products import Drawn, figure
 from semflow.report.selection import Evaluations
 from semflow.report.table1 import ROUND_TRIP
-from semflow.report.tables import CONTROLS
+from semflow.report.tables import CONTROLS, intervals
 from semflow.suite import Suite
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def curves_of_table2(runs: list[Run]) -> Drawn:
         raise SemFlowError("the figure of table2 needs a method at some number of steps, and was given none; evaluate one")
     record = segmented[0].record
     how = f", with the {known['network']}" if comparable(runs, known["dataset"]) else OTHER_DATA
-    measured.set_title(f"measured: {record.dataset}, {' x '.join(map(str, record.protocol.evaluation_size))}")
+    measured.set_title(f"measured: {record.dataset}, {size_of(record)}")
     paper.set_title(f"published: {known['dataset']}, {known['size']}")
     for axes in (measured, paper):
         _log_axis(axes, "steps N")

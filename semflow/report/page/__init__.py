@@ -13,7 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from semflow import files
-from semflow.claims.collect import Names, Run, by_dataset, listed, only
+from semflow.claims.collect import Names, Run, by_dataset, images_of, listed, only, size_of, sizes_of_networks
 from semflow.claims.verdicts import orderings, read, table_entries
 from semflow.errors import SemFlowError
 from semflow.report import table1, table2
@@ -124,8 +124,8 @@ def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, 
 
 def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, str]:
     """What was measured on, in words: scale, data, network."""
-    sizes = sorted({run.record.n_parameters for run in runs if run.record.n_parameters is not None})
-    parameters = listed(dict.fromkeys(f"{n / 1e6:.1f} million" if n >= 1e5 else f"{n:,}" for n in sizes)) or "no"
+    sizes = (f"{n / 1e6:.1f} million" if n >= 1e5 else f"{n:,}" for n in sizes_of_networks(runs))
+    parameters = listed(dict.fromkeys(sizes)) or "no"
     return {
         "scale": "at the paper's scale" if at_paper_scale else "at proxy scale",
         "data": "; ".join(map(_data, by_dataset(runs).values())),
@@ -137,8 +137,7 @@ def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, str]:
 def _data(runs: list[Run]) -> str:
     """By a record of segmentation, where there is one: other tasks may be on a part of the images."""
     record = (only(runs, task="segmentation") or runs)[0].record
-    h, w = record.protocol.evaluation_size
-    return f"{record.n_images:,} {record.split} images of {record.dataset}, {h} x {w}, {len(record.classes)} classes"
+    return f"{images_of(record)} of {record.dataset}, {size_of(record)}, {len(record.classes)} classes"
 
 
 def _figures(figures: Captioned, folder: Path | None) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from semflow.claims.collect import Names, title
+from semflow.claims.collect import Names, size_of, split_of, title
+from semflow.claims.document import perturbed
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
 from semflow.report.page.sections import measured, speed
-from semflow.report.selection import perturbed
 from semflow.report.tables import words_of
 
 Pairs = list[tuple[str, str]]
@@ -47,7 +47,7 @@ def _run(record: Record, names: Names) -> Pairs:
     pairs = [
         ("name", names.identity(record)),
         ("suite", record.suite),
-        ("data", f"{record.dataset}, {record.split} split, {record.n_images} images"),
+        ("data", f"{record.dataset}, {split_of(record)}"),
         ("perturbation", perturbation),
         ("seeds", f"training {record.training_seed}, sampling {record.sampling_seed}"),
         ("network evaluations an image", f"{record.evaluations:g}"),
@@ -58,8 +58,7 @@ def _run(record: Record, names: Names) -> Pairs:
 
 def _protocol(record: Record) -> Pairs:
     protocol = record.protocol
-    h, w = protocol.evaluation_size
-    pairs = [("evaluation size", f"{h} x {w}"), ("resize", protocol.resize)]
+    pairs = [("evaluation size", size_of(record)), ("resize", protocol.resize)]
     pairs += [(f"{_title(name)} over", words) for name, words in protocol.mean_over.items()]
     pairs += [(f"network of {role}", network) for role, network in protocol.networks.items()]
     drawn = f"{protocol.interval}; {protocol.bootstrap_samples} draws, seed {protocol.bootstrap_seed}"

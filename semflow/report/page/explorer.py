@@ -10,11 +10,12 @@ from PIL import Image
 
 from baselines import METHODS
 from semflow.claims.collect import Names, Run, by_dataset, own_amplitudes
+from semflow.claims.document import perturbed
 from semflow.data.colours import Palette, to_rgb
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
 from semflow.report.page.sections import headline
-from semflow.report.selection import perturbed, place
+from semflow.report.selection import place
 from semflow.report.tables import name_of
 
 FOLDER = "pictures"
