@@ -148,11 +148,8 @@ def _read(path: Path) -> Run:
 
 def only(runs: list[Run], **wanted: object) -> list[Run]:
     """The runs whose records have these values, ordered by (training seed, sampling seed)."""
-    return _by_seed(run for run in runs if all(getattr(run.record, name) == value for name, value in wanted.items()))
-
-
-def _by_seed(runs: Iterable[Run]) -> list[Run]:
-    return sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
+    chosen = (run for run in runs if all(getattr(run.record, name) == value for name, value in wanted.items()))
+    return sorted(chosen, key=lambda run: (run.record.training_seed, run.record.sampling_seed))
 
 
 def row_of(record: Record) -> tuple[str, str, int]:
@@ -166,7 +163,7 @@ def by_row(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
     SemFlowError if a task of a row was measured with several perturbations or on several data sets, which it would mix.
     """
     rows: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
-    for run in _by_seed(runs):
+    for run in only(runs):
         rows[row_of(run.record)].append(run)
     for row, group in rows.items():
         sets = {(run.record.task, run.record.dataset) for run in group}
@@ -174,7 +171,7 @@ def by_row(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
             found = listed(sorted({dataset for _, dataset in sets}))
             raise SemFlowError(f"the records of {title(*row)} are of several data sets ({found}); give those of one")
         models = {(run.record.task, run.record.amplitude, run.record.sampling_amplitude) for run in group}
-        if len(models) > len({task for task, _, _ in models}):
+        if len(models) > len(sets):
             found = ", ".join(sorted({f"b = {b:g} b' = {drawn:g}" for _, b, drawn in models}))
             raise SemFlowError(f"the records of {title(*row)} have several perturbations ({found}); give those of one")
     return dict(rows)

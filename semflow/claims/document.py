@@ -283,17 +283,11 @@ class Document(_Entry):
 _KEYS = {*Condition.model_fields, *Claim.model_fields, *Document.model_fields}
 
 
+@cache
 def load(text: str | None = None) -> Document:
     """The paper's claims, or others in the same form; SemFlowError names the entry and what is wrong in it."""
-    return _papers() if text is None else _checked(text)
-
-
-@cache
-def _papers() -> Document:
-    return _checked(resources.files(published).joinpath("claims.yaml").read_text(encoding="utf-8"))
-
-
-def _checked(text: str) -> Document:
+    if text is None:
+        text = resources.files(published).joinpath("claims.yaml").read_text(encoding="utf-8")
     try:
         raw = yaml.safe_load(text)
         return Document.model_validate(raw)

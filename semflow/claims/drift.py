@@ -29,7 +29,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from scipy import special
 
 from semflow import files
-from semflow.claims.collect import Names, Run, title
+from semflow.claims.collect import Names, Run, only, row_of, title
 from semflow.claims.effects import holm, of_images
 from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS
@@ -204,11 +204,11 @@ def _grouped(runs: list[Run]) -> dict[str, list[Run]]:
     """Runs by the name of their evaluation, seeds together; where there are several data sets, it says which."""
     names = Names.among(runs)
     groups: dict[str, list[Run]] = defaultdict(list)
-    for run in sorted(runs, key=lambda run: (run.record.training_seed, run.record.sampling_seed)):
+    for run in only(runs):
         record = run.record
         trained = f", b = {record.amplitude:g}" if record.amplitude else ""
         drawn = f", b' = {record.sampling_amplitude:g}" if record.sampling_amplitude != record.amplitude else ""
-        name = f"{title(record.method, record.sampler, record.steps)} {record.task}{names.on(record)}"
+        name = f"{title(*row_of(record))} {record.task}{names.on(record)}"
         groups[name + trained + (drawn if record.task == "synthesis" else "")].append(run)
     return dict(groups)
 
@@ -324,6 +324,11 @@ class Side(NamedTuple):
     draws: np.ndarray
     n_units: int
 
+    @classmethod
+    def of(cls, kept: KeptMetric, trainings: list[str]) -> "Side":
+        means = [float(np.mean([*kept.values[seed].values()])) for seed in trainings]
+        return cls(means, np.mean([kept.draws[seed] for seed in trainings], axis=0), kept.n_units)
+
     @property
     def mean(self) -> float:
         return float(np.mean(self.means))
@@ -331,15 +336,16 @@ class Side(NamedTuple):
 
 def check(measured: Reference, reference: Reference) -> Check:
     """Compare what was measured now, in the form of a reference, with one. SemFlowError if they are of two suites."""
-    if (was := reference.suite) != measured.suite:
-        raise SemFlowError(f"the reference is of suite {was}, the records are of {measured.suite}; give both of one suite")
+    if (suite := measured.suite) != reference.suite:
+        raise SemFlowError(f"the reference is of suite {reference.suite}, the records are of {suite}; give both of one suite")
     now, protocols = measured.evaluations, reference.protocols | measured.protocols
     told, exact, unlike, same, retrained = list[Change | str](), list[str](), list[str](), list[bool](), 0
     for name, then in reference.evaluations.items():
         if name not in now:
             unlike.append(f"{name}: not measured, but in the reference")
         elif now[name].protocol != then.protocol:
-            changed = ", ".join(_differing(protocols[then.protocol], protocols[now[name].protocol]))
+            was, new = protocols[then.protocol], protocols[now[name].protocol]
+            changed = ", ".join(field for field in sorted({*was, *new}) if was.get(field) != new.get(field))
             unlike.append(f"{name}: not the same metric, since its protocol changed in {changed}")
         else:
             same.append((now[name].outputs, now[name].matrices) == (then.outputs, then.matrices))
@@ -354,10 +360,6 @@ def check(measured: Reference, reference: Reference) -> Check:
     sentences = [*exact, *(change.sentence(p) for change, p in drifted.items())]
     hint = _hint(reference.origin, measured.origin) if any(change.untold for change in drifted) else []
     return Check(changes, sentences, unlike, (sum(same), len(same)), retrained, hint)
-
-
-def _differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
 
 
 def _hint(then: Origin, now: Origin) -> list[str]:
@@ -392,7 +394,7 @@ def _compared(evaluation: str, metric: str, then: Kept, now: Kept) -> Change | s
     if metric not in then.metrics:
         return f"{name} measured, but not in the reference"
     retrained = _retrained(then, now)
-    was, new = (_side(one.metrics[metric], list(one.weights) if retrained else _shared(then, now)) for one in (then, now))
+    was, new = (Side.of(one.metrics[metric], list(one.weights) if retrained else _shared(then, now)) for one in (then, now))
     if why := _untellable(was, new):
         return f"{name} cannot be told: {why}"
     alone = min(len(was.means), len(new.means)) < 2
@@ -426,11 +428,6 @@ def _chance(was: Side, new: Side, retrained: bool) -> tuple[float, float]:
     n = len(was.means), len(new.means)
     variance = sum(float(np.var(side.means)) * len(side.means) for side in (was, new)) / (df := sum(n) - 2)
     return math.hypot(images.se, math.sqrt(variance * (1 / n[0] + 1 / n[1]))), min(images.df, df)
-
-
-def _side(kept: KeptMetric, trainings: list[str]) -> Side:
-    means = [float(np.mean([*kept.values[seed].values()])) for seed in trainings]
-    return Side(means, np.mean([kept.draws[seed] for seed in trainings], axis=0), kept.n_units)
 
 
 def _either_way(metric: str) -> bool:

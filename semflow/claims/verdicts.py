@@ -120,13 +120,8 @@ class Judged(_Part):
     discrepancies: list[ToldDiscrepancy]
 
 
-def write(path: Path, judged: dict[str, Any]) -> None:
-    """Write what `judge` gave as claims.json."""
-    files.write_json(path, Judged.model_validate(judged).model_dump())
-
-
 def read(path: Path) -> dict[str, Any]:
-    """claims.json as it was written; SemFlowError if it is missing or of another form."""
+    """claims.json as `judge` gave it; SemFlowError if it is missing or of another form."""
     raw = files.read_json(path, "file of claims")
     try:
         return Judged.model_validate(raw).model_dump()
@@ -255,8 +250,7 @@ def _too_weak(claim: Claim, conditions: list[Tested], at: ScaleName, runs: list[
         return _not_run(missing, ", which the sanity check needs")
     if all(condition.known and condition.settled for condition in shown):
         return None
-    settled = [condition.settled for condition in conditions]
-    speaks = "against the claim" if False in settled else "for the claim" if all(settled) else "undecided"
+    speaks = {True: "for the claim", False: "against the claim", None: "undecided"}[_settled(conditions)]
     fails = f"The sanity check fails: {check.words} ({_in_numbers(_deciding_first(shown)[0])})."
     indicative = f"Indicative only: {speaks}, {_said(_deciding_first(conditions)[0])}."
     return "not comparable", f"{fails} {indicative}", "A better trained model."
@@ -366,14 +360,19 @@ def _not_run(missing: list[str], needed: str = "") -> Reasoned:
 
 def _by_p_value(conditions: list[Tested], p_holm: float | None, n_tests: int) -> Reasoned:
     """By the corrected p-value."""
-    why = _as_measured(conditions)
+    why, settled = _as_measured(conditions), _settled(conditions)
     if p_holm is not None and p_holm <= ALPHA:
         return "reproduced", why, ""
-    settled = [condition.settled for condition in conditions]
-    if False in settled:
+    if settled is False:
         return "not reproduced", why, ""
-    corrected = f" Not significant after Holm's correction over {n_tests} claims (p = {p_holm:.2f})." if all(settled) else ""
+    corrected = f" Not significant after Holm's correction over {n_tests} claims (p = {p_holm:.2f})." if settled else ""
     return "inconclusive", why + corrected, _settling(conditions, n_tests)
+
+
+def _settled(conditions: list[Tested]) -> bool | None:
+    """Whether all of them hold; None where that is open."""
+    settled = [condition.settled for condition in conditions]
+    return False if False in settled else True if all(settled) else None
 
 
 def _settling(conditions: list[Tested], n_tests: int) -> str:
@@ -401,15 +400,15 @@ def _rounded_up(number: float) -> int:
 
 def _as_measured(conditions: list[Tested]) -> str:
     """What the conditions show, whatever becomes of the verdict."""
-    n, weakest = len(conditions), _said(_deciding_first(conditions)[0])
-    settled = [condition.settled for condition in conditions]
-    if n_violated := settled.count(False):
-        how = f"{n_violated} of {n} conditions {'is' if n_violated == 1 else 'are'} violated; farthest off"
-        return f"{how if n > 1 else 'The condition is violated'}: {weakest}."
-    if all(settled):
+    n, violated = len(conditions), sum(condition.settled is False for condition in conditions)
+    if violated:
+        how = f"{violated} of {n} conditions {'is' if violated == 1 else 'are'} violated; farthest off"
+        how = how if n > 1 else "The condition is violated"
+    elif _settled(conditions):
         how = {1: "The condition holds", 2: "Both conditions hold; weakest"}.get(n, f"All {n} conditions hold; weakest")
-        return f"{how}: {weakest}."
-    return f"Not settled{'; weakest condition' if n > 1 else ''}: {weakest}."
+    else:
+        how = f"Not settled{'; weakest condition' if n > 1 else ''}"
+    return f"{how}: {_said(_deciding_first(conditions)[0])}."
 
 
 def _deciding_first(conditions: list[Tested]) -> list[Tested]:
@@ -498,23 +497,18 @@ def _trainings(runs: list[Run]) -> str:
     if not trainings:
         return ""
     if len(trainings) == 1:
-        return (
-            "One training a model: intervals do not include the variance between trainings. Margins between models allow for it; "
-            "claims within one model do not need to."
-        )
-    return (
-        f"{len(trainings)} training seeds: the variance between trainings is tested apart from that of images; they must agree."
-    )
+        told = "One training a model: intervals do not include the variance between trainings."
+        return f"{told} Margins between models allow for it; claims within one model do not need to."
+    told = f"{len(trainings)} training seeds: the variance between trainings is tested apart from that of images"
+    return f"{told}; they must agree."
 
 
 def _told(discrepancy: Discrepancy) -> ToldDiscrepancy:
-    rows, quoted = {(row["method"], row["sampler"]): row["values"] for row in published.table(2)["rows"]}, []
+    quoted = []
     for quote in discrepancy.quoted:
-        values = rows[quote.method, quote.sampler]
-        there = [
-            f"{values[quote.steps]:.1f} there",
-            *(f"{value:.1f} at {n}" for n, value in values.items() if value == quote.miou),
-        ]
+        row = {n: value for (*known, n), value in published.table2().items() if known == [quote.method, quote.sampler]}
+        alike = [f"{value:.1f} at {n}" for n, value in row.items() if value == quote.miou]
+        there = [f"{row[quote.steps]:.1f} there", *alike]
         name = title(quote.method, quote.sampler)
         quoted.append(f"{name}: {quote.miou:.1f} at {quote.steps} steps in the text; Table 2 has {listed(there)}")
     entry = discrepancy.model_dump(include={"id", "place", "words", "reading"})

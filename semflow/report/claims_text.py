@@ -4,9 +4,10 @@ from collections import Counter
 from typing import Any
 from xml.sax.saxutils import escape
 
+from semflow import files
 from semflow.claims import document
 from semflow.claims.collect import Run, with_interval
-from semflow.claims.verdicts import JUDGED, VERDICTS, judge, orderings, table_entries, write
+from semflow.claims.verdicts import JUDGED, VERDICTS, judge, orderings, table_entries
 from semflow.report.products import Beside, Forms, product, text
 from semflow.report.selection import everything
 from semflow.report.tables import markdown_table
@@ -25,7 +26,7 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
     """Claims of the paper, each with its verdict."""
     judged = judge(runs, document.load())
     return {
-        ".json": lambda path: write(path, judged),
+        ".json": lambda path: files.write_json(path, judged),
         ".md": text(lambda: markdown(judged)),
         ".svg": text(lambda: badge(judged)),
     }

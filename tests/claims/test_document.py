@@ -9,7 +9,7 @@ from importlib import resources
 import pytest
 
 from baselines import METHODS
-from semflow import published
+from semflow import files, published
 from semflow.claims import verdicts
 from semflow.claims.document import load
 from semflow.claims.verdicts import VERDICTS
@@ -125,7 +125,7 @@ def test_a_method_that_is_registered_may_stand_in_a_claim(above, document, monke
 
 def test_what_is_read_from_claims_json_is_what_was_judged(pair, above, document, tmp_path):
     judged = verdicts.judge(pair(0.9, 0.7), document(above))
-    verdicts.write(tmp_path / "claims.json", judged)
+    files.write_json(tmp_path / "claims.json", judged)
     assert verdicts.read(tmp_path / "claims.json") == judged == json.loads((tmp_path / "claims.json").read_text())
 
 

@@ -66,9 +66,9 @@ def test_published_numbers_stand_beside_measured_ones_and_only_for_miou(frame):
 
 
 def test_published_table_is_the_papers():
-    cells = published.table2()
-    assert len(cells) == 22
-    assert [cells["semflow", "euler", n] for n in (1, 2, 5, 10, 25, 50, 100, 200)] == [
+    numbers = published.table2()
+    assert len(numbers) == 22
+    assert [numbers["semflow", "euler", n] for n in (1, 2, 5, 10, 25, 50, 100, 200)] == [
         28.3,
         31.0,
         36.9,
@@ -78,8 +78,8 @@ def test_published_table_is_the_papers():
         38.3,
         38.3,
     ]
-    assert [cells["dsm", "ddim", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 4.0, 9.5, 13.6, 14.9, 15.7, 16.1]
-    assert [cells["dsm", "ddpm", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 5.3, 12.3, 17.5, 18.9, 19.6, 20.2]
+    assert [numbers["dsm", "ddim", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 4.0, 9.5, 13.6, 14.9, 15.7, 16.1]
+    assert [numbers["dsm", "ddpm", n] for n in (2, 5, 10, 25, 50, 100, 200)] == [0.1, 5.3, 12.3, 17.5, 18.9, 19.6, 20.2]
 
 
 def test_the_wide_table_keeps_the_papers_order_and_leaves_a_dash_where_nothing_was_run(runs):

@@ -68,8 +68,8 @@ def test_the_card_says_that_it_was_converted_and_of_what(sd_suite, weights, tmp_
 
 def test_a_converted_checkpoint_is_scored_as_a_trained_one(sd_suite, weights, tmp_path):
     converted(sd_suite, weights, tmp_path)
-    cell = Evaluation("semflow", "segmentation", Sampler("euler", 1), sd_suite.pseudo_mask.amplitude)
-    record = evaluate(sd_suite, cell, tmp_path / "out", tmp_path / "r.json", tmp_path)
+    evaluation = Evaluation("semflow", "segmentation", Sampler("euler", 1), sd_suite.pseudo_mask.amplitude)
+    record = evaluate(sd_suite, evaluation, tmp_path / "out", tmp_path / "r.json", tmp_path)
     assert record.n_images == 4
 
 

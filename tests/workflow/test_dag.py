@@ -153,12 +153,12 @@ def test_table_1_and_the_ablations_hold_both_tasks_and_both_models(finished):
     assert (budget.images_seen == 320).all()
     assert budget.loc["semflow", "segmentation_evaluations"] == 25
     assert "| MaskFormer |" in (finished[0] / "results/smoke/report/table1.md").read_text()
-    cells = pd.read_csv(finished[0] / "results/smoke/ablations.csv")
-    diversity = cells[(cells.metric == "diversity_efficientnet_lite0") & (cells.steps == 25)]
+    rows = pd.read_csv(finished[0] / "results/smoke/ablations.csv")
+    diversity = rows[(rows.metric == "diversity_efficientnet_lite0") & (rows.steps == 25)]
     by_amplitude = diversity[diversity.amplitude == diversity.sampling_amplitude].set_index("amplitude").value
     assert by_amplitude[0] == 0 < by_amplitude[6]
-    assert set(cells[cells.sampler == "rk45"].task) == {"segmentation", "synthesis"}
-    agreement = cells[cells.metric == "seed_agreement"].set_index("sampler").value
+    assert set(rows[rows.sampler == "rk45"].task) == {"segmentation", "synthesis"}
+    agreement = rows[rows.metric == "seed_agreement"].set_index("sampler").value
     assert agreement["euler"] == 100 > agreement["ddpm"]
 
 
