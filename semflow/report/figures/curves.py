@@ -10,14 +10,13 @@ from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, 
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import Sampler
-from semflow.report import selection, table2
+from semflow.report import selection, table1, table2
 from semflow.report.figures.canvas import empty, styles
 from semflow.report.figures.captions import joined, papers_data, setting, tolerance
 from semflow.report.figures.choice import needed
 from semflow.report.figures.pictures import sampled_otherwise
 from semflow.report.products import Drawn, figure
 from semflow.report.selection import Evaluations
-from semflow.report.table1 import ROUND_TRIP
 from semflow.report.tables import CONTROLS, intervals
 from semflow.suite import Suite
 
@@ -118,7 +117,7 @@ def training_amplitudes(runs: list[Run]) -> Drawn:
     return drawing, joined(
         f"Models trained with other perturbations b (Eq. 14), each sampled as trained. {setting([*drawn, *segmented])} "
         "Look for whether some perturbation draws better and more varied pictures than none (b = 0), and what it costs "
-        f"segmentation. Points are means over all seeds. {REAL} {ROUND_TRIP} {intervals([*drawn, *segmented])} {PICTURES}",
+        f"segmentation. Points are means over all seeds. {REAL} {table1.ROUND_TRIP} {intervals([*drawn, *segmented])} {PICTURES}",
         papers_data(drawn[0].record, 4),
     )
 
@@ -134,7 +133,7 @@ def sampling_amplitudes(runs: list[Run]) -> Drawn:
     return drawing, joined(
         f"One model sampled with other perturbations b' than the b of its training, which is dotted. {setting(drawn)} "
         "Look for whether distances are lowest at b' = b, and whether brightness rises with b', as the paper's Figure 8 says. "
-        f"Points are means over all seeds. {REAL} {ROUND_TRIP} {intervals(drawn)} {PICTURES}",
+        f"Points are means over all seeds. {REAL} {table1.ROUND_TRIP} {intervals(drawn)} {PICTURES}",
         papers_data(drawn[0].record, 8),
     )
 
