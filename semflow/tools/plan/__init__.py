@@ -78,7 +78,7 @@ class Plan:
                 f"{self.suite}, from nothing to the report, on {self.devices} {self.unit}{'s' * (self.devices > 1)}\n",
                 *(f"| {' | '.join(cells)} |" for cells in lines),
                 "\nwall time: " + " to ".join(dict.fromkeys(map(_number, self.wall_hours))) + f" hours{days}",
-                f"disk: {_bytes(sum(self.disk_bytes.values()))}, besides the data sets: {_listed(self.disk_bytes)}",
+                f"disk, besides data sets and pretrained weights: {_bytes(sum(self.disk_bytes.values()))}: {_listed(self.disk_bytes)}",
                 f"memory of weights and of what trains them, besides what layers hold in between: {_listed(self.memory_bytes)}\n",
                 *(f"- {note}" for note in self.notes),
             ]
@@ -170,9 +170,9 @@ def _notes(study: Study, wanted: dict[str, list[Evaluation]], devices: int, unit
         suite = study.suites[name]
         for one in those:
             if known := workload.adaptive(suite, one):
-                source = f"in records of {name}" if known.recorded else "assumed, as on mini"
-                words = f"{known.n:,.0f} times for an output of {one.task}"
-                grouped.setdefault(f"{source}: {one.sampler.name} evaluates a network ", {})[words] = None
+                source = f"in records of {name}" if known[1] else "assumed, as on mini"
+                source += f": {one.sampler.name} evaluates a network "
+                grouped.setdefault(source, {})[f"{known[0]:,.0f} times for an output of {one.task}"] = None
     for name, suite in study.suites.items():
         for split in ("train", suite.evaluation.split):
             n, source = workload.count(suite.data, split)

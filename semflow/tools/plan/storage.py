@@ -1,11 +1,8 @@
 """Disk and memory that a study takes, in bytes, counted from its settings."""
 
-from typing import Any
-
 from baselines import METHODS
 from semflow.data import DATASETS
 from semflow.evaluation.common import STATES
-from semflow.method.prompt import TOKENS
 from semflow.suite import Suite
 from semflow.suite.reading import Study
 from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, main_sampler
@@ -16,21 +13,16 @@ from semflow.training.build import unpretrained
 
 WEIGHT, HALF = 4, 2  # bytes in float32 and in bf16
 KEPT, STATE = 4 * WEIGHT, 3 * WEIGHT  # a weight with its gradient and two moments; a state on disk has no gradient
-VOCABULARY, LAYERS = 49_408, 12  # of CLIP's text encoder
 METRICS = {"segmentation": 4, "synthesis": 8, "seed_agreement": 1}  # that have draws in a record
 MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a record for two of them that are confused
 
 
 def disk(study: Study, wanted: dict[str, list[Evaluation]]) -> dict[str, int]:
-    """All that is read and kept, but the data sets."""
+    """All that is written, but data sets and pretrained weights."""
     trained = {name: list(checkpoints(chosen)) for name, chosen in wanted.items()}
     each = [(study.suites[name], one.method) for name, those in trained.items() for one in those]
-    pretrained = dict[Any, int]()
-    for name, those in trained.items():
-        pretrained |= _pretrained(study.suites[name], {one.method for one in those})
     states = [_state_bytes(suite, method) for suite, method in each]
     return {
-        "pretrained weights": WEIGHT * sum(pretrained.values()),
         "cached latents": sum(_latent_bytes(study.suites[name], those) for name, those in trained.items()),
         "training states": sum(states),
         "a state that replaces one": max(states, default=0),
@@ -49,23 +41,6 @@ def memory(study: Study, wanted: dict[str, list[Evaluation]], unit: Unit) -> dic
             training.append(kept * weights.training + _average_bytes(suite, method) + frozen)
             evaluation.append(WEIGHT * weights.sampling + frozen)
     return {"training": max(training), "evaluation": max(evaluation)}
-
-
-def text_encoder(width: int) -> int:
-    """Weights of a CLIP text encoder: embeddings, blocks of attention and an MLP of four times the width, norms."""
-    return (VOCABULARY + TOKENS + 2) * width + LAYERS * (12 * width**2 + 13 * width)
-
-
-def _pretrained(suite: Suite, methods: set[str]) -> dict[Any, int]:
-    """Weights that a suite begins with, by the section that names them; the text encoder's with the network's."""
-    found = dict[Any, int]()
-    readers = [method for method in methods if "network" in METHODS[method].reads]
-    if getattr(suite.autoencoder, "pretrained", None):
-        found[suite.autoencoder] = max(_frozen(suite, method) for method in methods)
-    if suite.network.kind == "stable_diffusion" and suite.network.pretrained and readers:
-        network = min(budget.parameters(suite, method).sampling for method in readers)  # before it is widened
-        found[suite.network] = network + text_encoder(suite.network.cross_attention_dim)
-    return found
 
 
 def _frozen(suite: Suite, method: str) -> int:

@@ -47,13 +47,6 @@ class Count(NamedTuple):
     source: Literal["files", "official"]
 
 
-class Adaptive(NamedTuple):
-    """Evaluations of the network for an output, and whether records say so or it is assumed."""
-
-    n: float
-    recorded: bool
-
-
 def work(suite: Suite, processes: Sequence[Process]) -> list[Job]:
     """All that is computed for the evaluations of a suite, by what they are shared out to."""
     chosen = [(one, process.name) for process in processes for one in process.evaluations]
@@ -97,13 +90,16 @@ def coding_flops(settings: Any, size: tuple[int, int]) -> tuple[int, int]:
         return budget.count(lambda: autoencoder.encode(pixels)), budget.count(lambda: autoencoder.decode(z))
 
 
-def adaptive(suite: Suite, one: Evaluation) -> Adaptive | None:
-    """Of a sampler that chooses its own steps, from all records of the suite that have the same method, task and sampler."""
+def adaptive(suite: Suite, one: Evaluation) -> tuple[float, bool] | None:
+    """Evaluations of the network for an output where a sampler chooses its own steps, and whether the suite's records say so.
+
+    It is their mean over what there is of the same method, task and sampler.
+    """
     if one.is_control or METHODS[one.method].tasks[_doing(one)][one.sampler.name] is not None:
         return None
-    alike = {record_path(other, suite) for other in evaluations(suite) if other[:3] == one[:3]}
-    known = [records.read(path).evaluations for path in map(Path, alike) if path.exists()]
-    return Adaptive(sum(known) / len(known), True) if known else Adaptive(ADAPTIVE[_doing(one)], False)
+    alike = {Path(record_path(other, suite)) for other in evaluations(suite) if other[:3] == one[:3]}
+    known = [records.read(path).evaluations for path in alike if path.exists()]
+    return (sum(known) / len(known), True) if known else (ADAPTIVE[_doing(one)], False)
 
 
 def _doing(one: Evaluation) -> Task:
@@ -152,7 +148,7 @@ def _control(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
 
 def _output_flops(suite: Suite, one: Evaluation) -> int:
     known = adaptive(suite, one)
-    return budget.sampling_flops(suite, one.method, _doing(one), one.sampler, known and known.n)
+    return budget.sampling_flops(suite, one.method, _doing(one), one.sampler, known and known[0])
 
 
 def _comparing_flops(suite: Suite, n: int) -> float:
