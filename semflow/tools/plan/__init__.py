@@ -78,7 +78,7 @@ class Plan:
                 f"{self.suite}, from nothing to the report, on {self.devices} {self.unit}{'s' * (self.devices > 1)}\n",
                 *(f"| {' | '.join(cells)} |" for cells in lines),
                 "\nwall time: " + " to ".join(dict.fromkeys(map(_number, self.wall_hours))) + f" hours{days}",
-                f"disk, besides data sets and pretrained weights: {_bytes(sum(self.disk_bytes.values()))}: {_listed(self.disk_bytes)}",
+                f"disk: {_bytes(sum(self.disk_bytes.values()))}, besides data and pretrained weights: {_listed(self.disk_bytes)}",
                 f"memory of weights and of what trains them, besides what layers hold in between: {_listed(self.memory_bytes)}\n",
                 *(f"- {note}" for note in self.notes),
             ]
