@@ -116,16 +116,17 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
 
 
 def _largest(sizes: Counter[str]) -> str:
-    most = ", ".join(f"{size} ({count:,})" for size, count in sizes.most_common(MOST_NAMED))
-    rest = f", and {len(sizes) - MOST_NAMED} more" if len(sizes) > MOST_NAMED else ""
-    return f"{most}{rest} in {sizes.total():,} pictures"
+    return f"{_listed([f'{size} ({count:,})' for size, count in sizes.most_common()])} in {sizes.total():,} pictures"
 
 
 def _classes(dataset: PairedFiles, seen: np.ndarray) -> str:
     absent = [name for name, count in zip(dataset.names, seen, strict=False) if not count]
-    most = ", ".join(absent[:MOST_NAMED]) + (f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else "")
     found = f"{len(dataset.names) - len(absent)} of {len(dataset.names)} in {len(dataset):,} label maps"
-    return found + (f"; not in these: {most}" if absent else "")
+    return found + (f"; not in these: {_listed(absent)}" if absent else "")
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(words[:MOST_NAMED]) + (f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else "")
 
 
 def _spread(pairs: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:

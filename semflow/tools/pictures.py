@@ -17,13 +17,13 @@ from semflow.errors import SemFlowError
 from semflow.loading.pixels import to_bytes, to_unit_range
 from semflow.method.samplers import Sampler
 from semflow.seeds import generator
+from semflow.tools.sheet import side_by_side
 from semflow.training import devices
 from semflow.training.build import place
 from semflow.training.checkpoints import open_checkpoint, read_card
 
 NEAREST = Image.Resampling.NEAREST
 OVERLAY = 0.5  # share of the class colour in an overlay
-GAP = 4  # white pixels between the pictures of a sheet
 STATES_SHOWN = 10  # of a trajectory, side by side
 SHOWN = 128  # pixels at least that the short side of a picture has on a sheet
 Size = tuple[int, int] | None  # height and width that the network works at; None: those it was trained at
@@ -175,13 +175,7 @@ def _picture(pixels: torch.Tensor) -> Image.Image:
 
 
 def _strip(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures of one size side by side, a few pixels apart."""
-    pictures = list(map(_enlarged, pictures))
-    w, h = pictures[0].size
-    sheet = Image.new("RGB", (len(pictures) * (w + GAP) - GAP, h), "white")
-    for number, picture in enumerate(pictures):
-        sheet.paste(picture, (number * (w + GAP), 0))
-    return sheet
+    return side_by_side([[_enlarged(picture) for picture in pictures]])
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -121,11 +121,9 @@ def _content(paths: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def _alone(root: Path) -> AbstractContextManager[None]:
     """Hold the folder, in which two runs would write the same scratch files; say so if another run has it, and wait."""
-    with files.held(root, lambda: print(f"waiting for another `semflow data prepare` of {root}", file=sys.stderr, flush=True)):
-        yield
+    return files.held(root, lambda: print(f"waiting for another `semflow data prepare` of {root}", file=sys.stderr, flush=True))
 
 
 def _unpacked(archive: Archive, root: Path, earlier: dict[Path, dict[str, Any]]) -> dict[str, Any]:
@@ -163,8 +161,7 @@ def unpack(archive: Archive, root: Path) -> None:
     with _alone(root):
         waiting = _left(members)  # another run may have been at it
         with (
-            _reading(path),
-            zipfile.ZipFile(path) as zipped,
+            _opened(path) as zipped,
             Progress(f"unpack {archive.file}", len(members), len(members) - len(waiting)) as progress,
         ):
             for info, place in waiting:
@@ -177,7 +174,7 @@ def _members(archive: Archive, root: Path) -> list[tuple[zipfile.ZipInfo, Path]]
     path = root / archive.file
     places = [root / place for place in archive.under]
     target = next((place for place in places if any((place / folder).exists() for folder in archive.folders)), places[0])
-    with _reading(path), zipfile.ZipFile(path) as zipped:
+    with _opened(path) as zipped:
         members = [(info, target / inside) for info in zipped.infolist() if (inside := _inside(info, archive, path))]
     if not members:
         raise SemFlowError(f"{path} holds no {archive.folders[0]}, so it is not the official archive; fetch that")
@@ -214,10 +211,11 @@ def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Non
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turns what a damaged archive raises into one sentence."""
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An archive; what a damaged one raises becomes one sentence."""
     try:
-        yield
+        with zipfile.ZipFile(path) as zipped:
+            yield zipped
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise SemFlowError(f"{path} is damaged or only half downloaded ({error}); fetch it again") from None
 

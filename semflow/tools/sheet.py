@@ -27,15 +27,22 @@ def write_sheet(splits: list[PairedFiles], out: Path, problems: list[str]) -> No
         return
     tiles = [[tile for sample in samples for tile in (_picture(sample.image), _overlay(sample, splits[0]))] for samples in rows]
     present = np.unique(np.concatenate([sample.labels.ravel() for samples in rows for sample in samples]))
-    w, h = tiles[0][0].size
-    width = max(len(row) for row in tiles) * (w + GAP) - GAP
-    legend = _legend(splits[0], [int(label) for label in present if label != IGNORE_INDEX], width)
-    sheet = Image.new("RGB", (width, len(tiles) * (h + GAP) + legend.height), "white")
-    for number, row in enumerate(tiles):
-        for column, tile in enumerate(row):
-            sheet.paste(tile, (column * (w + GAP), number * (h + GAP)))
-    sheet.paste(legend, (0, len(tiles) * (h + GAP)))
+    pictures = side_by_side(tiles)
+    legend = _legend(splits[0], [int(label) for label in present if label != IGNORE_INDEX], pictures.width)
+    sheet = Image.new("RGB", (pictures.width, pictures.height + GAP + legend.height), "white")
+    sheet.paste(pictures)
+    sheet.paste(legend, (0, pictures.height + GAP))
     files.write_atomically(out, lambda part: sheet.save(part, format="PNG"))
+
+
+def side_by_side(rows: list[list[Image.Image]]) -> Image.Image:
+    """Rows of pictures of one size, a few white pixels apart."""
+    w, h = rows[0][0].size
+    sheet = Image.new("RGB", (max(map(len, rows)) * (w + GAP) - GAP, len(rows) * (h + GAP) - GAP), "white")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            sheet.paste(picture, (x * (w + GAP), y * (h + GAP)))
+    return sheet
 
 
 def _readable(dataset: PairedFiles) -> list[Sample]:

@@ -4,15 +4,19 @@ FLOPs are products of matrices and convolutions, a multiplication and an additio
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import METHODS
 from semflow.data import DATASETS
 from semflow.loading.batches import Batch
-from semflow.method.autoencoder import make_autoencoder
+from semflow.method.autoencoder import Autoencoder, make_autoencoder
 from semflow.method.contract import DOES, Method
 from semflow.method.samplers import Sampler
 from semflow.provenance import content_hash
@@ -23,6 +27,35 @@ from semflow.training.spent import TrainingBudget
 
 META = torch.device("meta")
 IMAGES = 2  # that FLOPs are counted of: batch norm has no statistics of one
+
+
+class Counter(TorchDispatchMode):
+    """Counts what torch's `FlopCounterMode` counts of all that runs under it on the meta device, several times as fast.
+
+    There an operation's result is its shape alone, so one that has been met at the same shapes is not run again.
+    """
+
+    known: ClassVar[dict[Any, tuple[int, Any]]] = {}  # FLOPs and results
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not _makes_anew(operation):
+            return operation(*args, **kwargs)
+        key = operation, _shapes(args), _shapes(tuple(kwargs.items()))
+        if key not in self.known:
+            with FlopCounterMode(display=False) as counter:
+                result = operation(*args, **kwargs)
+            if not all(one is None or (isinstance(one, Tensor) and one.is_meta) for one in tree_leaves(result)):
+                self.flops += counter.get_total_flops()
+                return result
+            self.known[key] = counter.get_total_flops(), result
+        flops, result = self.known[key]
+        self.flops += flops
+        return tree_map_only(Tensor, _like, result)
 
 
 class Parameters(NamedTuple):
@@ -56,7 +89,7 @@ def parameters(suite: Suite, method: str) -> Parameters:
 
 def training_flops(suite: Suite, method: str) -> int:
     """FLOPs of an image seen in training: looking at it, and every phase forward and backward."""
-    return _once("training", suite, method, lambda: _count(lambda: _step(suite, method)) // IMAGES)
+    return _once("training", suite, method, lambda: count(lambda: _step(suite, method)) // IMAGES)
 
 
 def sampling_flops(suite: Suite, method: str, task: str, sampler: Sampler, evaluations: float | None = None) -> int:
@@ -79,10 +112,16 @@ def sampling_flops(suite: Suite, method: str, task: str, sampler: Sampler, evalu
     return round(whole - a_step + evaluations * a_step / in_a_step)
 
 
+@cache
+def autoencoder(settings: Any) -> Autoencoder:
+    """What a suite's `autoencoder:` section asks for, without weights."""
+    with META:
+        return make_autoencoder(settings)
+
+
 def latent_shape(suite: Suite) -> tuple[int, int, int]:
     """(C, h, w) of an image's latents."""
-    with META:
-        from_pixels = make_autoencoder(unpretrained(suite).autoencoder)
+    from_pixels = autoencoder(unpretrained(suite).autoencoder)
     h, w = (side // from_pixels.factor for side in suite.data.size)
     return from_pixels.channels, h, w
 
@@ -122,10 +161,10 @@ def _sampled(suite: Suite, method: str, task: str, sampler: Sampler) -> tuple[in
 
     def run() -> tuple[int, list[int]]:
         counts: list[int] = []
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), Counter() as counter:
 
             def note(*_: Any) -> None:
-                counts.append(counter.get_total_flops())
+                counts.append(counter.flops)
 
             networks = [model.networks[key] for key in model.sampling]
             hooks = [one.register_forward_pre_hook(note) for one in networks]
@@ -136,16 +175,36 @@ def _sampled(suite: Suite, method: str, task: str, sampler: Sampler) -> tuple[in
                 for hook in hooks:
                     hook.remove()
         calls = [after - before for before, after in zip(counts[::2], counts[1::2], strict=True)]
-        return counter.get_total_flops() // IMAGES, [call // IMAGES for call in calls]
+        return counter.flops // IMAGES, [call // IMAGES for call in calls]
 
     known: tuple[int, list[int]] = _once(f"{task} {sampler}", suite, method, run)
     return known
 
 
-def _count(run: Callable[[], None]) -> int:
-    with FlopCounterMode(display=False) as counter:
+def count(run: Callable[[], Any]) -> int:
+    """FLOPs of what runs on the meta device."""
+    with Counter() as counter:
         run()
-    return counter.get_total_flops()
+    return counter.flops
+
+
+@cache
+def _makes_anew(operation: Any) -> bool:
+    """Whether an operation's result is no view of its inputs, and it changes none of them."""
+    schema = operation._schema
+    return not schema.is_mutable and not any(result.alias_info for result in schema.returns)
+
+
+def _like(x: Tensor) -> Tensor:
+    """Another of the same shape; torch's own `empty_like` takes ten times as long on the meta device."""
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device)
+
+
+def _shapes(x: Any) -> Any:
+    """All that a result's shape depends on, in a form that can be looked up."""
+    if isinstance(x, Tensor):
+        return x.shape, x.stride(), x.dtype, x.device
+    return tuple(map(_shapes, x)) if isinstance(x, list | tuple) else (type(x), x)
 
 
 _KNOWN: dict[str, Any] = {}

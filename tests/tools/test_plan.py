@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from record_fixtures import record_of
 from sd_folder import sd_sections
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from semflow import cli
 from semflow.data import open_dataset
 from semflow.errors import SemFlowError
-from semflow.evaluation import evaluate
+from semflow.evaluation import evaluate, records
 from semflow.loading import latents
 from semflow.method.network import WEIGHTS
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.report import evaluation_jobs
 from semflow.suite import reading as config
 from semflow.suite.jobs import Job
-from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, evaluations
+from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, evaluations, record_path
 from semflow.tools import plan
 from semflow.tools.plan import storage, workload
 from semflow.training import budget
@@ -207,7 +207,7 @@ def test_a_training_is_what_really_is_computed(small_suite, method, cached):
         }
     )
     one = Evaluation(method, "segmentation", Sampler("euler" if method == "semflow" else "ddim", 5), 6.0 * (method == "semflow"))
-    expected = sum(job.flops for job in work(suite, one) if job.where == "training")
+    expected = sum(job.flops for job in work(suite, one) if job.batch)
     done = counted(lambda: train(suite, method, 0, Path("state"), Path("out")))
     assert 0.97 * expected < done <= expected
 
@@ -228,7 +228,7 @@ def test_an_evaluation_is_what_really_is_computed(small_suite, task, sampler):
     if task == "synthesis":  # features of the real images are kept
         first = one._replace(sampler=Sampler("euler", 1))
         evaluate(small_suite, first, Path("weights"), Path("first.json"), Path("features"))
-    (job,) = (job for job in work(small_suite, one) if job.where == "sampling")
+    (job,) = (job for job in work(small_suite, one) if not job.batch)
     done = counted(lambda: evaluate(small_suite, one, Path("weights"), Path("record.json"), Path("features")))
     assert done == pytest.approx(job.flops, rel=0.01)
 
@@ -240,8 +240,37 @@ def test_a_control_is_what_really_is_computed(small_suite, name):
         evaluate(small_suite, one, None, Path("first.json"), Path("features"))
     (job,) = work(small_suite, one)
     done = counted(lambda: evaluate(small_suite, one, None, Path("record.json"), Path("features")))
-    besides = workload._resampling_flops(small_suite, 4) if name == "real_images" else 0  # in NumPy, where nothing is counted
-    assert done == pytest.approx(job.flops - besides, rel=0.01)
+    assert done == pytest.approx(job.flops, rel=0.01)
+
+
+def test_operations_are_counted_as_torch_counts_them(small_suite):
+    """Also those whose shapes were met before."""
+    for method in ("semflow", "dsm"):
+        with FlopCounterMode(display=False) as counter:
+            budget._step(small_suite, method)
+        for _ in range(2):
+            assert budget.count(lambda method=method: budget._step(small_suite, method)) == counter.get_total_flops() > 0
+
+
+def test_what_computes_with_values_is_not_remembered_by_its_shapes():
+    with budget.Counter() as counter:
+        values = [float((torch.full((2, 3), x) @ torch.ones(3, 1)).sum()) for x in (1.0, 2.0)]
+    assert values == [6, 12]
+    assert counter.flops == 2 * 2 * 2 * 3
+
+
+def test_evaluations_of_an_adaptive_sampler_are_those_of_the_suites_records(smoke):
+    (suite,) = smoke.suites.values()
+    one = next(one for one in evaluations(suite) if str(one.sampler) == "rk45" and one.task == "segmentation")
+    other = next(one for one in evaluations(suite) if str(one.sampler) == "rk45" and one.task == "synthesis")
+    assert "assumed, as on mini: rk45 evaluates a network 692 times for an output of segmentation" in planned(smoke).text()
+    record = record_of("segmentation", {}, {}, suite=suite.suite, sampler="rk45", evaluations=80.0)
+    records.write(Path(record_path(one, suite)), record)
+    assert workload.adaptive(suite, one) == (80, True)
+    assert workload.adaptive(suite, other) == (761, False)
+    said = planned(smoke).text()
+    assert "in records of scenes: rk45 evaluates a network 80 times for an output of segmentation" in said
+    assert "as on mini: rk45 evaluates a network 761 times for an output of synthesis" in said
 
 
 # How long
@@ -255,14 +284,10 @@ def test_hours_are_work_over_speed(paper):
 
 
 def test_twice_the_speed_is_half_the_time(paper):
-    """But for jobs on the CPU, and where a GPU is held while the CPU resamples distances."""
     slow, fast = (planned(paper, tflops=tflops, fp32=tflops) for tflops in (100, 200))
+    assert slow.total.device_hours > 0
     for one, other in zip(slow.rows, fast.rows, strict=True):
-        assert one.core_hours == other.core_hours
-        if one.stage == "evaluate synthesis":
-            assert other.device_hours < one.device_hours < 2 * other.device_hours
-        else:
-            assert one.device_hours == pytest.approx(2 * other.device_hours)
+        assert one.device_hours == pytest.approx(2 * other.device_hours)
 
 
 def test_only_training_goes_at_the_speed_of_bf16(paper):
@@ -297,10 +322,17 @@ def test_no_placing_of_jobs_takes_longer_than_is_said_nor_less_than_an_even_shar
             for time_s in order:
                 free[free.index(min(free))] += time_s
             ends.append(max(free))
-        assert max(sum(times) / 3, max(times)) <= min(ends)
-        assert max(ends) <= plan.at_most(times, 3)
-    assert plan.at_most([5.0, 4.0], 1) == 9
-    assert plan.at_most([], 3) == 0
+        least, most = plan.wall_hours([(workload.Job("", "", str(n), 1, 1.0), HOUR * t) for n, t in enumerate(times)], 3, 0.9)
+        assert least <= min(ends)
+        assert max(ends) <= most * (1 + 1e-9)
+    assert plan.wall_hours([], 3, 0.9) == (0, 0)
+
+
+def test_trainings_follow_each_other_and_share_the_devices_that_divide_their_batch():
+    """Batches of 8 and 6 on 4 devices: 8 hours on four and 6 hours on three, at half their speed."""
+    timed = [(workload.Job("", "", str(batch), 1, 1.0, batch), float(batch * HOUR)) for batch in (8, 6)]
+    assert plan.wall_hours(timed, 4, 0.5) == (14 / 4, 4 + 4)
+    assert plan.wall_hours(timed, 1, 0.5) == (14, 14)
 
 
 def test_a_training_takes_as_many_gpus_as_divide_its_batch(paper):
@@ -328,7 +360,7 @@ def test_what_was_measured_on_a_cpu_is_not_called_a_gpu(smoke):
     Path("bench.json").write_text(json.dumps({"suite": "smoke", "device": "cpu", "images_per_s": 9.0, "flops_per_s": 5e10}))
     made = planned(smoke, measured=Path("bench.json"))
     assert made.unit == "CPU"
-    assert not made.total.core_hours
+    assert "CPU-hours" in made.text()
 
 
 # How much room
@@ -380,16 +412,6 @@ def test_what_a_training_keeps_on_its_device_is_twenty_bytes_a_weight(small_suit
     assert sum(value.numel() * value.element_size() for value in kept) == storage.KEPT * n + average == 20 * n
 
 
-def test_the_text_encoder_has_as_many_weights_as_clips():
-    """123,060,480 of the one that Stable Diffusion 1.5 has."""
-    shape = CLIPTextConfig(
-        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, vocab_size=49_408
-    )
-    with torch.device("meta"):
-        published = sum(weight.numel() for weight in CLIPTextModel(shape).parameters())
-    assert storage.text_encoder(768) == published == 123_060_480
-
-
 def test_a_record_takes_no_more_than_is_planned_for(small_suite):
     export(Path("weights"), small_suite, "semflow", 0, make_model(small_suite, "semflow"))
     for task in ("segmentation", "synthesis", "seed_agreement"):
@@ -401,7 +423,7 @@ def test_a_record_takes_no_more_than_is_planned_for(small_suite):
 
 def test_memory_of_the_papers_training_is_that_of_its_weights(paper):
     weights = 859_520_964 + 11_520
-    assert planned(paper, devices=8).memory_bytes["training, on a GPU"] == (16 + 2) * weights + 4 * 83_653_863  # and no average
+    assert planned(paper, devices=8).memory_bytes["training"] == (16 + 2) * weights + 4 * 83_653_863  # and no average
 
 
 # How many images
@@ -450,9 +472,12 @@ def test_what_is_said_is_what_is_written(run, config_folder):
 
 def test_a_plan_needs_neither_weights_nor_data_nor_long(paper, monkeypatch):
     monkeypatch.setattr(budget, "_KNOWN", {})
+    monkeypatch.setattr(budget.Counter, "known", {})
+    for found in (budget.autoencoder, workload.coding_flops):
+        found.cache_clear()
     started = time.process_time()
     planned(paper)
-    assert time.process_time() - started < 60
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(

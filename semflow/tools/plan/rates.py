@@ -14,32 +14,25 @@ LARGE = 350 * TERA  # bf16 training of Stable Diffusion's UNet: 45 % of the 790 
 SMALL = 50 * TERA  # of networks of a few hundred channels, which wait for memory
 FP32_SHARE = 0.25  # of the bf16 rate: convolutions (55 %) in TF32 at a half of it, products in float32 at a seventh
 CORE = 0.036 * TERA  # float32 on one core: mini's training loop, see the README
+Unit = Literal["GPU", "CPU", "core"]
 
 
 class Rates(NamedTuple):
-    """FLOP/s. bf16, fp32: of a device.  core: of a CPU core.  unit: what a device is called.  notes: where they come from."""
+    """FLOP/s of a device, in bf16 and in float32. unit: what a device is called.  notes: where they come from."""
 
     bf16: float
     fp32: float
-    core: float
-    unit: Literal["GPU", "CPU", "core"]
+    unit: Unit
     notes: tuple[str, ...]
 
     def seconds(self, job: Job, suite: Suite) -> float:
-        """Of a job on one device; of one that takes none, on one core."""
-        if job.where == "cpu":
-            return job.flops / self.core
-        half = job.where == "training" and computes_in_bf16(suite, self)
-        return job.flops / (self.bf16 if half else self.fp32) + job.cpu_flops / self.core
-
-    def alone(self, job: Job) -> bool:
-        """Whether a job takes none of the devices."""
-        return job.where == "cpu" and self.unit == "GPU"
+        """Of a job on one device; evaluations sample in float32."""
+        return job.flops / (self.bf16 if job.batch and computes_in_bf16(suite, self.unit) else self.fp32)
 
 
-def computes_in_bf16(suite: Suite, rates: Rates) -> bool:
+def computes_in_bf16(suite: Suite, unit: Unit) -> bool:
     """Whether the suite trains in bf16, which CPUs do not."""
-    return suite.training.precision == "bf16" and rates.unit == "GPU"
+    return suite.training.precision == "bf16" and unit == "GPU"
 
 
 def rates_of(study: Study, tflops: float | None = None, measured: Path | None = None, fp32: float | None = None) -> Rates:
@@ -48,27 +41,23 @@ def rates_of(study: Study, tflops: float | None = None, measured: Path | None = 
     tflops: TFLOP/s of a GPU in training.  measured: what `semflow bench train --out` wrote.  fp32: TFLOP/s in float32.
     SemFlowError if the file is not that, or of another suite.
     """
+    rate, unit, note = _assumed(study)
     if measured is not None:
         rate, device = _read(measured, study)
-        unit: Literal["GPU", "CPU", "core"] = "CPU" if device == "cpu" else "GPU"
-        note = f"{_told(rate)} in training, measured on {device} ({measured})"
+        unit, note = "CPU" if device == "cpu" else "GPU", f"{_told(rate)} in training, measured on {device} ({measured})"
     elif tflops is not None:
         rate, unit, note = tflops * TERA, "GPU", f"{_told(tflops * TERA)} in training, as stated"
-    else:
-        rate, unit, note = _assumed(study)
-    half = any(suite.training.precision == "bf16" for suite in study.suites.values()) and unit == "GPU"
-    notes, slower = [note], rate * FP32_SHARE if half else rate
     if fp32 is not None:
         slower = fp32 * TERA
-        notes.append(f"{_told(slower)} in float32, in which evaluations sample, as stated")
-    elif half:
-        notes.append(f"assumed: a quarter of that, {_told(slower)}, in float32, in which evaluations sample")
-    if unit == "GPU":
-        notes.append(f"assumed: {_told(CORE)} a CPU core, where controls are evaluated and distances resampled")
-    return Rates(rate, slower, CORE if unit == "GPU" else slower, unit, tuple(notes))
+        return Rates(rate, slower, unit, (note, f"{_told(slower)} in float32, in which evaluations sample, as stated"))
+    if not any(computes_in_bf16(suite, unit) for suite in study.suites.values()):
+        return Rates(rate, rate, unit, (note,))
+    slower = rate * FP32_SHARE
+    quarter = f"assumed: a quarter of that, {_told(slower)}, in float32, in which evaluations sample"
+    return Rates(rate, slower, unit, (note, quarter))
 
 
-def _assumed(study: Study) -> tuple[float, Literal["GPU", "core"], str]:
+def _assumed(study: Study) -> tuple[float, Unit, str]:
     """(FLOP/s, of what, why) by the size of the study's networks."""
     if any(suite.network.kind == "stable_diffusion" for suite in study.suites.values()):
         reason = "45 % of the 790 that an H100 or H200 reaches in products of matrices"

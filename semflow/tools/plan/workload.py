@@ -3,48 +3,40 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 from math import comb
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import METHODS
 from semflow.data import DATASETS, Data, open_dataset
 from semflow.errors import SemFlowError
-from semflow.evaluation.synthesis import DISTANCE_DRAWS
-from semflow.method.autoencoder import make_autoencoder
+from semflow.evaluation import records
 from semflow.method.contract import Task
-from semflow.method.samplers import Sampler
 from semflow.suite import Suite
 from semflow.suite.jobs import Job as Process
-from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, main_sampler
+from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, evaluations, main_sampler, record_path
 from semflow.training import budget
 from semflow.training.build import unpretrained
 
-ADAPTIVE: dict[Task, int] = {"segmentation": 692, "synthesis": 761}  # evaluations by samplers that choose their steps, on mini
+ADAPTIVE: dict[Task, float] = {"segmentation": 692, "synthesis": 761}  # evaluations by samplers that choose their steps, on mini
 FEATURES = {"inception-v3": (11.4e9, 2048), "efficientnet-lite0": (0.77e9, 1280)}  # FLOPs an image, and features
 PERCEPTUAL = {"alexnet": 26e3, "efficientnet-lite0": 0}  # FLOPs a pixel of an image; 0: it is brought to a size
 RESIZED = 0.73e9  # FLOPs of an image there
-RESAMPLING = 10  # operations of a draw of the Frechet distance, a product of images, features and the smaller of both
-
-META = torch.device("meta")
-Where = Literal["training", "sampling", "cpu"]  # at which rate work goes; sampling is in float32
 
 
 class Job(NamedTuple):
     """A training, an evaluation, or a share of the trainings' work, which is of no process of its own.
 
     process: that it is part of, which evaluations share (suite/jobs.py).  images: that are trained on, or sampled.
-    flops: at the rate of `where`.  cpu_flops: on the CPU afterwards, while a GPU is held.  batch: global, of a training.
+    batch: global, of a training; 0 of an evaluation.
     """
 
     data: str
     stage: str
     process: str
-    where: Where
     images: int
     flops: float
-    cpu_flops: float = 0
     batch: int = 0
 
 
@@ -90,15 +82,28 @@ def count(data: Data, split: str) -> Count:
 
 
 @cache
-def coding_flops(autoencoder: Any, size: tuple[int, int]) -> tuple[int, int]:
+def coding_flops(settings: Any, size: tuple[int, int]) -> tuple[int, int]:
     """Of encoding a picture and of decoding it."""
-    with torch.no_grad(), META:
-        model = make_autoencoder(autoencoder)
-        with FlopCounterMode(display=False) as encoding:
-            z = model.encode(torch.empty(1, 3, *size))
-        with FlopCounterMode(display=False) as decoding:
-            model.decode(z)
-    return encoding.get_total_flops(), decoding.get_total_flops()
+    autoencoder, pixels = budget.autoencoder(settings), torch.empty(1, 3, *size, device="meta")
+    with torch.no_grad():
+        z = autoencoder.encode(pixels)
+        return budget.count(lambda: autoencoder.encode(pixels)), budget.count(lambda: autoencoder.decode(z))
+
+
+def adaptive(suite: Suite, one: Evaluation) -> tuple[float, bool] | None:
+    """Evaluations of the network for an output where a sampler chooses its own steps, and whether the suite's records say so.
+
+    It is their mean over what there is of the same method, task and sampler.
+    """
+    if one.is_control or METHODS[one.method].tasks[_doing(one)][one.sampler.name] is not None:
+        return None
+    alike = {Path(record_path(other, suite)) for other in evaluations(suite) if other[:3] == one[:3]}
+    known = [records.read(path).evaluations for path in alike if path.exists()]
+    return (sum(known) / len(known), True) if known else (ADAPTIVE[_doing(one)], False)
+
+
+def _doing(one: Evaluation) -> Task:
+    return "synthesis" if one.task == "synthesis" else "segmentation"
 
 
 def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
@@ -106,7 +111,7 @@ def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
     if not (images := n * sum(cached(suite, trained))):
         return []
     flops = images * coding_flops(unpretrained(suite).autoencoder, suite.data.size)[0]
-    return [Job(suite.data.name, "cache latents", "", "training", images, flops, batch=suite.training.batch_size)]
+    return [Job(suite.data.name, "cache latents", "", images, flops, suite.training.batch_size)]
 
 
 def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
@@ -114,41 +119,36 @@ def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
     images = suite.training.steps * suite.training.batch_size
     stage = f"train {method}" + (f", b = {b:g}" if b != amplitude_of(suite, method) else "")
     flops = images * budget.training_flops(suite, method)
-    return Job(suite.data.name, stage, f"train {checkpoint}", "training", images, flops, batch=suite.training.batch_size)
+    return Job(suite.data.name, stage, f"train {checkpoint}", images, flops, suite.training.batch_size)
 
 
 def _evaluation(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
-    images, again, resampled = n, 0.0, 0.0
+    images, again = n, 0.0
     if one.task == "seed_agreement":
         settings = suite.evaluation.seed_agreement
         images = min(settings.images, n) * settings.seeds
     elif one.task == "synthesis":
-        resampled = _resampling_flops(suite, n)
         again = _comparing_flops(suite, n)
         if "segmentation" in METHODS[one.method].tasks:  # of what was drawn
-            again += n * _output_flops(suite, one.method, "segmentation", main_sampler(suite, one.method, "segmentation"))
+            sampler = main_sampler(suite, one.method, "segmentation")
+            again += n * _output_flops(suite, one._replace(task="segmentation", sampler=sampler))
         if one.sampler == main_sampler(suite, one.method, "synthesis"):
             layouts, samples = min(suite.synthesis.diversity.layouts, n), suite.synthesis.diversity.samples
             images += layouts * samples
             again += 2 * layouts * comb(samples, 2) * _perceptual_flops(suite)
-    task: Task = "synthesis" if one.task == "synthesis" else "segmentation"
-    flops = images * _output_flops(suite, one.method, task, one.sampler) + again
-    return Job(suite.data.name, f"evaluate {one.task}", process, "sampling", images, flops, resampled)
+    return Job(suite.data.name, f"evaluate {one.task}", process, images, images * _output_flops(suite, one) + again)
 
 
 def _control(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
-    """What evaluates a control: on the CPU, but where a large autoencoder has to be run."""
-    where: Where = "cpu"
-    flops = _comparing_flops(suite, n) + _resampling_flops(suite, n) if one.task == "synthesis" else 0.0
+    flops = _comparing_flops(suite, n) if one.task == "synthesis" else 0.0
     if one.method == "oracle":
-        where = "sampling" if suite.autoencoder.kind == "kl" else "cpu"
         flops = n * sum(coding_flops(unpretrained(suite).autoencoder, suite.data.size))
-    return Job(suite.data.name, f"control {one.task}", process, where, n, flops)
+    return Job(suite.data.name, f"control {one.task}", process, n, flops)
 
 
-def _output_flops(suite: Suite, method: str, task: Task, sampler: Sampler) -> int:
-    adaptive = METHODS[method].tasks[task][sampler.name] is None
-    return budget.sampling_flops(suite, method, task, sampler, ADAPTIVE[task] if adaptive else None)
+def _output_flops(suite: Suite, one: Evaluation) -> int:
+    known = adaptive(suite, one)
+    return budget.sampling_flops(suite, one.method, _doing(one), one.sampler, known and known[0])
 
 
 def _comparing_flops(suite: Suite, n: int) -> float:
@@ -159,9 +159,3 @@ def _comparing_flops(suite: Suite, n: int) -> float:
 def _perceptual_flops(suite: Suite) -> float:
     h, w = suite.data.size
     return PERCEPTUAL[suite.synthesis.perceptual.network] * h * w or RESIZED
-
-
-def _resampling_flops(suite: Suite, n: int) -> float:
-    """Of all draws of the Frechet distance (metrics/distances.py)."""
-    d = FEATURES[suite.synthesis.features.network][1]
-    return DISTANCE_DRAWS * RESAMPLING * n * d * min(n, d)
