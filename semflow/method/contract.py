@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 from pydantic import Field
 
 from semflow.errors import SemFlowError
-from semflow.method.samplers import STEPLESS, Sampler
+from semflow.method.samplers import STEPLESS, Sampler, has_no
 from semflow.section import Fraction, Positive, Section
 
 if TYPE_CHECKING:
@@ -100,9 +100,11 @@ class Card:
         if task not in self.tasks:
             raise SemFlowError(f"{self.title} cannot do {task}; it does {', '.join(self.tasks)}")
         if sampler.name not in self.tasks[task]:
-            raise SemFlowError(f"{self.title} has no sampler {sampler.name!r} for {task}; it has {', '.join(self.tasks[task])}")
+            raise SemFlowError(has_no(self.title, sampler.name, task, self.tasks[task]))
         if not sampler.steps and sampler.name not in STEPLESS:
-            raise SemFlowError(f"sampler {sampler} needs a number of steps, such as {sampler}-25")
+            raise SemFlowError(f"sampler {sampler} needs steps, such as 25")
+        if sampler.steps and sampler.name in STEPLESS:
+            raise SemFlowError(f"sampler {sampler.name} takes no steps ({STEPLESS[sampler.name]}); leave them out")
         if self.steps_divide and sampler.steps and self.steps_divide % sampler.steps:
             raise SemFlowError(
                 f"sampler {sampler}: {self.title} takes steps that divide its {self.steps_divide} timesteps, such as 25"

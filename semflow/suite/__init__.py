@@ -84,7 +84,7 @@ class Suite(Section):
     network: Network
     training: Training
     run: Run
-    methods: Annotated[dict[str, Any], BeforeValidator(configured)]
+    methods: Annotated[dict[str, Any], BeforeValidator(configured, json_schema_input_type=Methods)]
     evaluation: EvaluationSettings
     synthesis: SynthesisSettings
     runs: Many[Entry]

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from baselines import METHODS
 from semflow.errors import SemFlowError, did_you_mean
 from semflow.method.contract import Card
-from semflow.method.samplers import STEPLESS, Sampler
+from semflow.method.samplers import Sampler
 from semflow.section import Many, Positive, Section
 
 Task = Literal["segmentation", "synthesis", "seed_agreement"]
@@ -59,15 +59,6 @@ class Entry(Section):
             raise ValueError(f"there is no method {self.method}{known}")
         for task in self.task:
             doing = "segmentation" if task == "seed_agreement" else task
-            samplers = self.card.tasks.get(doing, (self.sampler,))
-            if self.sampler not in samplers:
-                known = did_you_mean(self.sampler, samplers, f"; it has {', '.join(samplers)}")
-                raise ValueError(f"{self.method} has no sampler {self.sampler!r} for {task}{known}")
-            if (self.sampler in STEPLESS) == bool(self.steps):
-                wrong = (
-                    f"takes no steps ({STEPLESS[self.sampler]}); leave them out" if self.steps else "needs steps, such as [25]"
-                )
-                raise ValueError(f"{self.sampler} {wrong}")
             for sampler in self.samplers:
                 try:
                     self.card.check(doing, sampler)
