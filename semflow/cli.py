@@ -525,7 +525,7 @@ def _devices(a: Arguments) -> tuple[int, str]:
     from semflow.suite import reading
 
     suite = reading.load(a.config, a.dataset)
-    if a.method not in METHODS and suite.autoencoder.kind != "kl":  # a control, with nothing to compute
+    if a.method not in METHODS and not suite.autoencoder.learned:  # a control, with nothing to compute
         return 1, "cpu"
     return n, suite.run.device
 
@@ -550,7 +550,13 @@ def _sampler_of(a: Arguments) -> str | None:
     """The sampler asked for, perhaps by its former options; None: the method's own."""
     if a.solver is None and a.steps is None:
         return a.sampler
-    return a.solver if a.solver == "rk45" and a.steps is None else f"{a.solver or 'euler'}-{a.steps or 25}"
+    from baselines import METHODS
+    from semflow import published
+    from semflow.method.samplers import STEPLESS, Sampler
+
+    own = Sampler.parse(METHODS[published.subject()].default["segmentation"])
+    name = a.solver or own.name
+    return name if name in STEPLESS and a.steps is None else f"{name}-{a.steps or own.steps}"
 
 
 def _size(a: Arguments) -> tuple[int, int] | None:

@@ -13,6 +13,16 @@ class DataSettings(Section):
     name: str
     size: Size
 
+    @property
+    def cropped(self) -> bool:
+        """Whether training sees random crops."""
+        return False
+
+    @property
+    def rgb_masks(self) -> bool:
+        """Whether training resizes masks as images, after they are encoded."""
+        return False
+
 
 class FileSettings(DataSettings):
     """Of files on disk. The environment variable SEMFLOW_DATA overrides `root`."""
@@ -39,3 +49,11 @@ class PaperSettings(FileSettings):
 
     view: Literal["resize", "crop"]
     masks: Literal["labels", "rgb"]
+
+    @property
+    def cropped(self) -> bool:
+        return self.view == "crop"
+
+    @property
+    def rgb_masks(self) -> bool:
+        return self.masks == "rgb"

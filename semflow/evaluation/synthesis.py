@@ -94,8 +94,8 @@ def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray
     if run.card is None or not run.card.trajectory:
         return _draw(run, np.arange(len(run.dataset)), "synthesise", "sample", run.evaluation.sampling_seed), None, None
     model, sampler, kept = run.model, run.evaluation.sampler, ShownStates(run.model, run.shown)
-    # Other solvers' steps are not the field's speed, and few are straight by construction: only the main Euler can tell.
-    tells = run.keeps_states and sampler.name == "euler"
+    # Few steps are straight by construction: only the main sampler can tell.
+    tells = run.keeps_states and sampler.name in run.card.velocities
     rows, straightness = [], []
     for number, positions in run.batches(np.arange(len(run.dataset)), "synthesise"):
         draws = generator(run.device, "sample", run.evaluation.sampling_seed, number)

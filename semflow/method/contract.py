@@ -68,6 +68,7 @@ class Card:
     reads: sections of a suite that decide its weights, besides `training` and its own: data, pseudo_mask, autoencoder, network.
     seeded: tasks whose results depend on a sampling seed.
     trajectory: whether the states between image and labels can be shown (its class is a `Trajectory`).
+    velocities: samplers whose steps go along the network's own velocity, so that the states tell how straight paths are.
     perturbed: whether its masks are perturbed (Eq. 14), in training and, where it synthesizes, in sampling.
     steps_divide: what every number of steps must divide; 0: any number will do.
     modified: of its settings, one sentence on what they change of the published method; "" where they change nothing.
@@ -82,6 +83,7 @@ class Card:
     Settings: type[Settings] = Settings
     seeded: frozenset[str] = frozenset()
     trajectory: bool = False
+    velocities: frozenset[str] = frozenset()
     perturbed: bool = False
     steps_divide: int = 0
     modified: Callable[[Any], str] = field(default=as_published, compare=False)

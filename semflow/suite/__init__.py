@@ -130,7 +130,7 @@ class Suite(Section):
             if self.training.cached_perturbations
             else ""
         )
-        if cached and getattr(self.data, "view", "") == "crop":
+        if cached and self.data.cropped:
             raise ValueError(f"{cached} needs data.view: resize, since a random crop is another picture every time")
         return self
 

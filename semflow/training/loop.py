@@ -350,7 +350,7 @@ def prepare(model: Method, run: Run, accelerator: Accelerator) -> None:
 
 def augmentation_of(suite: Suite) -> Augmentation:
     """What is chosen at random for every view of a training image."""
-    return Augmentation(suite.training.flip, getattr(suite.data, "view", "") == "crop", suite.training.cached_perturbations)
+    return Augmentation(suite.training.flip, suite.data.cropped, suite.training.cached_perturbations)
 
 
 def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
