@@ -40,7 +40,6 @@ class PairedFiles:
     name: str
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
-    resized = True
     groups: tuple[str, ...] | None = None
 
     def __init__(self, pairs: list[tuple[str, str]], size: tuple[int, int]) -> None:

@@ -19,14 +19,12 @@ class Dataset(Protocol):
     """A sized, indexable collection of samples of one size that knows its classes.
 
     names, palette: one entry a class.
-    resized: whether samples are files' images and labels brought to the size.
     groups: one sequence name an image where neighbours are not independent (video), else None.
     """
 
     name: str
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
-    resized: bool
     groups: tuple[str, ...] | None
 
     def __len__(self) -> int: ...

@@ -47,7 +47,6 @@ class Scenes:
     name = "scenes"
     names: tuple[str, ...] = NAMES
     palette: tuple[Colour, ...] = PALETTE
-    resized = False
     groups: tuple[str, ...] | None = None
 
     def __init__(self, n: int, size: tuple[int, int], seed: int, split: str) -> None:

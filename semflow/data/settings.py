@@ -14,6 +14,11 @@ class DataSettings(Section):
     size: Size
 
     @property
+    def resized(self) -> bool:
+        """Whether samples are pictures of another size, brought to `size`."""
+        return False
+
+    @property
     def cropped(self) -> bool:
         """Whether training sees random crops."""
         return False
@@ -28,6 +33,10 @@ class FileSettings(DataSettings):
     """Of files on disk. The environment variable SEMFLOW_DATA overrides `root`."""
 
     root: str
+
+    @property
+    def resized(self) -> bool:
+        return True
 
     @property
     def folder(self) -> Path:

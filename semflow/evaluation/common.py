@@ -186,7 +186,7 @@ class Measurement:
         return records.Protocol(
             evaluation_size=self.suite.data.size,
             resize="none"
-            if not self.dataset.resized
+            if not self.suite.data.resized
             else "images by area (bicubic where they grow), labels by nearest neighbour",
             mean_over=mean_over,
             networks=networks,

@@ -183,9 +183,7 @@ def copy_of_the_tree(place: Path) -> Path:
         if (ROOT / name).exists():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, place / name)
-    suite = yaml.safe_load((place / "config/smoke.yaml").read_text())
-    suite["training"] |= {"steps": STEPS}
-    suite["run"] |= {"device": "cpu", "checkpoint_every": 10}
+    suite = {"base": "smoke.yaml", "training": {"steps": STEPS}, "run": {"device": "cpu", "checkpoint_every": 10}}
     (place / "config/slurm.yaml").write_text(yaml.safe_dump(suite))
     return place
 
