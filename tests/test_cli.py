@@ -321,7 +321,7 @@ def test_memory_that_does_not_suffice_is_one_sentence(run, tiny_suite, checkpoin
     def fails(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes.")
 
-    monkeypatch.setattr("semflow.tools.pictures.segment", fails)
+    monkeypatch.setattr("semflow.tools.inference.segment", fails)
     words = ("segment", picture(tmp_path / "p.png"), "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "l.png")
     status, _, error = run(*words)
     assert status == 2

@@ -199,11 +199,11 @@ class Trajectory(Method, Protocol):
         """Every state from z on, z itself the first; reverse: towards the image. points: where the sampler chooses its steps."""
         ...
 
-    def read(self, z: "Tensor") -> "Tensor":
+    def to_labels(self, z: "Tensor") -> "Tensor":
         """The last state of a segmentation to labels uint8 (B, H, W)."""
         ...
 
-    def draw(self, z: "Tensor") -> "Tensor":
+    def to_images(self, z: "Tensor") -> "Tensor":
         """The last state of a synthesis to images float (B, 3, H, W) in [-1, 1]."""
         ...
 

@@ -118,9 +118,9 @@ def test_a_checkpoint_of_another_suite_is_refused(checkpoint, tmp_path, config_f
 
 
 def test_a_checkpoint_of_another_perturbation_says_how_to_name_it(tiny_suite, weights_of, tmp_path):
-    cell = Evaluation("semflow", "segmentation", Sampler("euler", 1), 6.0)
+    evaluation = Evaluation("semflow", "segmentation", Sampler("euler", 1), 6.0)
     with pytest.raises(SemFlowError, match=r"another pseudo_mask\.amplitude than tiny's; give --amplitude 12"):
-        evaluate(tiny_suite, cell, weights_of("semflow", 12.0), tmp_path / "r.json", tmp_path)
+        evaluate(tiny_suite, evaluation, weights_of("semflow", 12.0), tmp_path / "r.json", tmp_path)
 
 
 def test_a_checkpoint_of_other_settings_of_the_method_is_refused(tiny, checkpoint, tmp_path):
@@ -196,8 +196,8 @@ def test_of_many_states_eleven_are_kept_its_ends_included(tiny_suite):
 def test_evaluations_of_the_network_are_counted(tiny_suite, weights_of, tmp_path):
     for method, sampler, wanted in (("semflow", "midpoint", 6), ("semflow", "rk4", 12), ("dsm", "ddim", 4)):
         steps = 4 if method == "dsm" else 3
-        cell = Evaluation(method, "segmentation", Sampler(sampler, steps), 6.0 if method == "semflow" else 0.0)
-        assert evaluate(tiny_suite, cell, weights_of(method), tmp_path / "r.json", tmp_path).evaluations == wanted
+        evaluation = Evaluation(method, "segmentation", Sampler(sampler, steps), 6.0 if method == "semflow" else 0.0)
+        assert evaluate(tiny_suite, evaluation, weights_of(method), tmp_path / "r.json", tmp_path).evaluations == wanted
 
 
 def test_a_task_that_a_method_cannot_do_is_refused(tiny_suite, weights_of, tmp_path):

@@ -10,8 +10,8 @@ import torch
 from semflow.data.scenes import Scenes
 from semflow.evaluation import common, evaluate, records, session
 from semflow.evaluation.features import EfficientNetLite0, extract
+from semflow.evaluation.metrics.appearance import brightness
 from semflow.evaluation.metrics.distances import frechet_distance, kernel_distance
-from semflow.evaluation.metrics.pictures import brightness
 from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
 from semflow.loading.pixels import to_unit_range
@@ -28,9 +28,11 @@ def measure(tiny_suite, weights_of, tmp_path):
     """measure(sampler, b, b', seed) -> (record, arrays) of a SemFlow that was never trained."""
 
     def run(sampler="euler-2", b=6.0, drawn_with=None, seed=0):
-        cell = Evaluation("semflow", "synthesis", Sampler.parse(sampler), b, b if drawn_with is None else drawn_with, 0, seed)
+        evaluation = Evaluation(
+            "semflow", "synthesis", Sampler.parse(sampler), b, b if drawn_with is None else drawn_with, 0, seed
+        )
         suite = tiny_suite.model_copy(update={"pseudo_mask": tiny_suite.pseudo_mask.model_copy(update={"amplitude": b})})
-        record = evaluate(suite, cell, weights_of("semflow", b), tmp_path / "r.json", tmp_path / "cache")
+        record = evaluate(suite, evaluation, weights_of("semflow", b), tmp_path / "r.json", tmp_path / "cache")
         assert records.read(tmp_path / "r.json") == record
         return record, records.Arrays.load(tmp_path / "r.npz")
 
@@ -84,8 +86,8 @@ def test_with_the_networks_of_the_field_the_metrics_have_the_names_of_the_field(
         "perceptual": AlexNet(network="alexnet", weights=None),
     }
     suite = tiny_suite.model_copy(update={"synthesis": tiny_suite.synthesis.model_copy(update=networks)})
-    cell = Evaluation("semflow", "synthesis", Sampler("euler", 5), 6.0, 6.0)
-    record = evaluate(suite, cell, weights_of("semflow"), tmp_path / "r.json", tmp_path)
+    evaluation = Evaluation("semflow", "synthesis", Sampler("euler", 5), 6.0, 6.0)
+    record = evaluate(suite, evaluation, weights_of("semflow"), tmp_path / "r.json", tmp_path)
     assert {"fid", "kid", "lpips", "diversity_lpips"} <= record.metrics.keys()
     assert not [name for name in record.metrics if "lite0" in name]
 

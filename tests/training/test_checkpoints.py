@@ -313,8 +313,8 @@ def test_stable_diffusion_trains_and_its_checkpoint_is_scored(sd_suite, tmp_path
         after = checkpoints.open_checkpoint(tmp_path / method)[0].network.unet.state_dict()
         assert not torch.equal(after["conv_in.weight"], before["conv_in.weight"])
         amplitude = suite.pseudo_mask.amplitude if method == "semflow" else 0.0
-        cell = Evaluation(method, "segmentation", sampler, amplitude)
-        assert evaluate(suite, cell, tmp_path / method, tmp_path / "r.json", tmp_path).n_images == 4
+        evaluation = Evaluation(method, "segmentation", sampler, amplitude)
+        assert evaluate(suite, evaluation, tmp_path / method, tmp_path / "r.json", tmp_path).n_images == 4
 
 
 class Payload:

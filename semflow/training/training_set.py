@@ -7,16 +7,16 @@ from accelerate import Accelerator
 
 from baselines import METHODS
 from semflow.data import Dataset, swaps_of
-from semflow.loading.batches import Source, Views, in_memory
+from semflow.loading.batches import TrainingSet, Views, in_memory
 from semflow.loading.latents import Encoder, Latents, Stop
 from semflow.provenance import code_hash
 from semflow.suite import Suite, keys
 from semflow.training.build import make_pseudo_mask
 
 
-def source_of(
+def training_set(
     dataset: Dataset, suite: Suite, method: str, model: Any, accelerator: Accelerator, cache: Path, stop: Stop
-) -> Source:
+) -> TrainingSet:
     """Training images by their views: held in memory, read anew at every step, or, for a method that sees latents, as those
     encoded once. cache: folder for latents.  stop: whether to end as they are encoded.
     """
