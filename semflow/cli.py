@@ -423,7 +423,7 @@ def _segment(p: Parser) -> Command:
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
     _seed(p)
-    return lambda a: _pictures().segment(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
+    return lambda a: _inference().segment(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
 
 
 @verb("synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png", computes=True)
@@ -432,7 +432,7 @@ def _synthesize(p: Parser) -> Command:
     p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or an RGB picture in the data set's colours")
     _of_checkpoint(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
     p.add_argument("--seeds", type=positive, default=1, help="how many pictures, under seeds 0, 1, ... (default 1)")
-    return lambda a: _pictures().synthesize(a.labels, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out)
+    return lambda a: _inference().synthesize(a.labels, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out)
 
 
 @verb("trajectory photo.png --checkpoint checkpoint --out states.png", computes=True)
@@ -440,7 +440,7 @@ def _trajectory(p: Parser) -> Command:
     """Show the states between a picture and its pseudo mask."""
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "ten states side by side (PNG); all of them go beside it as GIF")
-    return lambda a: _pictures().trajectory(a.image, a.checkpoint, _sampler_of(a), _size(a), a.out)
+    return lambda a: _inference().trajectory(a.image, a.checkpoint, _sampler_of(a), _size(a), a.out)
 
 
 @verb("roundtrip photo.png --checkpoint checkpoint --out sheet.png", computes=True)
@@ -449,14 +449,14 @@ def _roundtrip(p: Parser) -> Command:
     p.add_argument("image", type=Path, help="RGB picture of any size")
     _of_checkpoint(p, "picture, labels, drawn picture, its labels, side by side (PNG)")
     _seed(p)
-    return lambda a: _pictures().roundtrip(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
+    return lambda a: _inference().roundtrip(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
 
 
 @verb("info checkpoint")
 def _info(p: Parser) -> Command:
     """Say what a checkpoint is."""
     p.add_argument("checkpoint", type=Path)
-    return lambda a: print(_pictures().describe(a.checkpoint))
+    return lambda a: print(_inference().describe(a.checkpoint))
 
 
 # Arguments that several verbs have, and what they mean
@@ -525,7 +525,7 @@ def _devices(a: Arguments) -> tuple[int, str]:
     from semflow.suite import reading
 
     suite = reading.load(a.config, a.dataset)
-    if a.method not in METHODS and suite.autoencoder.kind != "kl":  # a control, with nothing to compute
+    if a.method not in METHODS and not suite.autoencoder.learned:  # a control, with nothing to compute
         return 1, "cpu"
     return n, suite.run.device
 
@@ -539,18 +539,24 @@ def _suite(a: Arguments) -> "Suite":
     return suite if perturbed is None else reading.with_amplitude(suite, perturbed)
 
 
-def _pictures() -> Any:
-    """The module that makes pictures, imported when a verb runs: it brings in torch."""
-    from semflow.tools import pictures
+def _inference() -> Any:
+    """What runs a checkpoint on single pictures, imported when a verb runs: it brings in torch."""
+    from semflow.tools import inference
 
-    return pictures
+    return inference
 
 
 def _sampler_of(a: Arguments) -> str | None:
     """The sampler asked for, perhaps by its former options; None: the method's own."""
     if a.solver is None and a.steps is None:
         return a.sampler
-    return a.solver if a.solver == "rk45" and a.steps is None else f"{a.solver or 'euler'}-{a.steps or 25}"
+    from baselines import METHODS
+    from semflow import published
+    from semflow.method.samplers import STEPLESS, Sampler
+
+    own = Sampler.parse(METHODS[published.subject()].default["segmentation"])
+    name = a.solver or own.name
+    return name if name in STEPLESS and a.steps is None else f"{name}-{a.steps or own.steps}"
 
 
 def _size(a: Arguments) -> tuple[int, int] | None:

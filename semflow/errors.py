@@ -2,10 +2,23 @@
 
 import difflib
 from collections.abc import Collection, Iterator
+from functools import reduce
+from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a command line that only shows its help does without
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
+
+# Keys of version 0.1, and values of keys, with what they are now. With its section, where another one has the key still.
+FORMER = {
+    "parts": "datasets", "makes": "outputs", "mask_modes": "cached_perturbations", "swap_sides": "swap_left_right",
+    "view: squeeze": "resize", "masks: painted": "rgb", "autoencoder.path": "pretrained",
+    "sweeps": "in runs, one list of method, task, sampler, steps and seeds",
+    **{f"synthesis.{name}": "in runs, in entries of task: synthesis" for name in ("solver", "steps", "seeds", "repeat_at")},
+    "ablations": "in runs (sampler, amplitudes, sampling_amplitudes) and evaluation.seed_agreement (determinism)",
+    "assay": "sanity_check", "assays": "sanity_checks", "tier": "min_scale", "least": "min_samples", "points": "table_entries",
+    "findings": "discrepancies",
+}  # fmt: skip
 
 
 class SemFlowError(Exception):
@@ -32,17 +45,18 @@ def did_you_mean(word: str, known: Collection[str], otherwise: str = "") -> str:
     return f"; did you mean {near}?" if near else otherwise
 
 
-def sentence(error: "ValidationError", raw: Any = None, known_keys: Collection[str] = ()) -> str:
+def sentence(error: "ValidationError", raw: Any = None, known: "Collection[str] | type[BaseModel]" = ()) -> str:
     """The most telling of pydantic's complaints in one sentence: an unknown key before a missing one, which it may explain.
 
     raw: what was validated; the names that pydantic gives to the members of a union are then left out of the key.
-    known_keys: candidates for an unknown key, besides those that are missing beside it.
+    known: candidates for an unknown key, besides those that are missing beside it: names, or what was validated by, whose
+    section has them.
     """
     complaints = list(_flat(error, ()))
     inner = {complaint["loc"][:n] for complaint in complaints for n in range(len(complaint["loc"]))}
     complaints = [complaint for complaint in complaints if complaint["loc"] not in inner]  # the others follow from those within
     first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
-    text = _worded(first, complaints, raw, known_keys)
+    text = _worded(first, complaints, raw, known)
     more = len(complaints) - 1 - _explained(first, complaints)
     return text + (f" (and {more} more like it)" if more else "")
 
@@ -58,12 +72,15 @@ def _flat(error: "ValidationError", place: tuple[int | str, ...]) -> Iterator[di
             yield {**complaint, "loc": where}
 
 
-def _worded(first: dict[str, Any], complaints: list[dict[str, Any]], raw: Any, known: Collection[str]) -> str:
+def _worded(first: dict[str, Any], complaints: list[dict[str, Any]], raw: Any, known: "Collection[str] | type[BaseModel]") -> str:
     key, kind, context = _key(first["loc"], raw), first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
+        if now := _former(key):
+            return f"unknown key {key}; it is now {now}"
         beside = _missing_beside(first, complaints)
         word = str(first["loc"][-1])
-        near = nearest(word, beside) or nearest(word, known) or (beside[0] if len(beside) == 1 else "")
+        keys = _keys_at(known, first["loc"][:-1]) if isinstance(known, type) else known
+        near = nearest(word, beside) or nearest(word, keys) or (beside[0] if len(beside) == 1 else "")
         return f"unknown key {key}" + (f"; did you mean {near}?" if near else "; remove it")
     if kind == "missing":
         return f"{key} is missing; every key must be given"
@@ -76,8 +93,41 @@ def _worded(first: dict[str, Any], complaints: list[dict[str, Any]], raw: Any, k
         return f"{field} is {context['tag']!r}{near}"
     if kind in ("value_error", "assertion_error"):
         return f"{key}: {context['error']}" if key else str(context["error"])
+    if kind == "too_short":
+        return f"{key} is {first['input']!r}; it must have at least {context['min_length']} of what it lists"
+    if kind == "literal_error" and (now := _former(f"{key}: {first['input']}")):
+        return f"{key} is {first['input']!r}, which is now {now}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{key} is {first['input']!r}; {message}" if key else message
+
+
+def _former(key: str) -> str:
+    """What a key of version 0.1, or its value, is now; nothing for others."""
+    return next((now for name, now in FORMER.items() if f".{key}".endswith(f".{name}")), "")
+
+
+def _keys_at(model: "type[BaseModel]", place: tuple[int | str, ...]) -> list[str]:
+    """The keys of a section, by its place in pydantic's location."""
+    whole = model.model_json_schema()
+
+    def followed(schema: Any) -> list[Any]:
+        """A schema, or those that it is one of."""
+        if "$ref" in schema:
+            return followed(reduce(getitem, schema["$ref"].removeprefix("#/").split("/"), whole))
+        several = schema.get("anyOf", schema.get("oneOf", ()))
+        return [schema] + [inner for one in several for inner in followed(one)]
+
+    def inside(schema: Any, part: int | str) -> list[Any]:
+        """What `part` is in it: a key, an entry of a list, or the kind of section."""
+        tagged = schema.get("discriminator", {}).get("mapping", {})
+        other = schema.get("items") if isinstance(part, int) else schema.get("additionalProperties")
+        found = {"$ref": tagged[part]} if part in tagged else schema.get("properties", {}).get(part, other)
+        return followed(found) if isinstance(found, dict) else []
+
+    sections = followed(whole)
+    for part in place:
+        sections = [found for section in sections for found in inside(section, part)] or sections
+    return [key for section in sections for key in section.get("properties", ())]
 
 
 def _explained(first: dict[str, Any], complaints: list[dict[str, Any]]) -> int:

@@ -17,6 +17,7 @@ from semflow.data.scenes import NAMES, PALETTE, Scenes
 from semflow.evaluation import records
 from semflow.files import write_json
 from semflow.loading.batches import Batch, Batches
+from semflow.suite import reading
 from semflow.training.build import make_model
 from semflow.training.loop import Trainer, checkpoints, make_accelerator
 
@@ -82,12 +83,49 @@ def test_help_comes_within_half_a_second_and_without_what_verbs_need():
     said, seconds, packages = help_of()
     assert "examples:" in said
     assert seconds < 0.5
-    assert not packages & {"torch", "pydantic", "yaml", "numpy", "pandas", "baselines"}
+    assert not packages & {"torch", "pydantic", "yaml", "numpy", "pandas", "matplotlib", "baselines"}
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_help_of_a_verb_needs_no_torch(verb):
     assert "torch" not in help_of(*verb.split())[2]
+
+
+# Runs a command until something imports diffusers or transformers, and says who does.
+STOPPED = """
+import sys, traceback
+from semflow import cli
+
+class Stop:
+    def find_spec(self, name, *_):
+        if name in ("diffusers", "transformers"):
+            ours = [frame.filename for frame in traceback.extract_stack() if "/semflow/" in frame.filename]
+            print("imported by", "/".join(ours[-1].rpartition("/semflow/")[2:]))
+            sys.exit(3)
+
+sys.meta_path.insert(0, Stop())
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_training_and_evaluation_import_diffusers_where_a_network_is_built_and_not_before(tmp_path, checkpoint_of, verb):
+    suite = Path(__file__).parents[1] / "config/smoke.yaml"
+    words = {
+        "train": ("--state", tmp_path / "state"),
+        "evaluate": ("--checkpoint", checkpoint_of(reading.load(suite)), "--sampler", "euler-1"),
+    }[verb]
+    command = [sys.executable, "-c", STOPPED, verb, "--config", suite, "--method", "semflow", *words, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "imported by method/unet.py"), done.stderr
+
+
+def test_a_control_is_evaluated_without_diffusers(tmp_path):
+    suite = Path(__file__).parents[1] / "config/smoke.yaml"
+    command = [sys.executable, "-c", STOPPED, "evaluate", "--config", suite, "--method", "oracle", "--out", tmp_path / "r.json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "r.json").exists()
 
 
 def without_spaces(text: str) -> str:
@@ -283,7 +321,7 @@ def test_memory_that_does_not_suffice_is_one_sentence(run, tiny_suite, checkpoin
     def fails(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes.")
 
-    monkeypatch.setattr("semflow.tools.pictures.segment", fails)
+    monkeypatch.setattr("semflow.tools.inference.segment", fails)
     words = ("segment", picture(tmp_path / "p.png"), "--checkpoint", checkpoint_of(tiny_suite), "--out", tmp_path / "l.png")
     status, _, error = run(*words)
     assert status == 2

@@ -13,5 +13,6 @@ CARD = Card(
     reads=("data", "pseudo_mask", "autoencoder", "network"),
     seeded=frozenset({"synthesis"}),
     trajectory=True,
+    velocities=frozenset({"euler"}),
     perturbed=True,
 )

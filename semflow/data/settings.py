@@ -13,11 +13,30 @@ class DataSettings(Section):
     name: str
     size: Size
 
+    @property
+    def resized(self) -> bool:
+        """Whether samples are pictures of another size, brought to `size`."""
+        return False
+
+    @property
+    def cropped(self) -> bool:
+        """Whether training sees random crops."""
+        return False
+
+    @property
+    def rgb_masks(self) -> bool:
+        """Whether training resizes masks as images, after they are encoded."""
+        return False
+
 
 class FileSettings(DataSettings):
     """Of files on disk. The environment variable SEMFLOW_DATA overrides `root`."""
 
     root: str
+
+    @property
+    def resized(self) -> bool:
+        return True
 
     @property
     def folder(self) -> Path:
@@ -39,3 +58,11 @@ class PaperSettings(FileSettings):
 
     view: Literal["resize", "crop"]
     masks: Literal["labels", "rgb"]
+
+    @property
+    def cropped(self) -> bool:
+        return self.view == "crop"
+
+    @property
+    def rgb_masks(self) -> bool:
+        return self.masks == "rgb"

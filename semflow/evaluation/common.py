@@ -25,6 +25,7 @@ from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
 from semflow.provenance import commit, versions
 from semflow.suite.keys import scores_key
+from semflow.suite.measurements import doing
 from semflow.suite.reading import result_hash
 from semflow.suite.runs import CONTROLS, Evaluation, main_sampler
 from semflow.training import budget, devices
@@ -41,7 +42,7 @@ class Measurement:
         check(self.evaluation, session)
         self.is_control = evaluation.is_control
         self.card = METHODS.get(evaluation.method)  # a control has none
-        self.doing = "segmentation" if evaluation.task == "seed_agreement" else evaluation.task
+        self.doing = doing(evaluation.task)
         self.model, self.device, self.dataset, self.units = session.model, session.device, session.dataset, session.units
         self.images, self.labels = session.pictures
         self.evaluations, self.wall_s = 0.0, 0.0
@@ -185,7 +186,7 @@ class Measurement:
         return records.Protocol(
             evaluation_size=self.suite.data.size,
             resize="none"
-            if self.dataset.name == "scenes"
+            if not self.suite.data.resized
             else "images by area (bicubic where they grow), labels by nearest neighbour",
             mean_over=mean_over,
             networks=networks,
@@ -225,7 +226,7 @@ def check(evaluation: Evaluation, session: Session) -> None:
         if method not in CONTROLS[task]:
             raise SemFlowError(f"{method} is no control of {task}")
     else:
-        METHODS[method].check("segmentation" if task == "seed_agreement" else task, evaluation.sampler)
+        METHODS[method].check(doing(task), evaluation.sampler)
     if not 0 <= evaluation.sampling_amplitude < s / 2:
         raise SemFlowError(
             f"sampling amplitude {evaluation.sampling_amplitude:g} must be at least 0 and below pseudo_mask.s/2 = "

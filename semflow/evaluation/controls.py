@@ -39,7 +39,7 @@ class ShuffledLabels:
 class RealImages:
     """Training images: as real as pictures get, of other layouts."""
 
-    def draw(self, train: Dataset, n: int) -> Tensor:
+    def sample(self, train: Dataset, n: int) -> Tensor:
         """`n` images spread over the training split, uint8 (n, 3, H, W); again from the start where it has fewer."""
         positions = np.linspace(0, len(train), n, endpoint=False).astype(int) % len(train)
         return Batches(train)[positions.tolist()][0]
@@ -55,5 +55,5 @@ def _oracle(run: Measurement) -> Tensor:
 OUTPUTS: dict[str, Callable[[Measurement], Tensor]] = {  # of each control: what a method in its place would give
     "oracle": _oracle,
     "shuffled_labels": lambda run: ShuffledLabels().predict(run.labels),
-    "real_images": lambda run: RealImages().draw(open_dataset(run.suite.data, "train"), len(run.dataset)),
+    "real_images": lambda run: RealImages().sample(open_dataset(run.suite.data, "train"), len(run.dataset)),
 }

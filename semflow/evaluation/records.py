@@ -16,13 +16,13 @@ from semflow.evaluation.metrics.intervals import interval
 from semflow.suite.runs import Task
 
 
-class Part(BaseModel):
+class Fields(BaseModel):
     """Strict and closed, like the configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Metric(Part):
+class Metric(Fields):
     """A value with its 95 % interval over test images; in the unit named."""
 
     value: float
@@ -39,7 +39,7 @@ class Metric(Part):
         return cls(value=value, low=low, high=high, unit=kind.unit, direction=kind.direction)
 
 
-class Protocol(Part):
+class Protocol(Fields):
     """How it was measured; numbers under different protocols are different metrics.
 
     networks: what pictures are compared through, by role, with the SHA-256 of its weights.
@@ -54,7 +54,7 @@ class Protocol(Part):
     bootstrap_seed: int
 
 
-class Provenance(Part):
+class Provenance(Fields):
     """Where it came from."""
 
     command: str
@@ -71,7 +71,7 @@ class Provenance(Part):
     images_per_s: float
 
 
-class Budget(Part):
+class Budget(Fields):
     """What the method's training took, and what an output takes.
 
     parameters_sampling, parameters_training: weights of the networks that sampling needs, and of all that are trained.
@@ -89,7 +89,7 @@ class Budget(Part):
     flops_per_output: float
 
 
-class Record(Part):
+class Record(Fields):
     """One evaluation.
 
     amplitude, sampling_amplitude: of the perturbation in training and in sampling (Eq. 14), in 0..255 units.

@@ -63,7 +63,7 @@ def _predict(run: Measurement) -> tuple[Tensor, np.ndarray | None]:
             if run.keeps_states:
                 states = list(model.path(model.encode_images(images), run.evaluation.sampler))
                 kept.add(positions, states)
-                rows.append(model.read(states[-1]).cpu())
+                rows.append(model.to_labels(states[-1]).cpu())
             else:
                 rows.append(model.segment(images, run.evaluation.sampler, draws).cpu())
     return torch.cat(rows), kept.arrays() if run.keeps_states else None

@@ -52,7 +52,7 @@ class Session:
 
     @cached_property
     def device(self) -> torch.device:
-        idle = self.checkpoint is None and self.suite.autoencoder.kind != "kl"  # nothing that an accelerator would be faster at
+        idle = self.checkpoint is None and not self.suite.autoencoder.learned  # nothing that an accelerator would be faster at
         return devices.pick("cpu" if idle else self.suite.run.device)
 
     @cached_property

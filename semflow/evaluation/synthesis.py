@@ -11,7 +11,7 @@ from torch import Tensor
 from semflow.evaluation.common import BOOTSTRAP_SEED, Measurement, ShownStates
 from semflow.evaluation.controls import OUTPUTS
 from semflow.evaluation.features import BATCH, extract
-from semflow.evaluation.metrics import pictures
+from semflow.evaluation.metrics import appearance
 from semflow.evaluation.metrics.catalogue import named
 from semflow.evaluation.metrics.distances import frechet_draws, kernel_draws
 from semflow.evaluation.metrics.fidelity import fid_and_kid
@@ -42,8 +42,8 @@ def measure(run: Measurement, out: Path) -> Record:
             scores.add_mean("straightness", straightness)
     features = scores.add_distances(drawn)
     scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), _distances(run, drawn))
-    scores.add_mean("brightness", pictures.brightness(drawn).numpy())
-    scores.add_mean("high_frequency_energy", pictures.high_frequency_energy(drawn).numpy())
+    scores.add_mean("brightness", appearance.brightness(drawn).numpy())
+    scores.add_mean("high_frequency_energy", appearance.high_frequency_energy(drawn).numpy())
     matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
     if run.is_main:  # elsewhere it would cost more than all else
         layouts = run.examples(suite.synthesis.diversity.layouts)
@@ -92,14 +92,14 @@ def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray
     """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and every path's
     straightness (n,)."""
     if run.card is None or not run.card.trajectory:
-        return _draw(run, np.arange(len(run.dataset)), "synthesise", "sample", run.evaluation.sampling_seed), None, None
+        return _pictures_of(run, np.arange(len(run.dataset)), "synthesise", "sample", run.evaluation.sampling_seed), None, None
     model, sampler, kept = run.model, run.evaluation.sampler, ShownStates(run.model, run.shown)
-    # Other solvers' steps are not the field's speed, and few are straight by construction: only the main Euler can tell.
-    tells = run.keeps_states and sampler.name == "euler"
+    # Few steps are straight by construction: only the main sampler can tell.
+    tells = run.keeps_states and sampler.name in run.card.velocities
     rows, straightness = [], []
     for number, positions in run.batches(np.arange(len(run.dataset)), "synthesise"):
         draws = generator(run.device, "sample", run.evaluation.sampling_seed, number)
-        bend = pictures.Straightness(time_grid(sampler.steps)) if tells else None
+        bend = appearance.Straightness(time_grid(sampler.steps)) if tells else None
         states: list[Tensor] = []
         with torch.inference_mode():
             z1 = model.encode_labels(run.labels[positions].to(run.device), draws, run.evaluation.sampling_amplitude)
@@ -107,7 +107,7 @@ def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray
                 if bend is not None:
                     bend.add(z)
                 states = [*states, z] if run.keeps_states else [z]
-            rows.append(to_bytes(model.draw(states[-1])).cpu())
+            rows.append(to_bytes(model.to_images(states[-1])).cpu())
         if bend is not None:
             straightness.append(bend.value().cpu().numpy())
         if run.keeps_states:
@@ -116,7 +116,7 @@ def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray
     return torch.cat(rows), states_kept, np.concatenate(straightness) if straightness else None
 
 
-def _draw(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
+def _pictures_of(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
     """Images uint8 (n, 3, H, W) of the label maps at `positions`."""
     options = {"amplitude": run.evaluation.sampling_amplitude} if run.card is not None and run.card.perturbed else {}
     rows = []
@@ -142,7 +142,7 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
 def _diversity(run: Measurement, layouts: np.ndarray) -> np.ndarray:
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
     seed, n_samples = run.evaluation.sampling_seed, run.suite.synthesis.diversity.samples
-    samples = [_draw(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
+    samples = [_pictures_of(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
     return np.mean([_in_batches(run.session.perceptual.distance, a, b) for a, b in combinations(samples, 2)], axis=0)
 
 

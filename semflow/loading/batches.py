@@ -69,7 +69,7 @@ class Views:
         return torch.from_numpy(np.stack([read(view.image, mirrored=view.mirrored) for view in views]))
 
 
-class Source(Protocol):
+class TrainingSet(Protocol):
     """Batches by their views."""
 
     def __getitem__(self, views: Sequence[View]) -> Batch: ...
@@ -78,22 +78,22 @@ class Source(Protocol):
 class _ErrorsAsValues(torch.utils.data.Dataset):
     """Returns a mistake in a file as a value: DataLoader would add a worker's traceback to its sentence."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, images: TrainingSet) -> None:
+        self.images = images
 
     def __getitem__(self, views: Sequence[View]) -> Batch | SemFlowError:
         try:
-            return self.source[views]
+            return self.images[views]
         except SemFlowError as error:
             return error
 
 
-def load(source: Source, order: Iterable[list[View]], workers: int, pinned: bool = False) -> Iterator[Batch]:
+def load(images: TrainingSet, order: Iterable[list[View]], workers: int, pinned: bool = False) -> Iterator[Batch]:
     """Batches in the order of their views, read ahead by so many processes. SemFlowError for a mistake in a file.
 
     pinned: into memory that an accelerator copies from while it computes.
     """
-    for batch in DataLoader(_ErrorsAsValues(source), batch_size=None, sampler=order, num_workers=workers, pin_memory=pinned):
+    for batch in DataLoader(_ErrorsAsValues(images), batch_size=None, sampler=order, num_workers=workers, pin_memory=pinned):
         if isinstance(batch, SemFlowError):
             raise batch
         yield batch

@@ -41,11 +41,11 @@ class Autoencoder(nn.Module):
         return latents
 
     def moments(self, pixels: Tensor) -> Tensor:
-        """Mean and standard deviation of the latents, float32 (B, 2, channels, h, w): all that `draw` needs of the pixels."""
+        """Mean and standard deviation of the latents, float32 (B, 2, channels, h, w): all that `sample` needs of the pixels."""
         mean = self.encode(pixels)
         return torch.stack([mean, torch.zeros_like(mean)], 1)
 
-    def draw(self, moments: Tensor, source: Source = None) -> Tensor:
+    def sample(self, moments: Tensor, source: Source = None) -> Tensor:
         """What `encode` gives, bit for bit, of the pixels that had these moments."""
         return moments[:, 0]
 
@@ -79,7 +79,7 @@ class KL(Autoencoder):
         self.channels, self.factor, self.scale = settings.latent_channels, settings.factor, settings.scaling_factor
 
     def encode(self, pixels: Tensor, source: Source = None) -> Tensor:
-        return self.draw(self.moments(pixels), source)
+        return self.sample(self.moments(pixels), source)
 
     def decode(self, latents: Tensor) -> Tensor:
         return self.vae.decode(latents / self.scale).sample
@@ -90,7 +90,7 @@ class KL(Autoencoder):
         mean, logvar = parameters.float().chunk(2, 1)
         return self.scale * torch.stack([mean, torch.exp(logvar.clamp(LEAST, MOST) / 2)], 1)
 
-    def draw(self, moments: Tensor, source: Source = None) -> Tensor:
+    def sample(self, moments: Tensor, source: Source = None) -> Tensor:
         mean, deviation = moments.unbind(1)
         return mean if source is None else mean + deviation * normal(tuple(mean.shape), source, mean.device)
 
@@ -102,7 +102,7 @@ def latents_of(batch: Batch, autoencoder: Autoencoder, encode_labels: Callable[[
     """Latents of a batch's images and masks, of whatever it is made: drawn from moments or modes that were cached, or encoded."""
     image, mask = batch
     moments = image.is_floating_point()
-    z_image = autoencoder.draw(image, source) if moments else autoencoder.encode(to_unit_range(image), source)
+    z_image = autoencoder.sample(image, source) if moments else autoencoder.encode(to_unit_range(image), source)
     return z_image, mask if mask.is_floating_point() else encode_labels(mask, source)
 
 
@@ -118,7 +118,7 @@ def make_autoencoder(settings: Settings) -> Autoencoder:
 def _opened(settings: KLSettings) -> Any:
     from diffusers import AutoencoderKL  # imported here, because it takes seconds
 
-    place = pretrained.Place("autoencoder.pretrained", str(settings.pretrained), ("vae",))
+    weights = pretrained.Pretrained("autoencoder.pretrained", str(settings.pretrained), ("vae",))
     expected: dict[str, Any] = {
         "latent_channels": settings.latent_channels,
         "block_out_channels": settings.block_out_channels,
@@ -127,7 +127,7 @@ def _opened(settings: KLSettings) -> Any:
         "out_channels": 3,
         **dict.fromkeys(("shift_factor", "latents_mean", "latents_std")),  # other models' ways of scaling
     }
-    return place.open("vae", AutoencoderKL, expected)
+    return weights.open("vae", AutoencoderKL, expected)
 
 
 def _random(settings: KLSettings) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 from pydantic import Field
 
 from semflow.errors import SemFlowError
-from semflow.method.samplers import STEPLESS, Sampler
+from semflow.method.samplers import STEPLESS, Sampler, has_no
 from semflow.section import Fraction, Positive, Section
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Card:
     reads: sections of a suite that decide its weights, besides `training` and its own: data, pseudo_mask, autoencoder, network.
     seeded: tasks whose results depend on a sampling seed.
     trajectory: whether the states between image and labels can be shown (its class is a `Trajectory`).
+    velocities: samplers whose steps go along the network's own velocity, so that the states tell how straight paths are.
     perturbed: whether its masks are perturbed (Eq. 14), in training and, where it synthesizes, in sampling.
     steps_divide: what every number of steps must divide; 0: any number will do.
     modified: of its settings, one sentence on what they change of the published method; "" where they change nothing.
@@ -82,6 +83,7 @@ class Card:
     Settings: type[Settings] = Settings
     seeded: frozenset[str] = frozenset()
     trajectory: bool = False
+    velocities: frozenset[str] = frozenset()
     perturbed: bool = False
     steps_divide: int = 0
     modified: Callable[[Any], str] = field(default=as_published, compare=False)
@@ -100,9 +102,11 @@ class Card:
         if task not in self.tasks:
             raise SemFlowError(f"{self.title} cannot do {task}; it does {', '.join(self.tasks)}")
         if sampler.name not in self.tasks[task]:
-            raise SemFlowError(f"{self.title} has no sampler {sampler.name!r} for {task}; it has {', '.join(self.tasks[task])}")
+            raise SemFlowError(has_no(self.title, sampler.name, task, self.tasks[task]))
         if not sampler.steps and sampler.name not in STEPLESS:
-            raise SemFlowError(f"sampler {sampler} needs a number of steps, such as {sampler}-25")
+            raise SemFlowError(f"sampler {sampler} needs steps, such as 25")
+        if sampler.steps and sampler.name in STEPLESS:
+            raise SemFlowError(f"sampler {sampler.name} takes no steps ({STEPLESS[sampler.name]}); leave them out")
         if self.steps_divide and sampler.steps and self.steps_divide % sampler.steps:
             raise SemFlowError(
                 f"sampler {sampler}: {self.title} takes steps that divide its {self.steps_divide} timesteps, such as 25"
@@ -195,11 +199,11 @@ class Trajectory(Method, Protocol):
         """Every state from z on, z itself the first; reverse: towards the image. points: where the sampler chooses its steps."""
         ...
 
-    def read(self, z: "Tensor") -> "Tensor":
+    def to_labels(self, z: "Tensor") -> "Tensor":
         """The last state of a segmentation to labels uint8 (B, H, W)."""
         ...
 
-    def draw(self, z: "Tensor") -> "Tensor":
+    def to_images(self, z: "Tensor") -> "Tensor":
         """The last state of a synthesis to images float (B, 3, H, W) in [-1, 1]."""
         ...
 

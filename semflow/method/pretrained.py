@@ -28,7 +28,7 @@ PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
 
 
 @dataclass(frozen=True)
-class Place:
+class Pretrained:
     """Where a suite says that pretrained weights lie.
 
     key: of the suite, for sentences.  name: what stands there, a folder or OWNER/NAME@COMMIT.  parts: folders that are

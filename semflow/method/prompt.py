@@ -12,7 +12,7 @@ from torch import Tensor
 
 from semflow import files
 from semflow.errors import SemFlowError
-from semflow.method.pretrained import Place
+from semflow.method.pretrained import Pretrained
 from semflow.provenance import content_hash
 
 TOKENS = 77  # that CLIP reads
@@ -22,15 +22,15 @@ NAME = "prompt"
 PARTS = ("text_encoder", "tokenizer")
 
 
-def empty(place: Place, width: int) -> Tensor:
+def empty(weights: Pretrained, width: int) -> Tensor:
     """CLIP's last hidden state of the empty prompt, padded; float32 (1, 77, width). SemFlowError if it is of another width."""
-    config: dict[str, Any] = place.config("text_encoder")
-    place.check("text_encoder", {"hidden_size": width, "max_position_embeddings": TOKENS}, config)
+    config: dict[str, Any] = weights.config("text_encoder")
+    weights.check("text_encoder", {"hidden_size": width, "max_position_embeddings": TOKENS}, config)
     made_by = {name: metadata.version(name) for name in ("torch", "transformers")}
-    kept = MADE / f"{content_hash(place.fingerprint(PARTS, opened=True) | made_by)[:16]}.safetensors"
+    kept = MADE / f"{content_hash(weights.fingerprint(PARTS, opened=True) | made_by)[:16]}.safetensors"
     with suppress(SemFlowError):  # there is none yet, or it is damaged
         return read(kept, width)
-    prompt = _encode(place)
+    prompt = _encode(weights)
     with suppress(SemFlowError):  # it will be worked out again
         write(kept, prompt)
     return prompt
@@ -56,13 +56,13 @@ def write(path: Path, prompt: Tensor) -> None:
     files.write_atomically(path, lambda part: save_file(tensors, part), shared=True)
 
 
-def _encode(place: Place) -> Tensor:
+def _encode(weights: Pretrained) -> Tensor:
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    folder = place.part("tokenizer")
+    folder = weights.part("tokenizer")
     if not (folder / "tokenizer.json").exists() and not all((folder / name).exists() for name in ("vocab.json", "merges.txt")):
-        raise SemFlowError(f"{place.key}: {folder} lacks vocab.json or merges.txt; get the whole folder")
-    encoder = place.load("text_encoder", CLIPTextModel, dtype=torch.float32).eval()
+        raise SemFlowError(f"{weights.key}: {folder} lacks vocab.json or merges.txt; get the whole folder")
+    encoder = weights.load("text_encoder", CLIPTextModel, dtype=torch.float32).eval()
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         tokens = tokenizer("", padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
@@ -70,4 +70,4 @@ def _encode(place: Place) -> Tensor:
             return encoder(tokens).last_hidden_state
     except Exception as error:  # of whatever kind a damaged file leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SemFlowError(f"{place.key}: {folder} is not the tokenizer of its text encoder ({reason})") from None
+        raise SemFlowError(f"{weights.key}: {folder} is not the tokenizer of its text encoder ({reason})") from None

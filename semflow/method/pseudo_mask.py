@@ -42,7 +42,7 @@ class PseudoMask:
         if labels.device.type == "cpu":
             self.check(labels)
         if labels.device not in self._colours:  # copied once: a copy would stall an accelerator
-            self._colours[labels.device] = (self._painted() / 127.5 - 1).float().to(labels.device)
+            self._colours[labels.device] = (self._exact_colours() / 127.5 - 1).float().to(labels.device)
         return self._colours[labels.device][labels.long()].movedim(-1, -3)
 
     def check(self, labels: Tensor) -> None:
@@ -53,9 +53,9 @@ class PseudoMask:
 
     def colours(self) -> Tensor:
         """uint8 (256, 3): the colour of every label, rounded to whole numbers; black where a label is none."""
-        return self._painted().nan_to_num(0).round().byte()
+        return self._exact_colours().nan_to_num(0).round().byte()
 
-    def _painted(self) -> Tensor:
+    def _exact_colours(self) -> Tensor:
         """float64 (256, 3) in 0..255, NaN where a label is none."""
         colours = torch.full((IGNORE_INDEX + 1, 3), torch.nan, dtype=torch.float64)
         colours[: self.n_classes] = self.anchors

@@ -1,8 +1,9 @@
 """How a method samples: a name and a number of steps. Imports no torch."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from semflow.errors import SemFlowError
+from semflow.errors import SemFlowError, did_you_mean
 
 STEPLESS = {"direct": "one pass of the network", "rk45": "it chooses its own steps"}  # samplers without a number, and why
 TITLES = {"euler": "Euler", "heun": "Heun", "midpoint": "midpoint", "direct": ""}  # of the others: the name in capitals
@@ -37,3 +38,9 @@ class Sampler(NamedTuple):
 
 
 DIRECT = Sampler("direct")
+
+
+def has_no(method: str, sampler: str, task: str, known: Collection[str]) -> str:
+    """The sentence on a sampler that a method does not have for a task. known: those that it has."""
+    has = did_you_mean(sampler, known, f"; it has {', '.join(known) or 'none'}")
+    return f"{method} has no sampler {sampler!r} for {task}{has}"

@@ -50,14 +50,14 @@ class SemFlow:
         """Eq. 12: images to labels. The generator is not used. Of a batch, each result is a function of its image alone,
         but with rk45, whose steps suit the whole batch.
         """
-        return self.read(_last(self.path(self.encode_images(images), sampler, points=1)))
+        return self.to_labels(_last(self.path(self.encode_images(images), sampler, points=1)))
 
     def synthesize(self, labels: Tensor, sampler: Sampler, generator: torch.Generator, amplitude: float | None = None) -> Tensor:
         """Eq. 13: labels uint8 (B, H, W) to images float (B, 3, H, W) in [-1, 1]; the perturbation makes them vary.
 
         amplitude: of the perturbation, in 0..255 units; that of training if it is not given.
         """
-        return self.draw(_last(self.path(self.encode_labels(labels, generator, amplitude), sampler, reverse=True, points=1)))
+        return self.to_images(_last(self.path(self.encode_labels(labels, generator, amplitude), sampler, reverse=True, points=1)))
 
     def path(self, z: Tensor, sampler: Sampler, reverse: bool = False, points: int = 10) -> Iterator[Tensor]:
         """Latents on the way from z0 to z1, or in reverse, each (B, C, h, w), z itself the first.
@@ -76,11 +76,11 @@ class SemFlow:
         b = self.amplitude if amplitude is None else amplitude
         return self.autoencoder.encode(self.pseudo_mask.perturb(self.pseudo_mask.encode(labels), b, source))
 
-    def read(self, z1: Tensor) -> Tensor:
+    def to_labels(self, z1: Tensor) -> Tensor:
         """Latents of a pseudo mask (B, C, h, w) to labels uint8 (B, H, W)."""
         return self.pseudo_mask.decode(self.autoencoder.decode(z1))
 
-    def draw(self, z0: Tensor) -> Tensor:
+    def to_images(self, z0: Tensor) -> Tensor:
         """Latents of an image (B, C, h, w) to the image, float (B, 3, H, W) in [-1, 1]."""
         return self.decode(z0).clamp(-1, 1)
 

@@ -1,6 +1,6 @@
 """The sections `pseudo_mask`, `autoencoder` and `network`: what is trained. Imports no torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,12 +28,14 @@ class PseudoMask(Section):
 class Identity(Section):
     """Latents are pixels."""
 
+    learned: ClassVar = False  # whether it is a network, which a GPU is faster at
     kind: Literal["identity"]
 
 
 class Patchify(Section):
     """Lossless pixel-unshuffle by `factor`."""
 
+    learned: ClassVar = False
     kind: Literal["patchify"]
     factor: Annotated[int, Field(ge=2)]
 
@@ -45,6 +47,7 @@ class KL(Section):
     random weights, for measuring speed.  The other keys say what it must be; another one is refused.
     """
 
+    learned: ClassVar = True
     kind: Literal["kl"]
     pretrained: str | None
     latent_channels: Positive

@@ -10,7 +10,7 @@ from semflow.errors import SemFlowError
 from semflow.method import prompt
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.network import Network
-from semflow.method.pretrained import Place, defaults
+from semflow.method.pretrained import Pretrained, defaults
 from semflow.method.settings import Network as Settings
 from semflow.method.settings import StableDiffusion
 
@@ -85,11 +85,11 @@ def make_network(settings: Settings, time_scale: float, copies: int, autoencoder
     shape = _stable_diffusion(settings, channels, channels)
     anything = {"sample_size"}  # the weights are the same at every size
     expected = {key: value for key, value in (defaults(UNet2DConditionModel) | shape).items() if key not in anything}
-    place = _place(settings)
-    unet = place.open("unet", UNet2DConditionModel, expected)
-    if (place.folder / "scheduler").is_dir():
+    weights = _pretrained(settings)
+    unet = weights.open("unet", UNet2DConditionModel, expected)
+    if (weights.folder / "scheduler").is_dir():
         target = {"prediction_type": "epsilon"}
-        place.check("scheduler", target, target | place.config("scheduler", "scheduler_config.json"))
+        weights.check("scheduler", target, target | weights.config("scheduler", "scheduler_config.json"))
     widen(unet, copies)
     unet.register_to_config(sample_size=sample_size)
     return UNet(unet, time_scale, make_prompt(settings))
@@ -101,7 +101,7 @@ def make_prompt(settings: Settings) -> Tensor | None:
         return None
     if settings.pretrained is None:
         return torch.zeros(1, prompt.TOKENS, settings.cross_attention_dim)
-    return prompt.empty(_place(settings), settings.cross_attention_dim)
+    return prompt.empty(_pretrained(settings), settings.cross_attention_dim)
 
 
 def make_unet(settings: Settings, in_channels: int, out_channels: int, sample_size: tuple[int, int]) -> Diffusers:
@@ -130,8 +130,8 @@ def widen(unet: Diffusers, copies: int) -> None:
     unet.register_to_config(in_channels=first.in_channels)
 
 
-def _place(settings: StableDiffusion) -> Place:
-    return Place("network.pretrained", str(settings.pretrained), ("unet", *prompt.PARTS, "scheduler"))
+def _pretrained(settings: StableDiffusion) -> Pretrained:
+    return Pretrained("network.pretrained", str(settings.pretrained), ("unet", *prompt.PARTS, "scheduler"))
 
 
 def _stable_diffusion(settings: StableDiffusion, in_channels: int, out_channels: int) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Suite(Section):
     network: Network
     training: Training
     run: RunSettings
-    methods: Annotated[dict[str, Any], BeforeValidator(configured)]
+    methods: Annotated[dict[str, Any], BeforeValidator(configured, json_schema_input_type=Methods)]
     evaluation: EvaluationSettings
     synthesis: SynthesisSettings
     runs: Many[Entry]
@@ -130,7 +130,7 @@ class Suite(Section):
             if self.training.cached_perturbations
             else ""
         )
-        if cached and getattr(self.data, "view", "") == "crop":
+        if cached and self.data.cropped:
             raise ValueError(f"{cached} needs data.view: resize, since a random crop is another picture every time")
         return self
 

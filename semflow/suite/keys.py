@@ -6,7 +6,7 @@ from typing import Any
 from baselines import METHODS
 from semflow.data import DATASETS, Data, open_dataset
 from semflow.errors import SemFlowError
-from semflow.method.pretrained import Place
+from semflow.method.pretrained import Pretrained
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.provenance import code_hash, content_hash, file_hash
 from semflow.suite import Suite
@@ -107,7 +107,7 @@ def network_key(settings: Network) -> str:
 
 def _key_of(settings: Autoencoder | Network, parts: tuple[str, ...], opened: bool = False) -> str:
     name = getattr(settings, "pretrained", None)
-    begins_with = Place("pretrained", name, parts).fingerprint(parts, opened) if name else {}
+    begins_with = Pretrained("pretrained", name, parts).fingerprint(parts, opened) if name else {}
     return content_hash(settings.model_dump(exclude={"pretrained"}) | begins_with)
 
 

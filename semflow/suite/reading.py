@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from semflow import files
 from semflow.errors import SemFlowError, did_you_mean, sentence
 from semflow.provenance import content_hash
-from semflow.suite import Methods, Suite
+from semflow.suite import Suite
 
 KINDS = ("name", "kind", "network")  # keys that say which of several sections one is
 
@@ -188,7 +187,7 @@ def check(raw: Any, origin: str) -> Suite:
     try:
         return Suite.model_validate(raw)
     except ValidationError as error:
-        raise SemFlowError(f"{origin}: {sentence(error, raw, known_keys())}") from None
+        raise SemFlowError(f"{origin}: {sentence(error, raw, Suite)}") from None
 
 
 def with_amplitude(suite: Suite, amplitude: float) -> Suite:
@@ -210,11 +209,3 @@ def without_places(suite: Suite) -> dict[str, Any]:
         if "pretrained" in section:
             section["pretrained"] = section["pretrained"] is not None
     return plain
-
-
-@cache
-def known_keys() -> tuple[str, ...]:
-    """Every key known anywhere in a suite, for suggestions."""
-    schemas = [model.model_json_schema() for model in (Suite, Methods)]
-    sections = [*schemas, *(section for schema in schemas for section in schema["$defs"].values())]
-    return tuple(dict.fromkeys(name for section in sections for name in section.get("properties", {})))

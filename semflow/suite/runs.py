@@ -9,7 +9,7 @@ from baselines import METHODS
 from semflow.errors import SemFlowError
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import Suite
-from semflow.suite.measurements import Entry, Task
+from semflow.suite.measurements import Entry, Task, doing
 
 CONTROLS: dict[str, dict[str, str]] = {  # what the protocol gives to a perfect and to a blind method: titles, by task
     "segmentation": {
@@ -82,10 +82,10 @@ def main_sampler(suite: Suite, method: str, task: Task) -> Sampler:
     """
     if method in CONTROL_TITLES:
         return DIRECT
-    default, doing = METHODS[method].default, "segmentation" if task == "seed_agreement" else task
-    if doing not in default:
+    default = METHODS[method].default
+    if doing(task) not in default:
         raise SemFlowError(f"{METHODS[method].title} cannot do {task}; it does {', '.join(default)}")
-    return Sampler.parse(default[doing])
+    return Sampler.parse(default[doing(task)])
 
 
 def amplitude_of(suite: Suite, method: str) -> float:

@@ -18,7 +18,7 @@ from semflow.data import DATASETS
 from semflow.loading.batches import Batch
 from semflow.method.autoencoder import Autoencoder, make_autoencoder
 from semflow.method.contract import DOES, Method
-from semflow.method.samplers import Sampler
+from semflow.method.samplers import DIRECT, Sampler
 from semflow.provenance import content_hash
 from semflow.suite import Suite
 from semflow.training import optimizers
@@ -98,7 +98,7 @@ def sampling_flops(suite: Suite, method: str, task: str, sampler: Sampler, evalu
     evaluations: of the network for an output, where the sampler chooses its own steps. ValueError if they are needed.
     """
     samplers = METHODS[method].tasks[task]
-    if sampler.name == "direct":
+    if sampler == DIRECT:
         return _sampled(suite, method, task, sampler)[0]
     pilot, in_a_step = next((name, n) for name, n in samplers.items() if n)
     if evaluations is None:

@@ -35,7 +35,7 @@ from semflow.seeds import Stream, seed_of
 from semflow.suite import RunSettings, Suite, keys
 from semflow.training import checkpoints, devices, optimizers
 from semflow.training.build import make_model
-from semflow.training.sources import source_of
+from semflow.training.training_set import training_set
 
 NO_ROOM = ("ALLOC_FAILED", "out of memory", "unable to find an engine")  # what CUDA's libraries say near a full card
 BUCKET = 1 << 24  # gradients that processes sum at once
@@ -350,7 +350,7 @@ def prepare(model: Method, run: RunSettings, accelerator: Accelerator) -> None:
 
 def augmentation_of(suite: Suite) -> Augmentation:
     """What is chosen at random for every view of a training image."""
-    return Augmentation(suite.training.flip, getattr(suite.data, "view", "") == "crop", suite.training.cached_perturbations)
+    return Augmentation(suite.training.flip, suite.data.cropped, suite.training.cached_perturbations)
 
 
 def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
@@ -371,8 +371,8 @@ def training_batches(dataset: Dataset, trainer: Trainer, cache: Path = FOLDER, s
     """This process's share of every step that is left. cache: folder for latents.  stop: whether to end as they are encoded."""
     span = (trainer.seed, trainer.step, trainer.steps)
     steps = Steps(len(dataset), trainer.batch_size, *span, trainer.augmentation, trainer.rank)
-    source = source_of(dataset, trainer.suite, trainer.method, trainer.model, trainer.accelerator, cache, stop)
-    return load(source, steps, trainer.suite.run.workers, trainer.accelerator.device.type == "cuda")
+    images = training_set(dataset, trainer.suite, trainer.method, trainer.model, trainer.accelerator, cache, stop)
+    return load(images, steps, trainer.suite.run.workers, trainer.accelerator.device.type == "cuda")
 
 
 @contextmanager

@@ -60,9 +60,8 @@ def copy(tmp_path_factory) -> Path:
     copy = copy_of_the_packages(tmp_path_factory.mktemp("copy"))
     (copy / "semflow/data/stripes.py").write_text(STRIPES)
     register(copy / "semflow/data/__init__.py", "scenes", "stripes")
-    suite = yaml.safe_load((copy / "config/smoke.yaml").read_text())
-    suite |= {"suite": "stripes", "data": {"name": "stripes", "size": [16, 16], "n": 12}}
-    suite["training"] |= {"steps": 2}
+    data = {"name": "stripes", "size": [16, 16], "n": 12}
+    suite = {"base": "smoke.yaml", "suite": "stripes", "data": data, "training": {"steps": 2}}
     (copy / "config/stripes.yaml").write_text(yaml.safe_dump(suite))
     return copy
 

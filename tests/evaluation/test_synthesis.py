@@ -10,8 +10,8 @@ import torch
 from semflow.data.scenes import Scenes
 from semflow.evaluation import common, evaluate, records, session
 from semflow.evaluation.features import EfficientNetLite0, extract
+from semflow.evaluation.metrics.appearance import brightness
 from semflow.evaluation.metrics.distances import frechet_distance, kernel_draws
-from semflow.evaluation.metrics.pictures import brightness
 from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
 from semflow.loading.pixels import to_unit_range

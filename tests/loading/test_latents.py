@@ -17,7 +17,7 @@ from semflow.loading import latents
 from semflow.loading.latents import Cache
 from semflow.suite import reading as config
 from semflow.training.loop import Trainer, make_accelerator, train, training_batches
-from semflow.training.sources import masks_made_of
+from semflow.training.training_set import masks_made_of
 
 
 @pytest.fixture

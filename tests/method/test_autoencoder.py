@@ -99,9 +99,9 @@ def test_a_draw_from_the_moments_is_what_encoding_gives_bit_for_bit(kl_section, 
         moments = autoencoder.moments(pixels)
         assert moments.shape == (2, 2, autoencoder.channels, 12 // autoencoder.factor, 24 // autoencoder.factor)
         assert moments.dtype == torch.float32
-        assert torch.equal(autoencoder.draw(moments), autoencoder.encode(pixels))
+        assert torch.equal(autoencoder.sample(moments), autoencoder.encode(pixels))
         drawn, encoded = (
-            autoencoder.draw(moments, torch.Generator().manual_seed(3)),
+            autoencoder.sample(moments, torch.Generator().manual_seed(3)),
             autoencoder.encode(pixels, torch.Generator().manual_seed(3)),
         )
         assert torch.equal(drawn, encoded)

@@ -28,9 +28,7 @@ HERE = [
     *("--default-resources", "slurm_partition=main"),
     *("--set-resources", "train:gpu=0", "evaluate:gpu=0", "evaluate_control:gpu=0"),
     *("--set-threads", "train=1", "evaluate=1", "evaluate_control=1"),
-    *("--groups", "evaluate=evaluations", "evaluate_control=evaluations"),
-    *(f"{name}=report" for name in ("table2", "figure", "figure_table2", "page")),
-    *("--group-components", "evaluations=9"),
+    *("--groups", *(f"{name}=report" for name in ("table", "figure", "page"))),
     *("--cores", "2", "--jobs", "2", "--latency-wait", "10"),
     *("--slurm-status-command", "squeue", "--slurm-no-account"),
     *("--slurm-init-seconds-before-status-checks", "2"),
@@ -183,9 +181,7 @@ def copy_of_the_tree(place: Path) -> Path:
         if (ROOT / name).exists():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, place / name)
-    suite = yaml.safe_load((place / "config/smoke.yaml").read_text())
-    suite["training"] |= {"steps": STEPS}
-    suite["run"] |= {"device": "cpu", "checkpoint_every": 10}
+    suite = {"base": "smoke.yaml", "training": {"steps": STEPS}, "run": {"device": "cpu", "checkpoint_every": 10}}
     (place / "config/slurm.yaml").write_text(yaml.safe_dump(suite))
     return place
 

@@ -85,6 +85,33 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
 
 
 @pytest.mark.parametrize(
+    "key", ["data.lr", "evaluation.n_train", "training.block_out_channel", "methods.semflow.mask_scale", "network.micro_batch"]
+)
+def test_a_key_of_another_section_is_not_proposed(mini, key):
+    assert complaint(changed(mini, key, 1)) == f"some.yaml: unknown key {key}; remove it"
+
+
+@pytest.mark.parametrize(
+    ("key", "now"),
+    [
+        ("training.mask_modes", "cached_perturbations"),
+        ("evaluation.sweeps", "in runs, one list of method, task, sampler, steps and seeds"),
+        ("synthesis.steps", "in runs, in entries of task: synthesis"),
+        ("parts", "datasets"),
+        ("data.swap_sides", "swap_left_right"),
+    ],
+)
+def test_a_key_of_an_older_version_is_named_with_what_it_is_now(mini, key, now):
+    assert complaint(changed(mini, key, 1)) == f"some.yaml: unknown key {key}; it is now {now}"
+
+
+@pytest.mark.parametrize(("key", "value", "now"), [("view", "squeeze", "resize"), ("masks", "painted", "rgb")])
+def test_a_value_of_an_older_version_is_named_with_what_it_is_now(mini, key, value, now):
+    mini["data"] = {"name": "coco_stuff", "root": "x", "size": [32, 32], "view": "resize", "masks": "labels"}
+    assert complaint(changed(mini, f"data.{key}", value)) == f"some.yaml: data.{key} is {value!r}, which is now {now}"
+
+
+@pytest.mark.parametrize(
     ("key", "value", "named"),
     [
         ("training.steps", "many", "training.steps is 'many'"),
@@ -122,7 +149,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
         ("run.device", "tpu", "run.device is 'tpu'"),
         ("methods.dsm.timestep_spacing", "even", "methods.dsm.timestep_spacing is 'even'"),
         ("methods.gan", {}, "unknown key methods.gan"),
-        ("runs", [], "runs is []"),
+        ("runs", [], "some.yaml: runs is []; it must have at least 1 of what it lists"),
         ("runs.0.steps", [0], "runs.0.steps.0 is 0"),
         ("runs.0.seeds", [], "runs.0.seeds is []"),
         ("runs.0.task", "drawing", "runs.0.task.0 is 'drawing'"),
@@ -178,8 +205,8 @@ def test_a_list_that_is_too_short_is_named(mini):
     [
         ("training.betas", [0.9, 2.0], "betas"),
         ("network.attention_head_dim", 128, "attention_head_dim"),
-        ("runs.0.sampler", "eulr", "runs.0: semflow has no sampler 'eulr' for segmentation; did you mean euler?"),
-        ("runs.2.sampler", "euler", "dsm has no sampler 'euler' for segmentation; it has ddim, ddpm"),
+        ("runs.0.sampler", "eulr", "runs.0: SemFlow has no sampler 'eulr' for segmentation; did you mean euler?"),
+        ("runs.2.sampler", "euler", "DSM has no sampler 'euler' for segmentation; it has ddim, ddpm"),
         ("runs.2.steps", [25, 1001], "ddim-1001"),
     ],
 )
@@ -290,6 +317,7 @@ def test_a_file_of_one_data_set_makes_everything_of_it(mini):
         ({"outputs": "table2"}, "data set scenes: outputs must be a list"),
         ({"data": {"name": "scenes", "size": [30, 30], "n_train": 1, "n_test": 2, "seed": 0}}, "data set scenes: data.size"),
         ({"training": {"stepz": 1}}, "data set scenes: unknown key training.stepz; did you mean steps?"),
+        ({"makes": ["table2"]}, "data set scenes: unknown key makes; it is now outputs"),
         ({"runs": [{"method": "dsm", "task": "segmentation", "sampler": "ddim", "steps": [25]}]}, "runs do not hold"),
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",

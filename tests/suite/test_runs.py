@@ -1,7 +1,5 @@
 """Which evaluations a suite asks for, where their records lie, and how they are shared out to jobs."""
 
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -180,26 +178,6 @@ def test_a_jobs_key_sees_what_it_evaluates_and_no_other_run(mini):
     assert key(entry()) == key(entry(), entry(method="dsm", sampler="ddim", steps=[25]), entry(amplitudes=[2]))
     assert key(entry()) != key(entry(steps=[2]))
     assert key(entry()) != key(entry(), evaluation=mini["evaluation"] | {"bootstrap_samples": 200})
-
-
-def test_planning_imports_neither_torch_nor_diffusers_nor_transformers(config_folder):
-    code = f"""
-import sys
-from semflow import provenance, published
-from semflow.report import FIGURES, check_outputs, needs
-from semflow.suite import jobs, keys, reading, runs
-
-study = reading.load_study({str(config_folder / "smoke.yaml")!r})
-check_outputs(study)
-(suite,) = study.suites.values()
-apart = {{name: [runs.record_path(e, suite) for e in needs(name, suite)] for name in ("table2", *FIGURES)}}
-assert all(job.key for job in jobs.jobs(study, apart))
-assert all(keys.weights_key(suite, method, 0) for method in suite.methods)
-heavy = {{"torch", "diffusers", "transformers", "torchvision"}} & sys.modules.keys()
-assert not heavy, heavy
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def test_titles_of_controls_are_those_of_their_tasks():

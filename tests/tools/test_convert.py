@@ -16,7 +16,7 @@ from semflow.provenance import file_hash
 from semflow.suite import reading as config
 from semflow.suite.runs import Evaluation
 from semflow.tools.convert import convert, read_weights
-from semflow.tools.pictures import describe
+from semflow.tools.inference import describe
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.checkpoints import CARD

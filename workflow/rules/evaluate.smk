@@ -24,7 +24,7 @@ for job in products.evaluation_jobs(STUDY):
                 kind,
                 mem_mb=memory_mb(job.suite),
                 gpu=GPUS
-                * int(kind == "evaluate" or job.suite.autoencoder.kind == "kl"),
+                * int(kind == "evaluate" or job.suite.autoencoder.learned),
                 runtime=(1440 if is_large(job.suite) else 240) * len(job.evaluations),
             ),
         params:

@@ -9,7 +9,7 @@ from semflow import published
 from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, method_title, only, size_of, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
-from semflow.method.samplers import Sampler
+from semflow.method.samplers import DIRECT, Sampler
 from semflow.report import selection, table1, table2
 from semflow.report.figures.canvas import empty, styles
 from semflow.report.figures.captions import joined, papers_data, setting, tolerance
@@ -240,7 +240,7 @@ def _draw_real(axes: "Axes", real: list[Run], role: str) -> None:
     metrics = real[0].record.metrics
     if filling(role, metrics) in metrics:
         value, low, high, _ = estimate(real, role)
-        axes.axhline(value, color="0.35", lw=1, ls="--", label=title("real_images", "direct"))
+        axes.axhline(value, color="0.35", lw=1, ls="--", label=title("real_images", str(DIRECT)))
         axes.axhspan(low, high, color="0.35", alpha=0.15, lw=0)
 
 

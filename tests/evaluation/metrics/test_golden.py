@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 
 from semflow.evaluation.features import extract, make_extractor, make_perceptual
-from semflow.evaluation.metrics import distances, pictures, scores
+from semflow.evaluation.metrics import appearance, distances, scores
 from semflow.evaluation.metrics.fidelity import fid_and_kid
 from semflow.evaluation.metrics.intervals import bootstrap, bootstrap_mean, interval
 from semflow.evaluation.metrics.segmentation import confusions
@@ -69,18 +69,18 @@ def test_bootstrap_of_means_over_blocks_and_its_normal_interval():
 
 def test_distances_between_sets():
     assert distances.frechet_distance(X, Y) == close(4.934166827170316)
-    assert distances.kernel_distance(X, Y) == close(0.29107208469049217)
+    assert distances.kernel_draws(X, Y, [np.ones(len(X))]) == close([0.29107208469049217])
     assert fid_and_kid(X.astype(np.float32), Y.astype(np.float32), 60) == close((4.934167105946138, 0.29107213020324707))
 
 
 def test_brightness_and_detail_of_pictures():
-    assert pictures.brightness(IMAGES).tolist() == close([128.97244262695312, 128.9375, 127.09843444824219, 127.20073699951172])
+    assert appearance.brightness(IMAGES).tolist() == close([128.97244262695312, 128.9375, 127.09843444824219, 127.20073699951172])
     energy = [2086.43017578125, 1798.02001953125, 2058.6103515625, 1935.6705322265625]
-    assert pictures.high_frequency_energy(IMAGES).tolist() == close(energy)
+    assert appearance.high_frequency_energy(IMAGES).tolist() == close(energy)
 
 
 def test_straightness_of_paths():
-    bend = pictures.Straightness(torch.tensor([0, 0.3, 0.6, 1.0]))
+    bend = appearance.Straightness(torch.tensor([0, 0.3, 0.6, 1.0]))
     for state in range(4):
         bend.add(torch.from_numpy(X[state * 8 : (state + 1) * 8].reshape(2, 1, 8, 8)))
     assert bend.value().tolist() == close([17.434728430611123, 14.09335720973402])

@@ -15,7 +15,7 @@ from semflow.data.images import read_image, read_layout, resize_image, resize_la
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.loading.pixels import to_bytes, to_unit_range
-from semflow.method.samplers import Sampler
+from semflow.method.samplers import DIRECT, Sampler
 from semflow.seeds import generator
 from semflow.tools.sheet import side_by_side
 from semflow.training import devices
@@ -151,7 +151,7 @@ def _open(checkpoint: Path, sampler: str | None, size: Size, *tasks: str, trajec
     model, card = open_checkpoint(checkpoint)
     method = METHODS[card.method]
     for task in tasks:
-        method.check(task, Sampler.parse(sampler or method.default.get(task, "direct")))
+        method.check(task, Sampler.parse(sampler or method.default.get(task, str(DIRECT))))
     if trajectory and not method.trajectory:
         raise SemFlowError(f"{method.title} has no states between image and labels to show")
     samplers = {task: Sampler.parse(sampler or method.default[task]) for task in tasks}

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from semflow.evaluation.metrics.pictures import Straightness, brightness, high_frequency_energy
+from semflow.evaluation.metrics.appearance import Straightness, brightness, high_frequency_energy
 from semflow.method import solvers
 
 

@@ -7,22 +7,22 @@ from accelerate import Accelerator
 
 from baselines import METHODS
 from semflow.data import Dataset, swaps_of
-from semflow.loading.batches import Source, Views, in_memory
+from semflow.loading.batches import TrainingSet, Views, in_memory
 from semflow.loading.latents import Encoder, Latents, Stop
 from semflow.provenance import code_hash
 from semflow.suite import Suite, keys
 from semflow.training.build import make_pseudo_mask
 
 
-def source_of(
+def training_set(
     dataset: Dataset, suite: Suite, method: str, model: Any, accelerator: Accelerator, cache: Path, stop: Stop
-) -> Source:
+) -> TrainingSet:
     """Training images by their views: held in memory, read anew at every step, or, for a method that sees latents, as those
     encoded once. cache: folder for latents.  stop: whether to end as they are encoded.
     """
-    reads, cropped = METHODS[method].reads, getattr(suite.data, "view", "") == "crop"
-    rgb = "pseudo_mask" in reads and getattr(suite.data, "masks", "") == "rgb"
-    held = suite.run.in_memory and not rgb and not cropped
+    reads = METHODS[method].reads
+    rgb = "pseudo_mask" in reads and suite.data.rgb_masks
+    held = suite.run.in_memory and not rgb and not suite.data.cropped
     samples = in_memory(dataset, "load training images") if held else dataset
     views = Views(samples, swaps_of(suite.data), make_pseudo_mask(suite).colours().numpy() if rgb else None)
     perturbations, precision = suite.training.cached_perturbations, accelerator.mixed_precision
