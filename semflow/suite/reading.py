@@ -38,10 +38,12 @@ class Study(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A file with all that it builds on. origins: by dotted key, the file that gives its value, and the line."""
+    """A file with all that it builds on. origins: by dotted key, the file that gives its value, and the line.  files: that were
+    read, the lowest first."""
 
     raw: Any
     origins: dict[str, str]
+    files: tuple[Path, ...] = ()
 
 
 def load(path: Path | str, dataset: str | None = None) -> Suite:
@@ -67,7 +69,7 @@ def resolve(path: Path | str, below: tuple[Path, ...] = ()) -> Resolved:
     if path.resolve() in [other.resolve() for other in below]:
         raise SemFlowError(f"base: {' -> '.join(map(str, (*below, path)))} is a circle; remove one")
     raw, lines = files.read_yaml(path, "configuration")
-    return on_base(Resolved(raw, {key: f"{path}:{line}" for key, line in lines.items()}), path, below)
+    return on_base(Resolved(raw, {key: f"{path}:{line}" for key, line in lines.items()}, (path,)), path, below)
 
 
 def on_base(over: Resolved, path: Path, below: tuple[Path, ...] = ()) -> Resolved:
@@ -81,10 +83,11 @@ def on_base(over: Resolved, path: Path, below: tuple[Path, ...] = ()) -> Resolve
     if not under.is_file():
         raise SemFlowError(f"{path} builds on {base} (base), but there is no {under}")
     raw = {key: value for key, value in over.raw.items() if key != "base"}
-    return merged(resolve(under, (*below, path)), Resolved(raw, {key: at for key, at in over.origins.items() if key != "base"}))
+    origins = {key: at for key, at in over.origins.items() if key != "base"}
+    return merged(resolve(under, (*below, path)), over._replace(raw=raw, origins=origins))
 
 
-def given(paths: Sequence[Path], changes: dict[str, Any]) -> Any:
+def given(paths: Sequence[Path], changes: dict[str, Any]) -> Resolved:
     """What a run is configured by: files, each over those before it, and changes to them, unchecked.
 
     changes: as a command line gives them, whose numbers are words.
@@ -92,7 +95,7 @@ def given(paths: Sequence[Path], changes: dict[str, Any]) -> Any:
     whole = Resolved({}, {})
     for path in paths:
         whole = merged(whole, resolve(path))
-    return merged(whole, Resolved(_typed(changes), {})).raw
+    return merged(whole, Resolved(_typed(changes), {}))
 
 
 def _typed(value: Any) -> Any:
@@ -110,7 +113,7 @@ def merged(under: Resolved, over: Resolved) -> Resolved:
     """
     origins = dict(under.origins)
     raw = _merged(under.raw, over.raw, origins, "")
-    return Resolved(raw, origins | over.origins)
+    return Resolved(raw, origins | over.origins, under.files + over.files)
 
 
 def _merged(under: Any, over: Any, origins: dict[str, str], place: str) -> Any:

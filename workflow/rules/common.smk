@@ -34,7 +34,10 @@ try:
             for key, value in workflow.config_settings.config.items()
             if key != "reason"
         }
-        raw = configuration.given(paths, changes)
+        given = configuration.given(paths, changes)
+        # A job that runs elsewhere, with copies of the sources, needs those that the named ones build on too.
+        workflow.configfiles += [path for path in given.files if path not in paths]
+        raw = given.raw
     STUDY = configuration.check_study(raw, "the configuration")
     products.check_outputs(STUDY)
 except SemFlowError as error:
@@ -165,6 +168,11 @@ def checkpoint_of(job):
     return CHECKPOINT.format(
         data=job.suite.data.name, method=method, variant=job.variant, seed=seed
     )
+
+
+def fetched_checkpoint(wildcards, input):
+    """Where a storage put it, which is not where it is declared; of controls nothing."""
+    return f"--checkpoint {input.checkpoint}" if input.checkpoint else ""
 
 
 def dataset_of(wildcards):

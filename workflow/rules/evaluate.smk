@@ -8,7 +8,7 @@ for job in products.evaluation_jobs(STUDY):
             re.sub(r"\W", "_", f"{kind}_{job.name}")
         input:
             manifest_of(job.suite),
-            checkpoint_of(job),
+            checkpoint=checkpoint_of(job),
         output:
             records=job.records,
             arrays=[path.replace(".json", ".npz") for path in job.records],
@@ -23,14 +23,13 @@ for job in products.evaluation_jobs(STUDY):
             **asked(
                 kind,
                 mem_mb=memory_mb(job.suite),
-                gpu=GPUS
-                * int(kind == "evaluate" or job.suite.autoencoder.learned),
+                gpu=GPUS * int(kind == "evaluate" or job.suite.autoencoder.learned),
                 runtime=(1440 if is_large(job.suite) else 240) * len(job.evaluations),
             ),
         params:
             suite=of_suite(job.suite.data.name),
             options=job.options,
-            checkpoint=f"--checkpoint {checkpoint_of(job)}" if job.checkpoint else "",
+            checkpoint=fetched_checkpoint,
             store=f"{RESULTS}/evaluated/{job.suite.data.name}",
             features=FEATURES,
             key=job.key,
