@@ -131,7 +131,8 @@ def _merged(under: Any, over: Any, origins: dict[str, str], place: str) -> Any:
 def show(path: Path | str) -> str:
     """The whole of a configuration file, checked, as YAML; beside each key the file and line that it comes from."""
     load_study(path)
-    return "\n".join(_shown(*resolve(path), 0, "")) + "\n"
+    whole = resolve(path)
+    return "\n".join(_shown(whole.raw, whole.origins, 0, "")) + "\n"
 
 
 def _shown(raw: dict[str, Any], origins: dict[str, str], depth: int, place: str) -> Iterator[str]:
