@@ -443,8 +443,9 @@ def test_what_is_shown_is_the_whole_with_the_file_and_line_of_every_key(write):
 
 def test_changes_on_the_command_line_are_the_values_they_mean(write):
     path = write("one.yaml", "base: mini.yaml\nsuite: one\n")
-    raw = config.given([path], {"training": {"steps": "12", "lr": "1e-2", "flip": "false", "seeds": ["0", "3"]}})
-    training = config.check(raw, "here").training
+    given = config.given([path], {"training": {"steps": "12", "lr": "1e-2", "flip": "false", "seeds": ["0", "3"]}})
+    assert [file.name for file in given.files] == ["mini.yaml", "one.yaml"]
+    training = config.check(given.raw, "here").training
     assert (training.steps, training.lr, training.flip, training.seeds) == (12, 0.01, False, (0, 3))
 
 
