@@ -32,7 +32,7 @@ def mini(config_folder):
 @pytest.fixture
 def running(config_folder):
     """running(*entries) -> mini with these runs alone."""
-    raw = reading.given([config_folder / "mini.yaml"], {})
+    raw = reading.given([config_folder / "mini.yaml"], {}).raw
     return lambda *entries: reading.check(raw | {"runs": list(entries)}, "here")
 
 
@@ -161,7 +161,7 @@ def test_curves_over_evaluations_have_every_step_whatever_the_first_seed(running
 
 
 def test_pictures_are_of_the_lowest_training_seed(config_folder):
-    raw = reading.given([config_folder / "mini.yaml"], {})
+    raw = reading.given([config_folder / "mini.yaml"], {}).raw
     suite = reading.check(raw | {"training": raw["training"] | {"seeds": [3, 1, 2]}}, "here")
     for number in range(2, 13):
         assert {one.training_seed for one in report.needs(f"figure{number:02}", suite)} == {1}
