@@ -294,10 +294,12 @@ def _plan(p: Parser) -> Command:
     p.add_argument("--json", type=Path, help="JSON file for the same")
 
     def run(a: Arguments) -> None:
+        from semflow import report
         from semflow.suite import reading
         from semflow.tools import plan
 
         study = reading.load_study(a.config)
+        report.check_outputs(study)
         made = plan.make_plan(study, a.devices, plan.rates_of(study, a.tflops, a.measured, a.fp32_tflops), a.efficiency)
         if a.json:
             made.write(a.json)
@@ -312,9 +314,11 @@ def _config_show(p: Parser) -> Command:
     p.add_argument("config", type=Path, metavar="FILE", help="the suite's YAML file")
 
     def run(a: Arguments) -> None:
+        from semflow import report
         from semflow.suite import reading
 
-        print(reading.show(a.config))
+        report.check_outputs(reading.load_study(a.config))
+        print(reading.show(a.config), end="")
 
     return run
 
@@ -384,7 +388,7 @@ def _report(p: Parser) -> Command:
 
 @verb("regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json")
 def _regression_check(p: Parser) -> Command:
-    """Compare records with a reference: exit status 1 if a metric worsens, 3 where it cannot be told."""
+    """Compare records with a reference: exit status 1 if a metric worsens, 3 if some metric cannot be compared."""
     _reference(p)
 
     def run(a: Arguments) -> None:

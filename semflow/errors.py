@@ -45,18 +45,21 @@ def did_you_mean(word: str, known: Collection[str], otherwise: str = "") -> str:
     return f"; did you mean {near}?" if near else otherwise
 
 
-def sentence(error: "ValidationError", raw: Any = None, known: "Collection[str] | type[BaseModel]" = ()) -> str:
+def sentence(
+    error: "ValidationError", raw: Any = None, known: "Collection[str] | type[BaseModel]" = (), above: tuple[str, ...] = ()
+) -> str:
     """The most telling of pydantic's complaints in one sentence: an unknown key before a missing one, which it may explain.
 
     raw: what was validated; the names that pydantic gives to the members of a union are then left out of the key.
     known: candidates for an unknown key, besides those that are missing beside it: names, or what was validated by, whose
     section has them.
+    above: keys of the whole that what was validated does not know.
     """
     complaints = list(_flat(error, ()))
     inner = {complaint["loc"][:n] for complaint in complaints for n in range(len(complaint["loc"]))}
     complaints = [complaint for complaint in complaints if complaint["loc"] not in inner]  # the others follow from those within
     first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
-    text = _worded(first, complaints, raw, known)
+    text = _worded(first, complaints, raw, known, above)
     more = len(complaints) - 1 - _explained(first, complaints)
     return text + (f" (and {more} more like it)" if more else "")
 
@@ -72,7 +75,13 @@ def _flat(error: "ValidationError", place: tuple[int | str, ...]) -> Iterator[di
             yield {**complaint, "loc": where}
 
 
-def _worded(first: dict[str, Any], complaints: list[dict[str, Any]], raw: Any, known: "Collection[str] | type[BaseModel]") -> str:
+def _worded(
+    first: dict[str, Any],
+    complaints: list[dict[str, Any]],
+    raw: Any,
+    known: "Collection[str] | type[BaseModel]",
+    above: tuple[str, ...],
+) -> str:
     key, kind, context = _key(first["loc"], raw), first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
         if now := _former(key):
@@ -80,6 +89,7 @@ def _worded(first: dict[str, Any], complaints: list[dict[str, Any]], raw: Any, k
         beside = _missing_beside(first, complaints)
         word = str(first["loc"][-1])
         keys = _keys_at(known, first["loc"][:-1]) if isinstance(known, type) else known
+        beside += above if len(first["loc"]) == 1 else ()
         near = nearest(word, beside) or nearest(word, keys) or (beside[0] if len(beside) == 1 else "")
         return f"unknown key {key}" + (f"; did you mean {near}?" if near else "; remove it")
     if kind == "missing":
@@ -95,6 +105,8 @@ def _worded(first: dict[str, Any], complaints: list[dict[str, Any]], raw: Any, k
         return f"{key}: {context['error']}" if key else str(context["error"])
     if kind == "too_short":
         return f"{key} is {first['input']!r}; it must have at least {context['min_length']} of what it lists"
+    if kind == "tuple_type":
+        return f"{key} is {first['input']!r}; it must be a list"
     if kind == "literal_error" and (now := _former(f"{key}: {first['input']}")):
         return f"{key} is {first['input']!r}, which is now {now}"
     message = first["msg"][0].lower() + first["msg"][1:]

@@ -39,7 +39,7 @@ class Run(NamedTuple):
 
 
 def method_title(method: str) -> str:
-    """Such as "SemFlow"; what has no card and no title in the paper's tables goes by its own name."""
+    """Such as "SemFlow"; the name itself where it has no card and no title in the paper's tables."""
     return METHODS[method].title if method in METHODS else published.titles().get(method, method.replace("_", " "))
 
 

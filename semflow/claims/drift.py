@@ -89,7 +89,7 @@ class Origin(_Part):
     devices: list[str]
 
 
-class KeptMetric(_Part):
+class ReferenceMetric(_Part):
     """values: by training and sampling seed.  n_units: that a bootstrap resamples.  draws: by training seed, the first draws of
     the mean over sampling seeds."""
 
@@ -98,7 +98,7 @@ class KeptMetric(_Part):
     draws: Seeds[Annotated[list[float], AfterValidator(_as_many)]]
 
 
-class Kept(_Part):
+class ReferenceEntry(_Part):
     """Evaluations that differ in seeds alone. protocol: its hash.  network_evaluations: for one image.  adaptive: whether the
     sampler chooses its own steps.  weights, outputs, matrices: SHA-256 by training and sampling seed."""
 
@@ -108,10 +108,10 @@ class Kept(_Part):
     weights: Seeds[Seeds[str | None]]
     outputs: Seeds[Seeds[str]]
     matrices: Seeds[Seeds[str | None]]
-    metrics: dict[Annotated[str, AfterValidator(_known)], KeptMetric]
+    metrics: dict[Annotated[str, AfterValidator(_known)], ReferenceMetric]
 
     @model_validator(mode="after")
-    def _of_the_same_trainings(self) -> "Kept":
+    def _of_the_same_trainings(self) -> "ReferenceEntry":
         trainings: dict[str, dict[str, Any]] = {"outputs": self.outputs, "matrices": self.matrices}
         for name, metric in self.metrics.items():
             trainings |= {f"metrics.{name}.values": metric.values, f"metrics.{name}.draws": metric.draws}
@@ -129,7 +129,7 @@ class Reference(_Part):
     history: Annotated[list[Accepted], Field(min_length=1)]
     origin: Origin
     protocols: dict[str, dict[str, Any]]
-    evaluations: dict[str, Kept]
+    evaluations: dict[str, ReferenceEntry]
 
     @model_validator(mode="after")
     def _every_protocol_is_there(self) -> "Reference":
@@ -220,9 +220,9 @@ def _protocol(run: Run) -> dict[str, Any]:
     return record.protocol.model_dump(mode="json") | what | {"settings": record.settings, "classes": list(record.classes)}
 
 
-def _kept(group: list[Run]) -> Kept:
+def _kept(group: list[Run]) -> ReferenceEntry:
     record = group[0].record
-    return Kept.model_construct(
+    return ReferenceEntry.model_construct(
         protocol=content_hash(_protocol(group[0])),
         network_evaluations=float(np.mean([run.record.evaluations for run in group])),
         adaptive=bool(record.evaluations and not record.steps),
@@ -233,9 +233,9 @@ def _kept(group: list[Run]) -> Kept:
     )
 
 
-def _metric(group: list[Run], name: str) -> KeptMetric:
+def _metric(group: list[Run], name: str) -> ReferenceMetric:
     arrays, draws = group[0].arrays, _by_seeds(group, lambda run: run.arrays.draws[name][:N_DRAWS])
-    return KeptMetric.model_construct(
+    return ReferenceMetric.model_construct(
         values=_by_seeds(group, lambda run: run.record.metrics[name].value),
         n_units=min(int(arrays.units.max()) + 1, len(arrays.values.get(name, arrays.units))),
         draws={
@@ -325,7 +325,7 @@ class Side(NamedTuple):
     n_units: int
 
     @classmethod
-    def of(cls, kept: KeptMetric, trainings: list[str]) -> "Side":
+    def of(cls, kept: ReferenceMetric, trainings: list[str]) -> "Side":
         means = [float(np.mean([*kept.values[seed].values()])) for seed in trainings]
         return cls(means, np.mean([kept.draws[seed] for seed in trainings], axis=0), kept.n_units)
 
@@ -378,7 +378,7 @@ def _hint(then: Origin, now: Origin) -> list[str]:
     return [what, *lines, NEXT]
 
 
-def _effort(name: str, then: Kept, now: Kept) -> list[str]:
+def _effort(name: str, then: ReferenceEntry, now: ReferenceEntry) -> list[str]:
     """A sentence where the network is evaluated another number of times than before, be it more or less."""
     was, new = then.network_evaluations, now.network_evaluations
     if abs(new - was) <= (ADAPTIVE_SLACK if now.adaptive else 1e-9) * was:
@@ -386,7 +386,7 @@ def _effort(name: str, then: Kept, now: Kept) -> list[str]:
     return [f"{name}: evaluations of the network were {was:g}, are {new:g}, and must be the same"]
 
 
-def _compared(evaluation: str, metric: str, then: Kept, now: Kept) -> Change | str:
+def _compared(evaluation: str, metric: str, then: ReferenceEntry, now: ReferenceEntry) -> Change | str:
     """The change of a metric, or a sentence on why there is none to tell."""
     name = f"{evaluation}: {KINDS[metric].title}"
     if metric not in now.metrics:
@@ -434,12 +434,12 @@ def _either_way(metric: str) -> bool:
     return KINDS[metric].direction == "neither" and metric not in FEWER_IS_WORSE
 
 
-def _shared(then: Kept, now: Kept) -> list[str]:
+def _shared(then: ReferenceEntry, now: ReferenceEntry) -> list[str]:
     """Training seeds that both sides have."""
     return [seed for seed in then.weights if seed in now.weights]
 
 
-def _retrained(then: Kept, now: Kept) -> bool:
+def _retrained(then: ReferenceEntry, now: ReferenceEntry) -> bool:
     """Whether weights differ in a training that both sides have, or no training is on both."""
     weights = [[{*side.weights[seed].values()} for seed in _shared(then, now)] for side in (then, now)]
     return not weights[0] or weights[0] != weights[1]

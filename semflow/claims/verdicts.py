@@ -98,7 +98,7 @@ class JudgedClaim(_Part):
     conditions: list[JudgedCondition]
 
 
-class ToldDiscrepancy(_Part):
+class JudgedDiscrepancy(_Part):
     """quoted: what the tables have in place of what the text quotes."""
 
     id: str
@@ -117,7 +117,7 @@ class Judged(_Part):
     counts: dict[Verdict, int]
     notes: list[str]
     claims: list[JudgedClaim]
-    discrepancies: list[ToldDiscrepancy]
+    discrepancies: list[JudgedDiscrepancy]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -503,7 +503,7 @@ def _trainings(runs: list[Run]) -> str:
     return f"{told}; they must agree."
 
 
-def _told(discrepancy: Discrepancy) -> ToldDiscrepancy:
+def _told(discrepancy: Discrepancy) -> JudgedDiscrepancy:
     quoted = []
     for quote in discrepancy.quoted:
         row = {n: value for (*known, n), value in published.table2().items() if known == [quote.method, quote.sampler]}
@@ -512,4 +512,4 @@ def _told(discrepancy: Discrepancy) -> ToldDiscrepancy:
         name = title(quote.method, quote.sampler)
         quoted.append(f"{name}: {quote.miou:.1f} at {quote.steps} steps in the text; Table 2 has {listed(there)}")
     entry = discrepancy.model_dump(include={"id", "place", "words", "reading"})
-    return ToldDiscrepancy(**entry, quoted="; ".join(quoted) + "." if quoted else "")
+    return JudgedDiscrepancy(**entry, quoted="; ".join(quoted) + "." if quoted else "")

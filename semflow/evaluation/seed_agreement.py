@@ -21,10 +21,10 @@ def measure(run: Measurement, out: Path) -> Record:
     for seed in range(n_seeds):
         rows = []
         for number, positions in run.batches(chosen, f"segment under seed {seed} of {n_seeds}:"):
-            draws = generator(run.device, "sample", seed, number)
+            source = generator(run.device, "sample", seed, number)
             with torch.inference_mode():
                 images = to_unit_range(run.images[positions].to(run.device))
-                rows.append(run.model.segment(images, run.evaluation.sampler, draws).cpu())
+                rows.append(run.model.segment(images, run.evaluation.sampler, source).cpu())
         by_seed.append(torch.cat(rows))
     predictions = torch.stack(by_seed)  # (n_seeds, n, H, W)
     alike = [(a == b).float().mean((1, 2)) for a, b in combinations(predictions, 2)]

@@ -57,7 +57,7 @@ def _predict(run: Measurement) -> tuple[Tensor, np.ndarray | None]:
     """Labels uint8 (n, H, W), and the states on the way to those that are shown."""
     model, rows, kept = run.model, [], ShownStates(run.model, run.shown)
     for number, positions in run.batches(np.arange(len(run.dataset)), "segment"):
-        draws = generator(run.device, "sample", run.evaluation.sampling_seed, number)
+        source = generator(run.device, "sample", run.evaluation.sampling_seed, number)
         with torch.inference_mode():
             images = to_unit_range(run.images[positions].to(run.device))
             if run.keeps_states:
@@ -65,5 +65,5 @@ def _predict(run: Measurement) -> tuple[Tensor, np.ndarray | None]:
                 kept.add(positions, states)
                 rows.append(model.to_labels(states[-1]).cpu())
             else:
-                rows.append(model.segment(images, run.evaluation.sampler, draws).cpu())
+                rows.append(model.segment(images, run.evaluation.sampler, source).cpu())
     return torch.cat(rows), kept.arrays() if run.keeps_states else None

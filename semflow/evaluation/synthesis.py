@@ -37,7 +37,7 @@ def measure(run: Measurement, out: Path) -> Record:
     if run.is_control:
         drawn, states = OUTPUTS[run.evaluation.method](run), None
     else:
-        drawn, states, straightness = _synthesise(run)
+        drawn, states, straightness = _synthesize(run)
         if straightness is not None:
             scores.add_mean("straightness", straightness)
     features = scores.add_distances(drawn)
@@ -88,21 +88,21 @@ class Scores:
         return features
 
 
-def _synthesise(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
+def _synthesize(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
     """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and every path's
     straightness (n,)."""
     if run.card is None or not run.card.trajectory:
-        return _pictures_of(run, np.arange(len(run.dataset)), "synthesise", "sample", run.evaluation.sampling_seed), None, None
+        return _pictures_of(run, np.arange(len(run.dataset)), "synthesize", "sample", run.evaluation.sampling_seed), None, None
     model, sampler, kept = run.model, run.evaluation.sampler, ShownStates(run.model, run.shown)
     # Few steps are straight by construction: only the main sampler can tell.
     tells = run.keeps_states and sampler.name in run.card.velocities
     rows, straightness = [], []
-    for number, positions in run.batches(np.arange(len(run.dataset)), "synthesise"):
-        draws = generator(run.device, "sample", run.evaluation.sampling_seed, number)
+    for number, positions in run.batches(np.arange(len(run.dataset)), "synthesize"):
+        source = generator(run.device, "sample", run.evaluation.sampling_seed, number)
         bend = appearance.Straightness(time_grid(sampler.steps)) if tells else None
         states: list[Tensor] = []
         with torch.inference_mode():
-            z1 = model.encode_labels(run.labels[positions].to(run.device), draws, run.evaluation.sampling_amplitude)
+            z1 = model.encode_labels(run.labels[positions].to(run.device), source, run.evaluation.sampling_amplitude)
             for z in model.path(z1, sampler, reverse=True):
                 if bend is not None:
                     bend.add(z)
@@ -121,9 +121,9 @@ def _pictures_of(run: Measurement, positions: np.ndarray, what: str, *seeds: obj
     options = {"amplitude": run.evaluation.sampling_amplitude} if run.card is not None and run.card.perturbed else {}
     rows = []
     for number, part in run.batches(positions, what):
-        draws = generator(run.device, *seeds, number)
+        source = generator(run.device, *seeds, number)
         with torch.inference_mode():
-            drawn = run.model.synthesize(run.labels[part].to(run.device), run.evaluation.sampler, draws, **options)
+            drawn = run.model.synthesize(run.labels[part].to(run.device), run.evaluation.sampler, source, **options)
         rows.append(to_bytes(drawn).cpu())
     return torch.cat(rows)
 
@@ -132,10 +132,10 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
     """The method's own labels of what it drew, by the suite's main sampler, uint8 (n, H, W)."""
     rows = []
     for number, positions in run.batches(np.arange(len(drawn)), "segment what was drawn by"):
-        draws = generator(run.device, "round trip", run.evaluation.sampling_seed, number)
+        source = generator(run.device, "round trip", run.evaluation.sampling_seed, number)
         with torch.inference_mode():
             images = to_unit_range(drawn[positions].to(run.device))
-            rows.append(run.model.segment(images, main_sampler(run.suite, run.evaluation.method, "segmentation"), draws).cpu())
+            rows.append(run.model.segment(images, main_sampler(run.suite, run.evaluation.method, "segmentation"), source).cpu())
     return torch.cat(rows)
 
 

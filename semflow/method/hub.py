@@ -1,4 +1,4 @@
-"""Files of a pinned commit on the Hugging Face hub, each held against the hash that the hub publishes for it."""
+"""Files of a pinned commit on the Hugging Face hub, each checked by the hash that the hub publishes for it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Weights in diffusers' layout: found here or on the hub, held against what a suite says they are, opened. Safetensors only."""
+"""Weights in diffusers' layout: found here or on the hub, compared with what a suite says they are, opened. Safetensors only."""
 
 import inspect
 import json

@@ -8,8 +8,6 @@ They are looked for when asked for, so that a command line starts at once.
 
 from typing import Any
 
-WITH_INTERVALS = "With intervals"  # heads the second half of table2.md
-
 
 def __getattr__(name: str) -> Any:
     if name not in ("PRODUCTS", "FIGURES", "needs", "required", "records", "evaluation_jobs", "check_outputs"):

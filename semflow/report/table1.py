@@ -181,7 +181,7 @@ def _seeds(drawn: list[Run]) -> str:
 
 
 def comparable_metrics(runs: list[Run]) -> list[str]:
-    """The paper's metrics whose values can be held against ours: those of the tasks on its own data set and scale."""
+    """The paper's metrics whose values can be compared with ours: those of the tasks on its own data set and scale."""
     sets = published.table(1)["datasets"]
     return [name for task, names in OF_TASK.items() if comparable(only(runs, task=task), sets[task]) for name in names]
 

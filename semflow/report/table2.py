@@ -7,11 +7,12 @@ from semflow import published
 from semflow.claims.collect import Names, Run, by_row, check_one, comparable, modified, only, seed_sd, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.scores import SCORES
-from semflow.report import WITH_INTERVALS, selection
+from semflow.report import selection
 from semflow.report.products import Beside, Forms, csv, product, text
 from semflow.report.selection import Evaluations
 from semflow.report.tables import (
     CONTROLS,
+    WITH_INTERVALS,
     Entry,
     Grid,
     Row,

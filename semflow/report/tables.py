@@ -27,6 +27,7 @@ from semflow.suite.runs import CONTROL_TITLES as CONTROLS
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+WITH_INTERVALS = "With intervals"  # heads the second half of table2.md
 NUMBER = re.compile(r"[-+]?\d|-$")
 THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
 

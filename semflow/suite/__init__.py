@@ -97,6 +97,14 @@ class Suite(Section):
         return self
 
     @model_validator(mode="after")
+    def _batch_sizes_divide(self) -> "Suite":
+        whole = self.training.batch_size
+        for name, settings in self.methods.items():
+            if settings.batch_size and whole % settings.batch_size:
+                raise ValueError(f"methods.{name}.batch_size {settings.batch_size} must divide training.batch_size {whole}")
+        return self
+
+    @model_validator(mode="after")
     def _amplitudes_fit(self) -> "Suite":
         b, s = self.pseudo_mask.amplitude, self.pseudo_mask.s
         for number, entry in enumerate(self.runs):

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from semflow import files
+from semflow.data import DATASETS
 from semflow.errors import SemFlowError, did_you_mean, sentence
 from semflow.provenance import content_hash
 from semflow.suite import Suite
@@ -130,8 +131,8 @@ def _merged(under: Any, over: Any, origins: dict[str, str], place: str) -> Any:
 
 def show(path: Path | str) -> str:
     """The whole of a configuration file, checked, as YAML; beside each key the file and line that it comes from."""
-    load_study(path)
     whole = resolve(path)
+    check_study(whole.raw, str(path))
     return "\n".join(_shown(whole.raw, whole.origins, 0, "")) + "\n"
 
 
@@ -166,12 +167,16 @@ def check_study(raw: Any, origin: str) -> Study:
     datasets = raw["datasets"]
     if not isinstance(datasets, dict) or not all(isinstance(own, dict) for own in datasets.values()) or not datasets:
         raise SemFlowError(f"{origin}: datasets must be a mapping from the names of data sets to their sections")
+    for name in datasets:
+        if name not in DATASETS:
+            near = did_you_mean(name, DATASETS, f"; there are {', '.join(DATASETS)}")
+            raise SemFlowError(f"{origin}: datasets names {name}, a data set that there is not{near}")
     suites, outputs = {}, dict[str, str]()
     shared = {key: value for key, value in raw.items() if key != "datasets"}
     for name, own in datasets.items():
         where = f"{origin}, data set {name}"
         own = {key: value for key, value in own.items() if key != "outputs"}
-        suites[name] = check(merged(Resolved(shared, {}), Resolved(own, {})).raw, where)
+        suites[name] = check(merged(Resolved(shared, {}), Resolved(own, {})).raw, where, ("outputs",))
         if suites[name].data.name != name:
             raise SemFlowError(f"{where}: data.name is {suites[name].data.name}; the section must have the data set's name")
         made = datasets[name].get("outputs", [])
@@ -184,14 +189,14 @@ def check_study(raw: Any, origin: str) -> Study:
     return Study(suites, outputs, True)
 
 
-def check(raw: Any, origin: str) -> Suite:
-    """Turn a parsed mapping into a Suite; `origin` is named in the error."""
+def check(raw: Any, origin: str, above: tuple[str, ...] = ("datasets",)) -> Suite:
+    """Turn a parsed mapping into a Suite; `origin` is named in the error. above: keys beside a suite's in its file."""
     if not isinstance(raw, dict):
         raise SemFlowError(f"{origin} must hold a mapping of keys, not {type(raw).__name__}")
     try:
         return Suite.model_validate(raw)
     except ValidationError as error:
-        raise SemFlowError(f"{origin}: {sentence(error, raw, Suite)}") from None
+        raise SemFlowError(f"{origin}: {sentence(error, raw, Suite, above)}") from None
 
 
 def with_amplitude(suite: Suite, amplitude: float) -> Suite:

@@ -19,7 +19,7 @@ from semflow.tools.sheet import write_sheet
 PAIRS_READ = 200  # pairs of a split
 PAIRS_SHOWN = 4  # pairs of a split
 MOST_NAMED = 12  # of a list that may be long
-ASK = re.compile(r"; `semflow data check [^`]*` says where to get it")  # no help to who just did
+ASK = re.compile(r"; `semflow data check [^`]*` says where to get it")  # useless in what that command itself says
 
 
 class Report(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -24,9 +24,6 @@ from semflow.section import Section
 from semflow.suite import Suite, keys
 from semflow.training import budget, optimizers
 from semflow.training.spent import TrainingBudget
-
-if TYPE_CHECKING:
-    from semflow.training.loop import Turn
 
 STATE = "state.safetensors"
 CARD = "semflow.json"
@@ -52,7 +49,7 @@ def save_state(
     step: int,
     wall_s: float,
     networks: nn.ModuleDict,
-    turns: Sequence["Turn"],
+    turns: Sequence[optimizers.Turn],
     average: optimizers.Average | None,
 ) -> None:
     """Write everything that step `step` leaves behind; data order, noise and schedules are functions of the step.
@@ -71,7 +68,7 @@ def save_state(
 
 
 def load_state(
-    folder: Path, key: str, networks: nn.ModuleDict, turns: Sequence["Turn"], average: optimizers.Average | None
+    folder: Path, key: str, networks: nn.ModuleDict, turns: Sequence[optimizers.Turn], average: optimizers.Average | None
 ) -> tuple[int, float]:
     """Restore what `save_state` wrote and return its step and wall_s; 0 where there is nothing. Holds one tensor at a time.
 
@@ -100,7 +97,7 @@ def load_state(
     return step, wall_s
 
 
-def _restore(file: Any, networks: nn.ModuleDict, turns: Sequence["Turn"], average: optimizers.Average | None) -> None:
+def _restore(file: Any, networks: nn.ModuleDict, turns: Sequence[optimizers.Turn], average: optimizers.Average | None) -> None:
     """Copy an opened state's tensors to where they belong. KeyError, ValueError or RuntimeError if they do not fit."""
     into = {f"networks.{name}": value for name, value in networks.state_dict().items()}
     into |= {f"ema.{name}": value for name, value in (average.values if average else {}).items()}
@@ -247,7 +244,7 @@ def fold_spectral_norms(network: nn.Module) -> None:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a finished checkpoint, every file held against its SHA-256."""
+    """The card of a finished checkpoint, every file checked by its SHA-256."""
     folder = Path(folder)
     if not (folder / CARD).exists():
         beside = sorted(folder.iterdir()) if folder.is_dir() else [folder]

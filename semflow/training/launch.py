@@ -126,7 +126,7 @@ def _leave(what: dict[str, Any]) -> None:
 
 
 def _be_a_rank() -> None:
-    """End with the launcher, and leave tracebacks to it: where one process fails, the others fail for want of it."""
+    """End with the launcher, and leave tracebacks to it: where one process fails, the others fail because it is gone."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         _leave({"message": "".join(traceback.format_exception(kind, error, trace))})

@@ -67,25 +67,6 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
         trainer.export(out)
 
 
-class Turn:
-    """A phase with its optimizer: the parameters that it moves, by name, and its learning rate at every step."""
-
-    def __init__(self, phase: Phase, networks: nn.ModuleDict, recipe: optimizers.Recipe) -> None:
-        self.phase, self.recipe = phase, recipe
-        self.parameters = {f"{key}.{name}": weight for key in phase.moves for name, weight in networks[key].named_parameters()}
-        self.optimizer = optimizers.optimizer_of(list(self.parameters.values()), recipe)
-        self.rate = optimizers.schedule(recipe)
-
-    def take(self, step: int) -> Tensor:
-        """Clip the gradient, make the optimizer's step, and clear the gradient; returns its norm before clipping."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(step)
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.grad_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return norm
-
-
 class Trainer:
     """What a training carries from step to step: networks, averages, optimizers, and the number of the step."""
 
@@ -102,7 +83,9 @@ class Trainer:
         self.model = make_model(suite, method, seed)
         self.networks = self.model.networks
         prepare(self.model, suite.run, accelerator)
-        self.turns = [Turn(phase, self.networks, optimizers.recipe(suite, method, phase.name)) for phase in self.model.phases]
+        self.turns = [
+            optimizers.Turn(phase, self.networks, optimizers.recipe(suite, method, phase.name)) for phase in self.model.phases
+        ]
         self.average = self._average()
         self.step, self.wall_s = checkpoints.load_state(state, self.key, self.networks, self.turns, self.average)
         self.started = time.monotonic() - self.wall_s
@@ -157,13 +140,13 @@ class Trainer:
         firsts = range(0, len(batch), self.micro_batch)
         return [MicroBatch(self, batch, first, min(first + self.micro_batch, len(batch))) for first in firsts]
 
-    def freeze_all_but(self, turn: Turn) -> None:
+    def freeze_all_but(self, turn: optimizers.Turn) -> None:
         """Let a phase move its own networks alone."""
         self.networks.requires_grad_(False)
         for weight in turn.parameters.values():
             weight.requires_grad_(True)
 
-    def accumulate(self, turn: Turn, parts: list["MicroBatch"]) -> dict[str, Tensor]:
+    def accumulate(self, turn: optimizers.Turn, parts: list["MicroBatch"]) -> dict[str, Tensor]:
         """Leave the gradient of the mean loss over a batch, a micro-batch at a time; the losses by name, and their sum."""
         n, sums = sum(len(part) for part in parts), dict[str, Tensor]()
         for part in parts:
@@ -177,7 +160,7 @@ class Trainer:
                 sums[name] = sums[name] + loss.detach() if name in sums else loss.detach()
         return sums
 
-    def sum_gradients(self, turn: Turn) -> None:
+    def sum_gradients(self, turn: optimizers.Turn) -> None:
         """Average the gradients of a phase over all processes, many at once; between them nothing else is summed."""
         if self.rank.processes == 1:
             return

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from semflow.errors import SemFlowError
+from semflow.method.contract import Phase
 from semflow.suite import Suite
 
 WARM_UP = 10  # the average's decay after n steps is at most (1 + n) / (WARM_UP + n)
@@ -26,13 +26,8 @@ class Recipe(NamedTuple):
 
 
 def length(suite: Suite, method: str) -> tuple[int, int]:
-    """(steps, images a step) of a method's training, in which it sees as many images as every other of the suite.
-
-    SemFlowError if its own batch does not divide the suite's.
-    """
+    """(steps, images a step) of a method's training, in which it sees as many images as every other of the suite."""
     whole, own = suite.training.batch_size, suite.methods[method].batch_size
-    if own and whole % own:
-        raise SemFlowError(f"methods.{method}.batch_size {own} must divide training.batch_size {whole}")
     return suite.training.steps * (whole // (own or whole)), own or whole
 
 
@@ -96,3 +91,22 @@ class Average:
         """Put the averages in the parameters' place."""
         for name, value in self.values.items():
             self.parameters[name].copy_(value)
+
+
+class Turn:
+    """A phase with its optimizer: the parameters that it moves, by name, and its learning rate at every step."""
+
+    def __init__(self, phase: Phase, networks: nn.ModuleDict, recipe: Recipe) -> None:
+        self.phase, self.recipe = phase, recipe
+        self.parameters = {f"{key}.{name}": weight for key in phase.moves for name, weight in networks[key].named_parameters()}
+        self.optimizer = optimizer_of(list(self.parameters.values()), recipe)
+        self.rate = schedule(recipe)
+
+    def take(self, step: int) -> Tensor:
+        """Clip the gradient, make the optimizer's step, and clear the gradient; returns its norm before clipping."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(step)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm

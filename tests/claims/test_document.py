@@ -74,8 +74,8 @@ def test_an_id_may_stand_once(above, document):
         document(above, above)
 
 
-def test_every_claim_is_judged_or_not_run(runs, make_synthesis, real, make_determinism):
-    everything = [*runs, make_synthesis(), real, make_determinism("semflow", "euler", 100.0)]
+def test_every_claim_is_judged_or_not_run(runs, make_synthesis, real, make_seed_agreement):
+    everything = [*runs, make_synthesis(), real, make_seed_agreement("semflow", "euler", 100.0)]
     judged = verdicts.judge(everything, load())
     assert {claim["verdict"] for claim in judged["claims"]} <= set(VERDICTS)
     assert Counter(claim["verdict"] for claim in judged["claims"]) == Counter(judged["counts"])

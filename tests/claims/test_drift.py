@@ -38,14 +38,14 @@ def held(runs, reference):
 def kept(*values, draws=STILL, metric="miou", weights="a", n_units=100):
     """An evaluation in a reference: one metric, one value a training. Not checked, so that it may hold what no file can."""
     seeds = [str(seed) for seed in range(len(values))]
-    of_metric = drift.KeptMetric.model_construct(
+    of_metric = drift.ReferenceMetric.model_construct(
         values={seed: {"0": value} for seed, value in zip(seeds, values, strict=True)},
         n_units=n_units,
         draws={seed: list(draws) for seed in seeds},
     )
     digests = {name: {seed: {"0": f"{weights}{seed}"} for seed in seeds} for name in ("weights", "outputs", "matrices")}
     what = {"protocol": "p", "network_evaluations": 25.0, "adaptive": False, "metrics": {metric: of_metric}}
-    return drift.Kept.model_construct(**what, **digests)
+    return drift.ReferenceEntry.model_construct(**what, **digests)
 
 
 def side(*evaluations):
@@ -138,9 +138,9 @@ def test_an_adaptive_solver_may_take_a_few_more_evaluations(make_synthesis, tmp_
     assert held([make_synthesis(sampler="rk45", steps=0, evaluations=740.0)], reference).status == 1  # 5 % of 700 are 35
 
 
-def test_agreement_between_seeds_may_not_fall(make_determinism, tmp_path):
-    reference = accepted([make_determinism("semflow", "euler", 100.0)], tmp_path / "r.json")
-    assert held([make_determinism("semflow", "euler", 90.0)], reference).status == 1
+def test_agreement_between_seeds_may_not_fall(make_seed_agreement, tmp_path):
+    reference = accepted([make_seed_agreement("semflow", "euler", 100.0)], tmp_path / "r.json")
+    assert held([make_seed_agreement("semflow", "euler", 90.0)], reference).status == 1
 
 
 @pytest.mark.parametrize(("points", "status"), [(2.3, 0), (2.45, 1)])

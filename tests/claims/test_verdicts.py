@@ -158,8 +158,8 @@ def test_a_control_goes_with_every_training(make_run, above, matrices, verdict_o
         make_run("shuffled_labels", "direct", 0, matrices(0.5, seed=9)),
         make_run("shuffled_labels", "direct", 0, matrices(0.5, seed=9), training_seed=1),
     ]
-    above_floor = above.replace("dsm segmentation ddpm-N miou", "shuffled_labels segmentation direct miou")
-    claim = verdict_of(runs, above_floor.replace("euler-N", "euler-25"))
+    above_shuffled = above.replace("dsm segmentation ddpm-N miou", "shuffled_labels segmentation direct miou")
+    claim = verdict_of(runs, above_shuffled.replace("euler-N", "euler-25"))
     assert (claim["verdict"], claim["conditions"][0]["n_trainings"]) == ("reproduced", 3)
 
 
@@ -176,8 +176,8 @@ def test_what_cannot_be_worked_out_is_inconclusive_and_leaves_other_claims_alone
     json.dumps(share, allow_nan=False)
 
 
-def test_no_spread_at_all_says_how_many_exceptions_there_may_be(make_determinism, above, verdict_of):
-    run = make_determinism("semflow", "euler", 100.0)
+def test_no_spread_at_all_says_how_many_exceptions_there_may_be(make_seed_agreement, above, verdict_of):
+    run = make_seed_agreement("semflow", "euler", 100.0)
     draws = {"seed_agreement": np.full(400, 100.0)}
     run = run._replace(arrays=type(run.arrays)(**(vars(run.arrays) | {"draws": draws})))
     old = "segmentation euler-N miou, minus: dsm segmentation ddpm-N miou, at_least: 2"

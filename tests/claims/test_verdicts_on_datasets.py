@@ -59,9 +59,9 @@ def test_sides_on_two_data_sets_are_never_held_against_each_other(pair, above, v
 
 
 def test_the_data_set_must_have_the_sanity_check_too(pair, above, verdict_of, make_run, matrices, on_dataset):
-    floor = make_run("shuffled_labels", "direct", 0, matrices(0.3, seed=9))
+    shuffled = make_run("shuffled_labels", "direct", 0, matrices(0.3, seed=9))
     checked = above.replace("modified: against", "sanity_check: segmentation")
-    there = {COCO: pair(0.9, 0.7), FACES: [*pair(0.7, 0.9), floor]}
+    there = {COCO: pair(0.9, 0.7), FACES: [*pair(0.7, 0.9), shuffled]}
     assert verdict_of(on(there, on_dataset), checked)["data"] == FACES
     none = verdict_of(on(there | {FACES: there[FACES][:2]}, on_dataset), checked)
     assert (none["data"], none["verdict"]) == (COCO, "not run")

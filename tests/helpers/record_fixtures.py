@@ -148,8 +148,8 @@ def real(make_synthesis):
 
 
 @pytest.fixture
-def make_determinism():
-    """make_determinism(method, sampler, agreement) -> Run of seed_agreement, whose draws reach 2 to either side, 100 at most."""
+def make_seed_agreement():
+    """make_seed_agreement(method, sampler, agreement) -> Run of seed_agreement, draws within 2 of it, 100 at most."""
 
     def make(method, sampler, agreement):
         draws = {"seed_agreement": np.linspace(agreement - 2, agreement + 2, 400).clip(max=100)}
@@ -180,7 +180,7 @@ def on_dataset():
 
 
 @pytest.fixture
-def mixed(runs, real, make_run, make_synthesis, make_determinism, on_dataset):
+def mixed(runs, real, make_run, make_synthesis, make_seed_agreement, on_dataset):
     """Segmentation on COCO-Stuff; both on CelebAMask-HQ, of three classes, segmented worse; seed agreement on Cityscapes."""
     drawn = [make_synthesis(), make_synthesis(12.0, sampling_seed=1, digest="b"), make_synthesis(20.0, steps=1)]
     others = [make_run("semflow", "euler", 25, HALF), make_run("shuffled_labels", "direct", 0, HALF), real, *drawn]
@@ -188,7 +188,7 @@ def mixed(runs, real, make_run, make_synthesis, make_determinism, on_dataset):
     return [
         *(on_dataset(run, "celebamask_hq", **faces) for run in others),
         *(on_dataset(run, "coco_stuff") for run in runs),
-        on_dataset(make_determinism("semflow", "euler", 100.0), "cityscapes"),
+        on_dataset(make_seed_agreement("semflow", "euler", 100.0), "cityscapes"),
     ]
 
 

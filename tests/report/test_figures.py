@@ -98,7 +98,7 @@ def filled(run, grey):
 
 
 @pytest.fixture
-def given(make_synthesis, make_determinism, real, runs):
+def given(make_synthesis, make_seed_agreement, real, runs):
     """For every figure, runs such as it asks for; each picture a grey of its own."""
     main = [filled(make_synthesis(sampling_seed=seed), 100 + seed) for seed in range(3)]
     in_one_step, perfect = runs[2], runs[0]  # of 50 and 100 %
@@ -133,8 +133,8 @@ def given(make_synthesis, make_determinism, real, runs):
         "sampling_amplitudes": [*sampled, real],
         "evaluations": [segmented, in_one_step, *main, *by_steps, *segmented_by, *drawn_by, real],
         "seed_agreement": [
-            make_determinism("dsm", "ddpm", 72.5), make_determinism("semflow", "euler", 100.0),
-            make_determinism("dsm", "ddim", 99.999),
+            make_seed_agreement("dsm", "ddpm", 72.5), make_seed_agreement("semflow", "euler", 100.0),
+            make_seed_agreement("dsm", "ddim", 99.999),
         ],
     }  # fmt: skip
 

@@ -62,12 +62,12 @@ def claims():
 
 
 @pytest.fixture
-def everything(runs, real, make_run, make_synthesis, make_determinism):
+def everything(runs, real, make_run, make_synthesis, make_seed_agreement):
     """Both tasks; among the records are models and samplers that neither table is of."""
     drawn = [make_synthesis(), make_synthesis(12.0, sampling_seed=1), make_synthesis(20.0, steps=1)]
     others = [make_synthesis(30.0, b=0.0, drawn_with=0.0), make_synthesis(40.0, drawn_with=12.0)]
     fewer = make_run("dsm", "ddpm", 5, [[[4, 0], [2, 2]]] * 3)
-    return [*runs, fewer, *drawn, *others, real, make_determinism("dsm", "ddpm", 70.0)]
+    return [*runs, fewer, *drawn, *others, real, make_seed_agreement("dsm", "ddpm", 70.0)]
 
 
 @pytest.fixture
@@ -213,8 +213,8 @@ def test_a_page_without_claims_says_so(everything, tmp_path, given):
     assert "No claims were judged." in Read((tmp_path / "index.html").read_text()).text
 
 
-def test_one_task_alone_is_enough(make_synthesis, make_determinism, runs, claims, tmp_path):
-    for number, few in enumerate([[make_synthesis()], [make_determinism("dsm", "ddpm", 70.0)], runs[:1]]):
+def test_one_task_alone_is_enough(make_synthesis, make_seed_agreement, runs, claims, tmp_path):
+    for number, few in enumerate([[make_synthesis()], [make_seed_agreement("dsm", "ddpm", 70.0)], runs[:1]]):
         site(few, claims, [], tmp_path / str(number) / "index.html")
         assert (tmp_path / str(number) / "index.html").exists()
 

@@ -78,7 +78,8 @@ def test_no_key_of_a_part_has_a_default(mini, key):
 @pytest.mark.parametrize(
     ("key", "near"),
     [("trainig", "training"), ("training.stepz", "steps"), ("pseudo_mask.amplitud", "amplitude"), ("data.n_trian", "n_train"),
-     ("runs.1.sampIer", "sampler"), ("methods.dsm.mask_scal", "mask_scale"), ("methods.semflo", "semflow")],
+     ("runs.1.sampIer", "sampler"), ("methods.dsm.mask_scal", "mask_scale"), ("methods.semflo", "semflow"),
+     ("dataset", "datasets")],
 )  # fmt: skip
 def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
     assert f"unknown key {key}; did you mean {near}?" in complaint(changed(mini, key, 1))
@@ -114,6 +115,8 @@ def test_a_value_of_an_older_version_is_named_with_what_it_is_now(mini, key, val
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
+        ("methods.semflow.batch_size", 7, "methods.semflow.batch_size 7 must divide training.batch_size 16"),
+        ("runs", None, "runs is None; it must be a list"),
         ("training.steps", "many", "training.steps is 'many'"),
         ("training.steps", 0, "training.steps is 0"),
         ("training.steps", 2.5, "training.steps is 2.5"),
@@ -317,6 +320,8 @@ def test_a_file_of_one_data_set_makes_everything_of_it(mini):
         ({"outputs": "table2"}, "data set scenes: outputs must be a list"),
         ({"data": {"name": "scenes", "size": [30, 30], "n_train": 1, "n_test": 2, "seed": 0}}, "data set scenes: data.size"),
         ({"training": {"stepz": 1}}, "data set scenes: unknown key training.stepz; did you mean steps?"),
+        ({"output": ["table2"]}, "data set scenes: unknown key output; did you mean outputs?"),
+        ({"outputs": ["tabel2"]}, "datasets.scenes.outputs names tabel2"),
         ({"makes": ["table2"]}, "data set scenes: unknown key makes; it is now outputs"),
         ({"runs": [{"method": "dsm", "task": "segmentation", "sampler": "ddim", "steps": [25]}]}, "runs do not hold"),
     ],
@@ -332,8 +337,11 @@ def test_a_mistake_in_a_data_set_names_it(mini, change, said):
 
 def test_a_section_has_its_data_sets_name(mini):
     raw = two_data_sets(mini)
-    raw["datasets"]["other"] = raw["datasets"].pop("scenes")
-    with pytest.raises(SemFlowError, match="data set other: data.name is scenes; the section must have the data set's name"):
+    raw["datasets"]["camvid"] = raw["datasets"].pop("scenes")
+    with pytest.raises(SemFlowError, match="data set camvid: data.name is scenes; the section must have the data set's name"):
+        config.check_study(raw, "here")
+    raw["datasets"]["camvit"] = raw["datasets"].pop("camvid")
+    with pytest.raises(SemFlowError, match="datasets names camvit, a data set that there is not; did you mean camvid?"):
         config.check_study(raw, "here")
 
 

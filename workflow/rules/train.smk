@@ -1,5 +1,5 @@
 rule prepare:
-    # Unpacks and merges what is there, and holds it against the official counts; fetches nothing.
+    # Unpacks and merges what is there, and compares it with the official counts; fetches nothing.
     output:
         MANIFEST,
     log:
