@@ -15,6 +15,7 @@ from semflow import report as products
 from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
+from semflow.report.tables import WITH_INTERVALS
 from semflow.suite import keys, runs
 from semflow.suite import reading as configuration
 
@@ -306,11 +307,7 @@ def print_tables():
         if all(path.exists() for path in made) and any(
             path.stat().st_mtime >= STARTED for path in made
         ):
-            print(
-                Path(f"{REPORTS}/{name}.md")
-                .read_text()
-                .partition(products.WITH_INTERVALS)[0]
-            )
+            print(Path(f"{REPORTS}/{name}.md").read_text().partition(WITH_INTERVALS)[0])
             print(f"Report: {Path(REPORTS).resolve() / f'{name}.html'}")
     index = Path(INDEX)
     if index.exists() and index.stat().st_mtime >= STARTED:
