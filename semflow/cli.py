@@ -202,7 +202,7 @@ def _evaluate_one(a: Arguments) -> None:
         raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
     suite, sampler = _suite(a), DIRECT
     if a.method in METHODS:
-        sampler = Sampler.parse(a.sampler) if a.sampler else main_sampler(suite, a.method, a.task)
+        sampler = Sampler.parse(a.sampler) if a.sampler else main_sampler(a.method, a.task)
     trained = amplitude_of(suite, a.method)
     drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
     evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)

@@ -60,7 +60,7 @@ class Measurement:
     def is_main(self) -> bool:
         """Whether the method is known by this sampler, so that what is costly is measured here alone."""
         evaluation = self.evaluation
-        return not self.is_control and evaluation.sampler == main_sampler(self.suite, evaluation.method, evaluation.task)
+        return not self.is_control and evaluation.sampler == main_sampler(evaluation.method, evaluation.task)
 
     @property
     def keeps_states(self) -> bool:

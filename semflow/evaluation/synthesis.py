@@ -135,7 +135,7 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
         source = generator(run.device, "round trip", run.evaluation.sampling_seed, number)
         with torch.inference_mode():
             images = to_unit_range(drawn[positions].to(run.device))
-            rows.append(run.model.segment(images, main_sampler(run.suite, run.evaluation.method, "segmentation"), source).cpu())
+            rows.append(run.model.segment(images, main_sampler(run.evaluation.method, "segmentation"), source).cpu())
     return torch.cat(rows)
 
 

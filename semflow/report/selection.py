@@ -45,12 +45,12 @@ def as_trained(evaluations: Evaluations) -> Evaluations:
     return [one for one in evaluations if one.task != "synthesis" or one.sampling_amplitude == one.amplitude]
 
 
-def ours(evaluations: Evaluations, suite: Suite, task: Task, **wanted: object) -> Evaluations:
+def ours(evaluations: Evaluations, task: Task, **wanted: object) -> Evaluations:
     """Those of the paper's own method, by the sampler that the task is known by."""
     subject = published.subject()
     if task not in METHODS[subject].tasks:
         return []
-    return once(only(evaluations, method=subject, task=task, sampler=main_sampler(suite, subject, task), **wanted))
+    return once(only(evaluations, method=subject, task=task, sampler=main_sampler(subject, task), **wanted))
 
 
 def by_any_sampler(evaluations: Evaluations, suite: Suite, task: str) -> Evaluations:

@@ -75,7 +75,7 @@ def checkpoint_of(evaluation: Evaluation) -> Checkpoint:
     return Checkpoint(evaluation.method, evaluation.amplitude, evaluation.training_seed)
 
 
-def main_sampler(suite: Suite, method: str, task: Task) -> Sampler:
+def main_sampler(method: str, task: Task) -> Sampler:
     """The sampler that a method is known by in a task: states, diversity and straightness are measured there.
 
     A control has `direct`. SemFlowError if the method does not do the task.

@@ -105,12 +105,12 @@ def test_every_suite_has_the_papers_model_and_one_without_perturbation(name, con
     assert {0, 6} <= {one.amplitude for one in evaluations(config.load(config_folder / f"{name}.yaml"))}
 
 
-def test_the_main_sampler_is_the_cards(suite):
-    assert main_sampler(suite, "semflow", "synthesis") == Sampler("euler", 25)
-    assert main_sampler(suite, "dsm", "seed_agreement") == Sampler.parse(METHODS["dsm"].default["segmentation"])
-    assert main_sampler(suite, "oracle", "segmentation") == DIRECT
+def test_the_main_sampler_is_the_cards():
+    assert main_sampler("semflow", "synthesis") == Sampler("euler", 25)
+    assert main_sampler("dsm", "seed_agreement") == Sampler.parse(METHODS["dsm"].default["segmentation"])
+    assert main_sampler("oracle", "segmentation") == DIRECT
     with pytest.raises(SemFlowError, match="DSM cannot do synthesis; it does segmentation"):
-        main_sampler(suite, "dsm", "synthesis")
+        main_sampler("dsm", "synthesis")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def _beside_real(evaluations: Evaluations, *groups: Evaluations) -> Evaluations:
 def _trained_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Both tasks by models trained with several perturbations, each sampled as trained, beside real images."""
     known = selection.as_trained(evaluations)
-    tasks = [selection.ours(known, suite, task) for task in ("segmentation", "synthesis")]
+    tasks = [selection.ours(known, task) for task in ("segmentation", "synthesis")]
     return _beside_real(evaluations, *(selection.varied(of_task, lambda one: one.amplitude) for of_task in tasks))
 
 

@@ -61,12 +61,12 @@ def figure02(runs: list[Run]) -> Drawn:
 
 def _segmented(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Segmentation by the paper's method and the sampler that it is known by."""
-    return selection.first_training(selection.ours(selection.own(evaluations, suite), suite, "segmentation"))
+    return selection.first_training(selection.ours(selection.own(evaluations, suite), "segmentation"))
 
 
 def _drawn(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """The same of synthesis, under every seed."""
-    return selection.first_training(selection.ours(selection.own(evaluations, suite), suite, "synthesis"))
+    return selection.first_training(selection.ours(selection.own(evaluations, suite), "synthesis"))
 
 
 def _both_ways(evaluations: Evaluations, suite: Suite) -> Evaluations:
@@ -88,7 +88,7 @@ def figure03(runs: list[Run]) -> Drawn:
 
 def _with_and_without(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Synthesis by a model trained without perturbation, and by others."""
-    drawn = selection.first_training(selection.ours(selection.as_trained(evaluations), suite, "synthesis"))
+    drawn = selection.first_training(selection.ours(selection.as_trained(evaluations), "synthesis"))
     without = selection.only(drawn, amplitude=0)
     return selection.together(without, [one for one in drawn if one.amplitude])
 
@@ -114,7 +114,7 @@ def figure04(runs: list[Run]) -> Drawn:
 def _by_steps(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Synthesis by the sampler that it is known by, at every number of steps."""
     drawn = selection.first_training(selection.by_any_sampler(evaluations, suite, "synthesis"))
-    solver = main_sampler(suite, published.subject(), "synthesis").name
+    solver = main_sampler(published.subject(), "synthesis").name
     return selection.varied([one for one in drawn if one.sampler.name == solver], lambda one: one.sampler)
 
 
@@ -160,7 +160,7 @@ def figure07(runs: list[Run]) -> Drawn:
 def sampled_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
     """Synthesis by the suite's own model, whose masks are perturbed, under several perturbations in sampling."""
     b = amplitude_of(suite, published.subject())
-    drawn = selection.ours(evaluations, suite, "synthesis", amplitude=b) if b else []
+    drawn = selection.ours(evaluations, "synthesis", amplitude=b) if b else []
     return selection.varied(drawn, lambda one: one.sampling_amplitude)
 
 
@@ -203,7 +203,7 @@ def _by_solver(evaluations: Evaluations, suite: Suite) -> Evaluations:
     chosen = []
     for task in ("synthesis", "segmentation"):
         known = selection.by_any_sampler(evaluations, suite, task)
-        main = main_sampler(suite, published.subject(), task)
+        main = main_sampler(published.subject(), task)
         chosen.append([one for one in known if one.sampler == main or one.sampler.name != main.name])
     drawn, segmented = map(selection.first_training, chosen)
     return [*drawn, *segmented] if selection.varied(drawn, lambda one: one.sampler) else []

@@ -70,7 +70,7 @@ def _record_bytes(suite: Suite, one: Evaluation) -> int:
     (h, w), n = suite.data.size, workload.count(suite.data, suite.evaluation.split).n
     synthesis, alone = one.task == "synthesis", one.task == "seed_agreement"
     channels = 3 + 1 + (3 if synthesis else 1)  # of picture, labels, output
-    if not (one.is_control or alone) and one.sampler == main_sampler(suite, one.method, one.task):
+    if not (one.is_control or alone) and one.sampler == main_sampler(one.method, one.task):
         channels += 3 * min(STATES, one.sampler.steps + 1)
     confused = 0 if alone else min(MIXED, len(DATASETS[suite.data.name].names)) ** 2
     features = workload.FEATURES[suite.synthesis.features.network][1] if synthesis else 0

@@ -130,9 +130,9 @@ def _evaluation(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
     elif one.task == "synthesis":
         again = _comparing_flops(suite, n)
         if "segmentation" in METHODS[one.method].tasks:  # of what was drawn
-            sampler = main_sampler(suite, one.method, "segmentation")
+            sampler = main_sampler(one.method, "segmentation")
             again += n * _output_flops(suite, one._replace(task="segmentation", sampler=sampler))
-        if one.sampler == main_sampler(suite, one.method, "synthesis"):
+        if one.sampler == main_sampler(one.method, "synthesis"):
             layouts, samples = min(suite.synthesis.diversity.layouts, n), suite.synthesis.diversity.samples
             images += layouts * samples
             again += 2 * layouts * comb(samples, 2) * _perceptual_flops(suite)
