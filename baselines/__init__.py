@@ -9,5 +9,6 @@ METHODS: dict[str, Card] = {
     for name in (
         "semflow",
         "dsm",
+        "dsm_modified",
     )
 }

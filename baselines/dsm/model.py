@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from semflow.loading.batches import Batch
 from semflow.method.autoencoder import Autoencoder, Pair, latents_of
-from semflow.method.contract import Blueprint, Phase
+from semflow.method.contract import Blueprint, Phase, Settings
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.method.samplers import Sampler
 from semflow.method.settings import TRAIN_TIMESTEPS
@@ -29,37 +29,22 @@ class DSM:
 
     timestep_spacing: diffusers' name for which N timesteps of 1000 are visited, leading (0, 1000/N, ...: Stable
     Diffusion's way) or trailing (..., 999). N must divide 1000: elsewhere diffusers' DDIM steps past its own list.
-    mask_scale: what mask latents are multiplied by before Eq. 1. Below 1 the noise hides them sooner, so that at more
-    timesteps they must be read off the image (Chen et al., 2023, scale masks by 0.1).
-    preconditioning: give the network x_t at unit variance, add its output to the best linear guess of the noise (both
-    as if latents were standard normal before scaling), and
-    weigh Eq. 2's error so that this output counts alike at every timestep (Karras et al., 2022, section 5, written for
-    Eq. 1). Without it a network that is not pretrained learns to denoise masks long before it looks at the image.
     """
 
     sampling = ("unet",)
     phases = (Phase("denoising", ("unet",)),)
     rowwise = True
 
-    def __init__(
-        self,
-        network: UNet,
-        pseudo_mask: PseudoMask,
-        autoencoder: Autoencoder,
-        timestep_spacing: str,
-        mask_scale: float,
-        preconditioning: bool,
-    ) -> None:
+    def __init__(self, network: UNet, pseudo_mask: PseudoMask, autoencoder: Autoencoder, timestep_spacing: str) -> None:
         self.networks, self.beside = nn.ModuleDict({"unet": network}), nn.ModuleList([autoencoder])
         self.network, self.pseudo_mask, self.autoencoder = network, pseudo_mask, autoencoder
-        self.timestep_spacing, self.mask_scale, self.preconditioning = timestep_spacing, mask_scale, preconditioning
+        self.timestep_spacing = timestep_spacing
         self.forward_process = _scheduler("DDPMScheduler")
-        self.alphas = self.forward_process.alphas_cumprod  # a_t of Eq. 1, (1000,)
 
     @classmethod
     def build(cls, blueprint: Blueprint, settings: Any) -> "DSM":
         network = make_network(blueprint.network, 1, 2, blueprint.autoencoder, blueprint.size)  # it sees noise and image
-        own = {name: getattr(settings, name) for name in ("timestep_spacing", "mask_scale", "preconditioning")}
+        own = settings.model_dump(exclude=set(Settings.model_fields))
         return cls(network, blueprint.pseudo_mask, blueprint.autoencoder, **own)
 
     def look(self, batch: Batch, source: Source) -> Pair:
@@ -72,13 +57,11 @@ class DSM:
 
     def losses(self, phase: str, x: Pair, source: Source, carry: dict[str, Any]) -> dict[str, Tensor]:
         """Eq. 2, averaged over all elements, with t uniform over the 1000 timesteps."""
-        image, mask = x
-        x0 = self.mask_scale * mask
+        image, x0 = x
         noise = normal(tuple(x0.shape), source, x0.device)
         t = integers(TRAIN_TIMESTEPS, (len(x0),), source, x0.device)
-        xt = self.forward_process.add_noise(x0, noise, t)
-        _, _, unknown = self._scales(t, xt)
-        return {"noise": ((self._predict_noise(xt, image, t) - noise) / unknown).square().mean()}
+        predicted = self.predict_noise(self.forward_process.add_noise(x0, noise, t), image, t)
+        return {"noise": (self.weight(t, x0) * (predicted - noise)).square().mean()}
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
         """Eq. 6: images to labels, from Gaussian noise drawn with the generator."""
@@ -86,23 +69,20 @@ class DSM:
         scheduler = self.scheduler(sampler)
         x = torch.randn(image.shape, generator=generator, device=image.device)
         for t in scheduler.timesteps:
-            noise = self._predict_noise(x, image, t)
-            x = scheduler.step(noise, t, x, generator=generator).prev_sample
-        return self.pseudo_mask.decode(self.autoencoder.decode(x / self.mask_scale))
+            x = scheduler.step(self.predict_noise(x, image, t), t, x, generator=generator).prev_sample
+        return self.decode_labels(x)
 
-    def _predict_noise(self, x: Tensor, image: Tensor, t: Tensor) -> Tensor:
+    def decode_labels(self, x0: Tensor) -> Tensor:
+        """Latents of pseudo masks (B, C, h, w) to labels uint8 (B, H, W)."""
+        return self.pseudo_mask.decode(self.autoencoder.decode(x0))
+
+    def predict_noise(self, x: Tensor, image: Tensor, t: Tensor) -> Tensor:
         """eps_theta(x_t, t, I) of Eq. 2 and 3; t int, a scalar or (B,)."""
-        unit, guess, unknown = self._scales(t, x)
-        return guess * x + unknown * self.network(torch.cat([unit * x, image], 1), t)
+        return self.network(torch.cat([x, image], 1), t)
 
-    def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What to multiply x_t by for the network and for the guess, and the network's output; each (B or 1, 1, 1, 1)."""
-        self.alphas = self.alphas.to(like.device)  # moves once; looking it up on the CPU would stall an accelerator
-        a = self.alphas[t.to(like.device).view(-1)].view(-1, 1, 1, 1)
-        if not self.preconditioning:
-            return torch.ones_like(a), torch.zeros_like(a), torch.ones_like(a)
-        variance = a * self.mask_scale**2 + 1 - a  # of x_t, were the latents standard normal before scaling
-        return variance.rsqrt(), (1 - a).sqrt() / variance, self.mask_scale * (a / variance).sqrt()
+    def weight(self, t: Tensor, like: Tensor) -> Tensor | float:
+        """What Eq. 2's difference is multiplied by at timesteps t (B,)."""
+        return 1.0
 
     def scheduler(self, sampler: Sampler) -> Any:
         """diffusers' scheduler for Eq. 3, with the s_t of Eq. 5, set to the sampler's steps, which divide 1000."""

@@ -19,12 +19,11 @@ from semflow.claims.document import Scale, ScaleName, perturbed
 from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
-from semflow.evaluation.metrics.catalogue import KINDS, filling
+from semflow.evaluation.metrics.catalogue import ENOUGH_FOR_FRECHET, KINDS, filling
 from semflow.evaluation.metrics.intervals import interval
 from semflow.evaluation.records import Arrays, Record
 from semflow.method.samplers import Sampler
 
-ENOUGH_FOR_FRECHET = 2048  # images; below it the Fréchet distance is much biased, MMD² is not
 PAPERS = tuple(OFFICIAL)  # data sets in the order in which they are asked; others follow by name
 
 
@@ -62,7 +61,9 @@ def listed(words: Iterable[object]) -> str:
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
-    """1.2 [0.5, 1.9]; a dash for what there is none of."""
+    """1.2 [0.5, 1.9]; the value alone without an interval; a dash for what there is none of."""
+    if value is not None and low is None and high is None:
+        return f"{value:.{digits}f}"
     text, *ends = ("-" if number is None else f"{number:.{digits}f}" for number in (value, low, high))
     return f"{text} [{', '.join(ends)}]"
 
@@ -198,20 +199,20 @@ def own_amplitudes(runs: list[Run]) -> dict[str, float]:
 
 
 def modified(runs: list[Run]) -> str:
-    """A sentence on each method that this suite modifies, from its card; nothing where all are as published."""
-    settings = [(METHODS[run.record.method], run.record.settings) for run in runs if run.record.method in METHODS]
-    return " ".join(filter(None, dict.fromkeys(card.modified(values) for card, values in settings)))
+    """A sentence on each method that differs from the published one, from its card; nothing where none does."""
+    cards = [METHODS[name] for name in METHODS if any(run.record.method == name for run in runs)]
+    return " ".join(f"{card.title}: {card.modified}." for card in cards if card.modified)
 
 
 # Over seeds.
 
 
 class Estimate(NamedTuple):
-    """A metric over the seeds of a row, with its 95 % interval."""
+    """A metric over the seeds of a row, with its 95 % interval where it has one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n_seeds: int
 
 
@@ -227,6 +228,8 @@ def estimate(group: list[Run], metric: str) -> Estimate:
             f"the records of {title(*row_of(record))} ({record.task}) hold no {metric}; give those of the suite's main sampler"
         )
     value = float(np.mean([run.record.metrics[name].value for run in group]))
+    if name not in group[0].arrays.draws:
+        return Estimate(value, None, None, len(group))
     low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
     return Estimate(value, low, high, len(group))
 

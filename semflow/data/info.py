@@ -95,6 +95,7 @@ class DatasetInfo:
     swaps: classes that a mirror exchanges, such as left and right eye.
     void: the id of ignored pixels in a label map on disk.
     official: None where a data set has nothing to prepare.
+    repaints: whether it can paint a label map in fresh colours, by a method `repaint` of what it opens.
     """
 
     Settings: type[DataSettings]
@@ -104,6 +105,7 @@ class DatasetInfo:
     swaps: tuple[tuple[int, int], ...] = ()
     void: int = IGNORE_INDEX
     official: Official | None = None
+    repaints: bool = False
 
     def official_counts(self, settings: DataSettings) -> Mapping[str, int]:
         """Images of each split, whether its files are there or not; empty where there is no official number."""

@@ -1,13 +1,15 @@
 """Scenes: synthetic landscapes with exact labels, the data set that needs no download.
 
-Every class has a shape, a place and a texture; its colour is random in each scene, so that mask to image is
-one-to-many as in photographs. A scene depends on (seed, split, index) and the size alone. Only + - * / and comparisons
-touch the pixels and all random numbers come from NumPy's frozen MT19937 stream, so every machine renders the same bits.
+Every class has a shape, a place and a texture. Version 2 gives it colours as in nature: grass is some green, a car has any
+colour, and one light (day, dusk or night) falls on the whole scene, so that one label map has many pictures, as in
+photographs. In version 1 any class has any colour. A scene depends on (version, seed, split, index) and the size alone. Only
++ - * / and comparisons touch the pixels and all random numbers come from NumPy's frozen MT19937 stream, so every machine
+renders the same bits.
 """
 
 import hashlib
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -26,15 +28,53 @@ PALETTE = (
     (20, 100, 40), (220, 170, 150), (170, 50, 40), (200, 30, 90), (250, 140, 60), (130, 70, 160), (250, 250, 190), (230, 60, 200),
 )  # fmt: skip
 SPLITS = {"train": 0, "val": 1, "test": 2}
+REPAINTED = 3  # beside the splits: the random numbers of scenes painted again
 ID = {name: number for number, name in enumerate(NAMES)}
 N_UNIFORM = 192  # uniform numbers set aside for one scene; a scene uses fewer
-VERSION = 1  # part of the fingerprint: raise it when the images change
+
+
+class Range(NamedTuple):
+    """A class's colours: hue within `spread` of `hue` on the circle of length 1, saturation in [0, 1], value in grey levels."""
+
+    hue: float
+    spread: float
+    saturation: tuple[float, float]
+    value: tuple[float, float]
+
+
+ANY = 0.5  # spread: every hue
+COLOURS = {  # of version 2
+    "sky": Range(0.57, 0.10, (0.25, 0.60), (190, 250)),
+    "sun": Range(0.14, 0.03, (0.40, 0.80), (235, 255)),
+    "cloud": Range(0.60, ANY, (0.00, 0.08), (215, 255)),
+    "mountain": Range(0.07, 0.06, (0.10, 0.40), (90, 150)),
+    "grass": Range(0.30, 0.06, (0.45, 0.80), (110, 190)),
+    "sand": Range(0.12, 0.02, (0.25, 0.50), (190, 240)),
+    "sea": Range(0.56, 0.06, (0.50, 0.85), (90, 170)),
+    "road": Range(0.60, ANY, (0.00, 0.10), (70, 130)),
+    "tree": Range(0.25, 0.15, (0.50, 0.85), (60, 130)),
+    "house": Range(0.00, ANY, (0.15, 0.65), (140, 240)),
+    "roof": Range(0.02, 0.04, (0.50, 0.85), (100, 180)),
+    "car": Range(0.00, ANY, (0.50, 1.00), (100, 240)),
+    "person": Range(0.00, ANY, (0.40, 0.95), (70, 220)),
+    "boat": Range(0.00, ANY, (0.40, 0.90), (80, 200)),
+    "sail": Range(0.00, ANY, (0.10, 0.70), (200, 255)),
+    "parasol": Range(0.00, ANY, (0.55, 1.00), (150, 250)),
+}
+_ENDS = [((c.hue - c.spread, c.saturation[0], c.value[0]), (c.hue + c.spread, c.saturation[1], c.value[1])) for c in COLOURS.values()]
+LOW, HIGH = np.array(_ENDS).transpose(1, 2, 0)  # ends of hue, saturation and value, (3, n) each, in the order of NAMES
+LIGHTS = (  # of version 2: probability, then factors of red, green and blue
+    (0.55, (1.0, 1.0, 1.0)),  # day
+    (0.25, (1.08, 0.82, 0.62)),  # dusk
+    (0.20, (0.5, 0.55, 0.8)),  # night
+)
 
 
 class Settings(DataSettings):
-    """Synthetic scenes, as many as asked for."""
+    """Synthetic scenes, as many as asked for. version: of their colours, 1 any, 2 as in nature."""
 
     name: Literal["scenes"]
+    version: Literal[1, 2]
     size: Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], Field(strict=False)]
     n_train: Positive
     n_test: Annotated[int, Field(ge=2)]
@@ -42,15 +82,15 @@ class Settings(DataSettings):
 
 
 class Scenes:
-    """`n` scenes of `size` (h, w); index i of a split is the same image whatever `n` is."""
+    """`n` scenes of `size` (h, w); index i of a split is the same image whatever `n` is. version: of their colours, 1 or 2."""
 
     name = "scenes"
     names: tuple[str, ...] = NAMES
     palette: tuple[Colour, ...] = PALETTE
     groups: tuple[str, ...] | None = None
 
-    def __init__(self, n: int, size: tuple[int, int], seed: int, split: str) -> None:
-        self.n, self.size, self.seed, self.split = n, size, seed, split
+    def __init__(self, n: int, size: tuple[int, int], seed: int, split: str, version: int) -> None:
+        self.n, self.size, self.seed, self.split, self.version = n, size, seed, split, version
 
     def __len__(self) -> int:
         return self.n
@@ -58,7 +98,20 @@ class Scenes:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self.n:
             raise IndexError(index)
-        return render(np.random.RandomState([self.seed, SPLITS[self.split], index]), *self.size)
+        return render(np.random.RandomState([self.seed, SPLITS[self.split], index]), *self.size, self.version)
+
+    def repaint(self, labels: np.ndarray, index: int) -> np.ndarray:
+        """A picture uint8 (3, h, w) of labels uint8 (h, w): as a scene is painted, in colours, texture and light drawn anew.
+
+        index: of the drawing; the same numbers give the same picture. ValueError if a label is no class of scenes.
+        """
+        if labels.max() >= len(NAMES):
+            raise ValueError(f"label {labels.max()} is no class of scenes")
+        rng = np.random.RandomState([self.seed, REPAINTED, index])
+        uniform = iter(rng.random_sample(N_UNIFORM).tolist()).__next__
+        canvas = _Canvas(*labels.shape, uniform)
+        canvas.labels = labels
+        return _paint(canvas, rng, uniform, self.version)
 
     def stamp(self) -> str:
         """What the images are determined by."""
@@ -66,18 +119,18 @@ class Scenes:
 
     def fingerprint(self) -> str:
         """SHA-256 that changes whenever an image would."""
-        text = f"scenes v{VERSION} n={self.n} size={self.size} seed={self.seed} split={self.split}"
+        text = f"scenes v{self.version} n={self.n} size={self.size} seed={self.seed} split={self.split}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _open(data: Settings, split: str) -> Scenes:
-    return Scenes(data.n_train if split == "train" else data.n_test, data.size, data.seed, split)
+    return Scenes(data.n_train if split == "train" else data.n_test, data.size, data.seed, split, data.version)
 
 
-INFO = DatasetInfo(Settings, _open, NAMES, PALETTE)
+INFO = DatasetInfo(Settings, _open, NAMES, PALETTE, repaints=True)
 
 
-def render(rng: np.random.RandomState, h: int, w: int) -> Sample:
+def render(rng: np.random.RandomState, h: int, w: int, version: int) -> Sample:
     """Render one scene: image uint8 (3, h, w) RGB and labels uint8 (h, w), any size from 16 x 16 on."""
     uniform = iter(rng.random_sample(N_UNIFORM).tolist()).__next__
     canvas = _Canvas(h, w, uniform)
@@ -88,7 +141,7 @@ def render(rng: np.random.RandomState, h: int, w: int) -> Sample:
         _draw_coast(canvas, horizon)
     else:
         _draw_land(canvas, horizon)
-    return Sample(_paint(canvas, rng, uniform), canvas.labels)
+    return Sample(_paint(canvas, rng, uniform, version), canvas.labels)
 
 
 @lru_cache(maxsize=8)
@@ -216,9 +269,10 @@ def _draw_person(c: _Canvas, x: float, ground: float) -> None:
     c.ellipse("person", x, ground - 0.84 * height, 0.065, 0.07)
 
 
-def _paint(c: _Canvas, rng: np.random.RandomState, uniform) -> np.ndarray:
+def _paint(c: _Canvas, rng: np.random.RandomState, uniform, version: int) -> np.ndarray:
     """Colour, texture, light and noise for the labels on the canvas; uint8 (3, h, w)."""
-    image = _colours(rng, uniform)[:, c.labels]
+    colours = _any_colours(rng, uniform) if version == 1 else _natural_colours(rng, uniform)
+    image = colours[:, c.labels]
     texture = _textures(c, rng, uniform)
     gain = 0.75 + 0.35 * uniform()
     slope = 0.3 * (uniform() - 0.5)
@@ -228,12 +282,29 @@ def _paint(c: _Canvas, rng: np.random.RandomState, uniform) -> np.ndarray:
     return np.clip(np.floor(image + 0.5), 0, 255).astype(np.uint8)
 
 
-def _colours(rng: np.random.RandomState, uniform) -> np.ndarray:
-    """One colour a class, (3, n): hues spread evenly and dealt out at random, so that no class owns one."""
+def _any_colours(rng: np.random.RandomState, uniform) -> np.ndarray:
+    """Version 1: one colour a class, (3, n): hues spread evenly and dealt out at random, so that no class owns one."""
     n = len(NAMES)
-    hue = 6 * ((rng.permutation(n) / n + uniform()) % 1.0)
-    saturation, value = 0.3 + 0.6 * rng.random_sample(n), 100 + 150 * rng.random_sample(n)
-    sectors = (hue + np.array([[0.0], [4.0], [2.0]])) % 6.0  # HSV to RGB, piecewise linear
+    hue = (rng.permutation(n) / n + uniform()) % 1.0
+    return _rgb(hue, 0.3 + 0.6 * rng.random_sample(n), 100 + 150 * rng.random_sample(n))
+
+
+def _natural_colours(rng: np.random.RandomState, uniform) -> np.ndarray:
+    """Version 2: one colour a class from its range, (3, n), all under one light."""
+    drawn = rng.random_sample((3, len(NAMES)))
+    hue, saturation, value = LOW + (HIGH - LOW) * drawn
+    which, factors = uniform(), LIGHTS[-1][1]
+    for probability, light in LIGHTS[:-1]:
+        if which < probability:
+            factors = light
+            break
+        which -= probability
+    return _rgb(hue % 1.0, saturation, value) * np.array(factors)[:, None]
+
+
+def _rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Red, green and blue (3, n) of hue and saturation in [0, 1] and value in grey levels, piecewise linear in hue."""
+    sectors = (6 * hue + np.array([[0.0], [4.0], [2.0]])) % 6.0
     return value * (1 - saturation * np.clip(1 - (abs(sectors - 3.0) - 1.0), 0.0, 1.0))
 
 

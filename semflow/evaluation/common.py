@@ -124,7 +124,7 @@ class Measurement:
         protocol: records.Protocol,
         n_images: int,
     ) -> records.Record:
-        """Write the record to `out` and the arrays beside it. values: of every metric that has draws in the arrays."""
+        """Write the record to `out` and the arrays beside it. values: by metric; those without draws have no interval."""
         suite, evaluation, dataset = self.suite, self.evaluation, self.dataset
         record = records.Record(
             suite=suite.suite,
@@ -144,7 +144,7 @@ class Measurement:
             evaluations=self.evaluations,
             classes=dataset.names,
             palette=dataset.palette,
-            metrics={name: records.Metric.of(name, value, arrays.draws[name]) for name, value in values.items()},
+            metrics={name: records.Metric.of(name, value, arrays.draws.get(name)) for name, value in values.items()},
             class_iou={} if arrays.confusions is None else self.class_iou(arrays.confusions),
             outputs_sha256=hashlib.sha256(outputs.cpu().numpy().tobytes()).hexdigest(),
             arrays_sha256=arrays.save(records.arrays_path(out)),

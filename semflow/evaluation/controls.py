@@ -1,6 +1,7 @@
 """Controls: what the protocol gives to a perfect and to a blind method. Nothing is trained."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,10 +10,14 @@ from torch import Tensor
 from semflow.data import open_dataset
 from semflow.data.sample import IGNORE_INDEX, Dataset
 from semflow.evaluation.common import Measurement
+from semflow.evaluation.metrics.appearance import box_mean
 from semflow.loading.batches import Batches
 from semflow.method.autoencoder import Autoencoder, make_autoencoder
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.seeds import generator
 from semflow.training.build import make_pseudo_mask
+
+GREY = 128
 
 
 class Oracle:
@@ -36,6 +41,23 @@ class ShuffledLabels:
         return torch.where(other == IGNORE_INDEX, 0, other)
 
 
+def repainted(dataset: Any, labels: Tensor) -> Tensor:
+    """Label maps uint8 (n, H, W) painted as the data set's pictures are, in colours drawn anew, uint8 (n, 3, H, W): what a
+    synthesiser that has learnt everything would draw.
+    """
+    return torch.stack([torch.from_numpy(dataset.repaint(rows, index)) for index, rows in enumerate(labels.numpy())])
+
+
+def blurred(images: Tensor) -> Tensor:
+    """Means over 3 x 3 pixels, edges repeated, of images uint8 (n, 3, H, W): right colours, no texture."""
+    return box_mean(images.float()).round().to(torch.uint8)
+
+
+def white_noise(n: int, size: tuple[int, int]) -> Tensor:
+    """Independent uniform bytes, uint8 (n, 3, H, W)."""
+    return torch.randint(256, (n, 3, *size), generator=generator("cpu", "white noise"), dtype=torch.uint8)
+
+
 class RealImages:
     """Training images: as real as pictures get, of other layouts."""
 
@@ -55,5 +77,9 @@ def _oracle(run: Measurement) -> Tensor:
 OUTPUTS: dict[str, Callable[[Measurement], Tensor]] = {  # of each control: what a method in its place would give
     "oracle": _oracle,
     "shuffled_labels": lambda run: ShuffledLabels().predict(run.labels),
+    "repainted": lambda run: repainted(run.dataset, run.labels),
+    "blurred": lambda run: blurred(repainted(run.dataset, run.labels)),
+    "grey_card": lambda run: torch.full_like(run.images, GREY),
+    "white_noise": lambda run: white_noise(len(run.dataset), run.suite.data.size),
     "real_images": lambda run: RealImages().sample(open_dataset(run.suite.data, "train"), len(run.dataset)),
 }

@@ -23,19 +23,19 @@ class Fields(BaseModel):
 
 
 class Metric(Fields):
-    """A value with its 95 % interval over test images; in the unit named."""
+    """A value with its 95 % interval over test images, where it has one; in the unit named."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     unit: Unit
     direction: Direction
 
     @classmethod
-    def of(cls, name: str, value: float, draws: np.ndarray) -> "Metric":
-        """The metric `name` of the catalogue, its interval made from its bootstrap draws."""
+    def of(cls, name: str, value: float, draws: np.ndarray | None) -> "Metric":
+        """The metric `name` of the catalogue, its interval made from its bootstrap draws, if there are any."""
         kind = KINDS[name]
-        low, high = interval(value, draws, kind.resampled)
+        low, high = (None, None) if draws is None else interval(value, draws, kind.resampled)
         return cls(value=value, low=low, high=high, unit=kind.unit, direction=kind.direction)
 
 

@@ -12,9 +12,9 @@ from semflow.evaluation.common import BOOTSTRAP_SEED, Measurement, ShownStates
 from semflow.evaluation.controls import OUTPUTS
 from semflow.evaluation.features import BATCH, extract
 from semflow.evaluation.metrics import appearance
-from semflow.evaluation.metrics.catalogue import named
-from semflow.evaluation.metrics.distances import frechet_draws, kernel_draws
-from semflow.evaluation.metrics.fidelity import fid_and_kid
+from semflow.evaluation.metrics.catalogue import ENOUGH_FOR_FRECHET, named
+from semflow.evaluation.metrics.distances import among, frechet_draws, kernel_draws
+from semflow.evaluation.metrics.fidelity import NEIGHBOURS, compare_sets
 from semflow.evaluation.metrics.intervals import bootstrap_mean, resamples
 from semflow.evaluation.metrics.segmentation import confusions, sparse_rows
 from semflow.evaluation.records import Arrays, Protocol, Record
@@ -27,7 +27,8 @@ from semflow.suite.runs import main_sampler
 SUBSET_SIZE = 1000  # of KID, or as many images as there are
 DISTANCE_DRAWS = 100  # enough to know a standard deviation to 7 %; each costs a decomposition
 INTERVAL = (
-    "95 % bootstrap: percentiles for means, 1.96 standard deviations of {} draws to either side for distances between sets,"
+    "95 % bootstrap: percentiles for means (of precision and recall with neighbourhoods held fixed), 1.96 standard deviations of {} "
+    "draws to either side for distances between sets (none for the Frechet distance of fewer than {:,} images),"
 )
 
 
@@ -40,10 +41,12 @@ def measure(run: Measurement, out: Path) -> Record:
         drawn, states, straightness = _synthesize(run)
         if straightness is not None:
             scores.add_mean("straightness", straightness)
-    features = scores.add_distances(drawn)
+    features = scores.add_sets(drawn)
     scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), _distances(run, drawn))
     scores.add_mean("brightness", appearance.brightness(drawn).numpy())
-    scores.add_mean("high_frequency_energy", appearance.high_frequency_energy(drawn).numpy())
+    scores.add_mean("clipped", appearance.clipped(drawn).numpy())
+    scores.add_mean("detail", appearance.detail(drawn, run.labels).numpy())
+    scores.add_mean("detail_gap", appearance.detail_gap(drawn, run.images, run.labels).numpy())
     matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
     if run.is_main:  # elsewhere it would cost more than all else
         layouts = run.examples(suite.synthesis.diversity.layouts)
@@ -76,16 +79,23 @@ class Scores:
         self.values[name] = float(np.mean(values, dtype=np.float64))
         self.draws[name] = bootstrap_mean(values, units, self.run.n_samples, BOOTSTRAP_SEED)
 
-    def add_distances(self, drawn: Tensor) -> np.ndarray:
-        """Frechet and kernel distance to the real images; returns the features of the drawn ones."""
+    def add_sets(self, drawn: Tensor) -> np.ndarray:
+        """Distances between the drawn and the real images as sets, precision and recall; returns the drawn ones' features."""
         real, features = self.run.session.real_features, extract(self.run.session.extractor, drawn)
-        network = self.run.suite.synthesis.features.network
-        frechet, kernel = named("frechet", network), named("mmd2", network)
-        self.values[frechet], self.values[kernel] = fid_and_kid(features, real, min(SUBSET_SIZE, len(real)))
-        units = self.run.units
+        found, units = compare_sets(features, real, min(SUBSET_SIZE, len(real))), self.run.units
         counts = [row[units] for part in resamples(units, DISTANCE_DRAWS, BOOTSTRAP_SEED) for row in part]
-        self.draws[frechet], self.draws[kernel] = frechet_draws(features, real, counts), kernel_draws(features, real, counts)
+        self._add("mmd2", found.mmd2, kernel_draws(features, real, counts))
+        self._add("frechet", found.frechet, frechet_draws(features, real, counts) if len(real) >= ENOUGH_FOR_FRECHET else None)
+        for name, share, (x, y) in (("precision", found.precision, (features, real)), ("recall", found.recall, (real, features))):
+            inside = 100.0 * among(x, y, NEIGHBOURS)
+            self._add(name, 100 * share, bootstrap_mean(inside, units, self.run.n_samples, BOOTSTRAP_SEED))
         return features
+
+    def _add(self, role: str, value: float, draws: np.ndarray | None) -> None:
+        name = named(role, self.run.suite.synthesis.features.network)
+        self.values[name] = value
+        if draws is not None:
+            self.draws[name] = draws
 
 
 def _synthesize(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
@@ -170,6 +180,9 @@ def _protocol(run: Measurement) -> Protocol:
         {
             named("frechet", features): f"drawn and real images, both uint8 RGB {h} x {w}, resized by the network's own rule",
             named("mmd2", features): f"subsets of {min(SUBSET_SIZE, len(run.dataset))} images",
+            named("precision", features): f"drawn images, within {NEIGHBOURS} neighbours of a real one",
+            named("recall", features): f"real images, within {NEIGHBOURS} neighbours of a drawn one",
+            "detail": "pixels whose eight neighbours have their label",
             named("perceptual", pairs): "pairs of a drawn image and the real one of its layout",
             named("diversity", pairs): f"pairs of {n_samples} samples of a layout, {n_layouts} layouts",
             "round_trip_miou": "classes present in the layouts, as the method's own main sampler segments what it drew",
@@ -179,5 +192,5 @@ def _protocol(run: Measurement) -> Protocol:
             role: f"{network.name}, SHA-256 {network.sha256}"
             for role, network in (("features", session.extractor), ("pairs", session.perceptual))
         },
-        INTERVAL.format(DISTANCE_DRAWS),
+        INTERVAL.format(DISTANCE_DRAWS, ENOUGH_FOR_FRECHET),
     )

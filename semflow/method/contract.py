@@ -3,8 +3,8 @@
 CONTRIBUTING.md says how to add one. `training` knows phases and named losses, `evaluation` knows tasks; neither knows a method.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
@@ -51,11 +51,6 @@ class Settings(Section):
     ema_decay: Fraction | None = None
 
 
-def as_published(settings: Any) -> str:
-    """Of a method that no setting modifies."""
-    return ""
-
-
 @dataclass(frozen=True)
 class Card:
     """What is known of a method before its model is imported.
@@ -71,7 +66,7 @@ class Card:
     velocities: samplers whose steps go along the network's own velocity, so that the states tell how straight paths are.
     perturbed: whether its masks are perturbed (Eq. 14), in training and, where it synthesizes, in sampling.
     steps_divide: what every number of steps must divide; 0: any number will do.
-    modified: of its settings, one sentence on what they change of the published method; "" where they change nothing.
+    modified: how it differs from the published method, a phrase; "" where it does not.
     """
 
     title: str
@@ -86,7 +81,7 @@ class Card:
     velocities: frozenset[str] = frozenset()
     perturbed: bool = False
     steps_divide: int = 0
-    modified: Callable[[Any], str] = field(default=as_published, compare=False)
+    modified: str = ""
 
     @property
     def module(self) -> str:

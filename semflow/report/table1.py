@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from baselines import METHODS
 from semflow import published
 from semflow.claims.collect import (
-    ENOUGH_FOR_FRECHET,
     Names,
     Run,
     by_row,

@@ -6,6 +6,7 @@ Imports no torch, so that the workflow can plan without it.
 from typing import NamedTuple
 
 from baselines import METHODS
+from semflow.data import DATASETS
 from semflow.errors import SemFlowError
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import Suite
@@ -16,9 +17,16 @@ CONTROLS: dict[str, dict[str, str]] = {  # what the protocol gives to a perfect 
         "oracle": "oracle (ground truth, encoded and decoded)",
         "shuffled_labels": "shuffled labels (another image's ground truth)",
     },
-    "synthesis": {"real_images": "real images (training set, other layouts)"},
+    "synthesis": {
+        "repainted": "layouts repainted in fresh colours (oracle)",
+        "blurred": "repainted layouts, blurred 3 x 3",
+        "grey_card": "grey card",
+        "white_noise": "white noise",
+        "real_images": "real images (training set, other layouts)",
+    },
     "seed_agreement": {},
 }
+REPAINTING = ("repainted", "blurred")  # controls for data sets that can paint a layout in fresh colours
 CONTROL_TITLES = {name: title for titles in CONTROLS.values() for name, title in titles.items()}
 TASKS = tuple(CONTROLS)
 
@@ -54,12 +62,13 @@ def evaluations(suite: Suite) -> list[Evaluation]:
     """All that a suite's `runs` say, each once, then the controls of their tasks."""
     chosen = dict.fromkeys(evaluation for entry in suite.runs for evaluation in _of(entry, suite))
     tasks = dict.fromkeys(evaluation.task for evaluation in chosen)
-    return [*chosen, *(control for task in tasks for control in controls(task))]
+    return [*chosen, *(control for task in tasks for control in controls(suite, task))]
 
 
-def controls(task: Task) -> list[Evaluation]:
-    """What a perfect and a blind method reach."""
-    return [Evaluation(name, task, DIRECT) for name in CONTROLS[task]]
+def controls(suite: Suite, task: Task) -> list[Evaluation]:
+    """What a perfect and a blind method reach, as far as the suite's data set allows."""
+    repaints = DATASETS[suite.data.name].repaints
+    return [Evaluation(name, task, DIRECT) for name in CONTROLS[task] if repaints or name not in REPAINTING]
 
 
 def checkpoints(chosen: list[Evaluation]) -> dict[Checkpoint, list[Evaluation]]:

@@ -2,6 +2,9 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from semflow.data.sample import IGNORE_INDEX
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -17,18 +20,41 @@ def brightness(images: Tensor) -> Tensor:
     return luma(images).mean((1, 2))
 
 
-def high_frequency_energy(images: Tensor) -> Tensor:
-    """Mean squared luma beyond a quarter of a cycle a pixel (half the Nyquist frequency), (B,); uint8 (B, 3, H, W).
+def clipped(images: Tensor) -> Tensor:
+    """Pixels with a channel at the end of its range, 0 or 255, in per cent, (B,); uint8 (B, 3, H, W).
 
-    In squared grey levels: by Parseval, the part of the variance of a picture that waves shorter than four pixels in
-    the direction they run make up. Over-smooth pictures are low.
+    Overexposed pictures have many.
+    """
+    at_end = ((images == 0) | (images == 255)).any(1)
+    return 100 * at_end.float().mean((1, 2))
+
+
+def detail(images: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared difference of luma from its mean over 3 x 3 pixels, inside regions, in squared grey levels, (B,).
+
+    images: uint8 (B, 3, H, W).  labels: uint8 (B, H, W). A pixel is inside a region if all pixels around it have its label,
+    so that borders between regions, which every layout brings, are no detail; the picture's edge is left out. Over-smooth
+    pictures are low. 0 where a layout has no such pixel.
     """
     pixels = luma(images)
-    h, w = pixels.shape[1:]
-    y, x = torch.fft.fftfreq(h, device=pixels.device), torch.fft.fftfreq(w, device=pixels.device)
-    high = (y[:, None] ** 2 + x[None, :] ** 2).sqrt() > 0.25
-    power = torch.fft.fft2(pixels, norm="forward").abs().square()
-    return (power * high).sum((1, 2))
+    residual = (pixels - box_mean(pixels[:, None])[:, 0]).square()[:, 1:-1, 1:-1]
+    around = labels.float()[:, None]
+    inside = (functional.max_pool2d(around, 3, 1) == -functional.max_pool2d(-around, 3, 1))[:, 0]
+    inside &= labels[:, 1:-1, 1:-1] != IGNORE_INDEX
+    return (residual * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
+
+
+def detail_gap(images: Tensor, real: Tensor, labels: Tensor) -> Tensor:
+    """How far the detail of pictures lies from that of real images of the same layouts, in octaves, (B,): 0 where alike, 1
+    where it is half or twice. A floor of one squared grey level keeps flat pictures finite. Shapes as in `detail`.
+    """
+    drawn, wanted = (detail(pictures, labels).clamp(min=1) for pictures in (images, real))
+    return (drawn / wanted).log2().abs()
+
+
+def box_mean(pixels: Tensor) -> Tensor:
+    """Means over 3 x 3 pixels, edges repeated; float (B, C, H, W) to the same."""
+    return functional.avg_pool2d(functional.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
 class Straightness:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Unit = Literal["percent", "none", "grey levels", "squared grey levels", "squared latent units"]
+Unit = Literal["percent", "none", "grey levels", "squared grey levels", "squared latent units", "octaves"]
 Direction = Literal["higher", "lower", "neither"]
 
 
@@ -21,6 +21,7 @@ class Kind(NamedTuple):
 
 
 PROXY = "EfficientNet-Lite0"
+ENOUGH_FOR_FRECHET = 2048  # images; below it the Fréchet distance is much biased and no interval covers it, MMD² is not
 KINDS = {
     "miou": Kind("mIoU", "percent", "higher", 1),
     "miou_either": Kind("mIoU over classes in truth or prediction", "percent", "higher", 1),
@@ -31,19 +32,27 @@ KINDS = {
     "frechet_efficientnet_lite0": Kind(f"Fréchet distance ({PROXY})", "none", "lower", 2, resampled=False),
     "kid": Kind("KID", "none", "lower", 4, resampled=False),
     "mmd2_efficientnet_lite0": Kind(f"MMD² ({PROXY})", "none", "lower", 4, resampled=False),
+    "precision_inception_v3": Kind("precision (Inception-v3)", "percent", "higher", 1),
+    "precision_efficientnet_lite0": Kind(f"precision ({PROXY})", "percent", "higher", 1),
+    "recall_inception_v3": Kind("recall (Inception-v3)", "percent", "higher", 1),
+    "recall_efficientnet_lite0": Kind(f"recall ({PROXY})", "percent", "higher", 1),
     "lpips": Kind("LPIPS", "none", "lower", 3),
     "perceptual_efficientnet_lite0": Kind(f"perceptual distance ({PROXY})", "none", "lower", 3),
     "diversity_lpips": Kind("diversity (LPIPS)", "none", "higher", 3),
     "diversity_efficientnet_lite0": Kind(f"diversity ({PROXY})", "none", "higher", 3),
     "round_trip_miou": Kind("round-trip mIoU", "percent", "neither", 1),
     "brightness": Kind("brightness", "grey levels", "neither", 1),
-    "high_frequency_energy": Kind("high-frequency energy", "squared grey levels", "neither", 1),
+    "clipped": Kind("clipped pixels", "percent", "neither", 2),
+    "detail": Kind("detail inside regions", "squared grey levels", "neither", 1),
+    "detail_gap": Kind("detail's distance from real images'", "octaves", "lower", 2),
     "straightness": Kind("straightness", "squared latent units", "neither", 4),
 }
 # What a suite measures through its own choice of network.
 ROLES = {
     "frechet": ("fid", "frechet_efficientnet_lite0"),
     "mmd2": ("kid", "mmd2_efficientnet_lite0"),
+    "precision": ("precision_inception_v3", "precision_efficientnet_lite0"),
+    "recall": ("recall_inception_v3", "recall_efficientnet_lite0"),
     "perceptual": ("lpips", "perceptual_efficientnet_lite0"),
     "diversity": ("diversity_lpips", "diversity_efficientnet_lite0"),
 }

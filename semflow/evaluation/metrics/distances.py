@@ -1,4 +1,5 @@
-"""Distances between two sets of feature vectors, in NumPy: Frechet (FID's) and kernel (KID's), and how sure they are.
+"""Distances between two sets of feature vectors, in NumPy: Frechet (FID's) and kernel (KID's), and how sure they are; and which
+vectors lie among the others, as precision and recall count them.
 
 Values are for torch-fidelity to give (metrics/fidelity.py); these functions say how they vary with the images, and a
 test holds them against it.
@@ -7,6 +8,7 @@ test holds them against it.
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
@@ -46,3 +48,15 @@ def kernel_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) -> 
         return float((times @ kernel @ times - times**2 @ kernel.diagonal()) / pairs)
 
     return np.array([within(k_xx, n) + within(k_yy, n) - 2 * float(n @ k_xy @ n / (n.sum() * n.sum())) for n in counts])
+
+
+def among(x: np.ndarray, y: np.ndarray, neighbours: int) -> np.ndarray:
+    """Which rows of x (n, d) lie no farther from some row of y (m, d) than its k-th nearest neighbour in y, k = `neighbours`
+    < m, does; bool (n,).
+
+    The share among them is precision where x was drawn and y is real, recall where it is the other way round (Kynkaanniemi et
+    al., 2019).
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    radii = np.sort(cdist(y, y), 1)[:, neighbours]  # a row's own distance, 0, comes first
+    return (cdist(x, y) <= radii).any(1)

@@ -1,4 +1,6 @@
-"""FID's and KID's formulas on features that are there already, by torch-fidelity."""
+"""FID's, KID's, precision's and recall's formulas on features that are there already, by torch-fidelity."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch_fidelity
@@ -6,19 +8,34 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 NAME = "features that are there already"
+NEIGHBOURS = 3  # of precision and recall, as Kynkaanniemi et al. (2019) have it
 
 
-def fid_and_kid(x: np.ndarray, y: np.ndarray, subset_size: int) -> tuple[float, float]:
-    """(Frechet, mean kernel) distance between features (n, d) and (m, d), by torch_fidelity.calculate_metrics.
+class SetScores(NamedTuple):
+    """Drawn pictures against real ones: distances (lower is better), shares in [0, 1] (higher is better)."""
+
+    frechet: float
+    mmd2: float
+    precision: float
+    recall: float
+
+
+def compare_sets(drawn: np.ndarray, real: np.ndarray, subset_size: int) -> SetScores:
+    """FID's, KID's, precision's and recall's formulas on features (n, d) and (m, d), by torch_fidelity.calculate_metrics.
 
     subset_size: of KID's subsets, at most n and m. Where it is both, all 100 subsets are the whole, and one will do.
     """
     scores = torch_fidelity.calculate_metrics(
-        input1=_Rows(x), input2=_Rows(y), fid=True, kid=True, feature_extractor=NAME,
-        kid_subset_size=subset_size, kid_subsets=1 if subset_size == len(x) == len(y) else 100,
+        input1=_Rows(drawn), input2=_Rows(real), fid=True, kid=True, prc=True, feature_extractor=NAME,
+        kid_subset_size=subset_size, kid_subsets=1 if subset_size == len(drawn) == len(real) else 100, prc_neighborhood=NEIGHBOURS,
         cuda=False, cache=False, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
-    return scores[torch_fidelity.KEY_METRIC_FID], scores[torch_fidelity.KEY_METRIC_KID_MEAN]
+    return SetScores(
+        scores[torch_fidelity.KEY_METRIC_FID],
+        scores[torch_fidelity.KEY_METRIC_KID_MEAN],
+        scores[torch_fidelity.KEY_METRIC_PRECISION],
+        scores[torch_fidelity.KEY_METRIC_RECALL],
+    )
 
 
 class _Rows(Dataset):
