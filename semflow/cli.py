@@ -138,6 +138,7 @@ def _train(p: Parser) -> Command:
     _of_suite(p)
     _method(p)
     p.add_argument("--seed", type=whole, default=0, help="training seed (default 0)")
+    _variant(p)
     p.add_argument("--amplitude", type=amplitude, help="perturb masks by this (Eq. 14), 0..255 units, in place of the suite's")
     p.add_argument("--state", type=Path, required=True, help="folder that keeps the state of an unfinished training")
     p.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
@@ -170,6 +171,7 @@ def _evaluate(p: Parser) -> Command:
     )
     p.add_argument("--task", choices=TASKS, default="segmentation", help="default segmentation")
     _sampler(p, " (default: the method's own)")
+    _variant(p)
     p.add_argument("--amplitude", type=amplitude, help="perturbation that it was trained with, if not the suite's")
     p.add_argument("--sampling-amplitude", type=amplitude, help="perturbation to draw with, if not that of the training")
     p.add_argument("--cache", type=Path, default=Path("results/features"), help="folder for features of real images")
@@ -205,7 +207,7 @@ def _evaluate_one(a: Arguments) -> None:
         sampler = Sampler.parse(a.sampler) if a.sampler else main_sampler(a.method, a.task)
     trained = amplitude_of(suite, a.method)
     drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
-    evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed)
+    evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed, a.variant)
     record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache)
     for name, metric in record.metrics.items():
         kind = KINDS[name]
@@ -214,16 +216,14 @@ def _evaluate_one(a: Arguments) -> None:
 
 
 def _evaluate_all(a: Arguments) -> None:
-    from baselines import METHODS
     from semflow.evaluation import evaluate_all
     from semflow.suite import reading, runs
 
-    suite, controls = reading.load(a.config, a.dataset), a.method == "controls"
-    perturbed = runs.amplitude_of(suite, a.method) if a.amplitude is None else a.amplitude
-    of = runs.Checkpoint(a.method, perturbed, a.training_seed)
+    suite, trained, controls = reading.load(a.config, a.dataset), _suite(a), a.method == "controls"
+    of = runs.Checkpoint(a.method, runs.amplitude_of(trained, a.method), a.training_seed, a.variant)
     own = [e for e in runs.evaluations(suite) if (e.is_control if controls else runs.checkpoint_of(e) == of)]
     if not own:
-        asked = f"{a.method} of training seed {of.seed} and amplitude {perturbed:g}"
+        asked = f"{a.method} of training seed {of.seed} and amplitude {of.amplitude:g}{f' in variant {of.variant}' * bool(of.variant)}"
         raise SemFlowError(f"{a.config} runs no {asked}; add it to `runs`")
     places = {e: Path(runs.record_path(e, suite)) for e in own}
     wanted = {e: out for out in a.out for e, place in places.items() if out.parts[-5:] == place.parts[-5:]}
@@ -231,7 +231,6 @@ def _evaluate_all(a: Arguments) -> None:
         first = next(iter(places.values()))
         raise SemFlowError(f"--out {min(lost)} is the record of no run of this checkpoint; {first} would be")
     store = a.store or Path(f"results/{suite.suite}/evaluated", suite.data.name)
-    trained = reading.with_amplitude(suite, perturbed) if not controls and METHODS[a.method].perturbed else suite
     evaluate_all(trained, wanted or places, a.checkpoint, store, a.cache)
 
 
@@ -506,6 +505,10 @@ def _seed(p: Parser) -> None:
     p.add_argument("--seed", type=whole, default=0, help="sampling seed (default 0)")
 
 
+def _variant(p: Parser) -> None:
+    p.add_argument("--variant", default="", help="of the suite's `variants` (default: the suite as it is)")
+
+
 def _sampler(p: Parser, default: str = "") -> None:
     p.add_argument("--sampler", help=f"NAME-STEPS, such as euler-25 or ddim-200; or the name alone: rk45, direct{default}")
 
@@ -535,12 +538,11 @@ def _devices(a: Arguments) -> tuple[int, str]:
 
 
 def _suite(a: Arguments) -> "Suite":
-    """The suite, with masks perturbed as asked for."""
+    """The suite, in the variant and with masks perturbed as asked for."""
     from semflow.suite import reading
+    from semflow.suite.variants import trained_as
 
-    suite = reading.load(a.config, a.dataset)
-    perturbed = getattr(a, "amplitude", None)
-    return suite if perturbed is None else reading.with_amplitude(suite, perturbed)
+    return trained_as(reading.load(a.config, a.dataset), getattr(a, "variant", ""), getattr(a, "amplitude", None))
 
 
 def _inference() -> Any:

@@ -50,7 +50,8 @@ def title(method: str, sampler: str, steps: int = 0) -> str:
 def identity(record: Record) -> str:
     """A record's name among those of its suite and data set, such as "semflow-b6-synthesis-euler-25-b6-train0-sample1"."""
     sampler = Sampler(record.sampler, record.steps)
-    trained, drawn = f"{record.method}-b{record.amplitude:g}", f"b{record.sampling_amplitude:g}"
+    variant = f"-{record.variant}" if record.variant else ""
+    trained, drawn = f"{record.method}{variant}-b{record.amplitude:g}", f"b{record.sampling_amplitude:g}"
     return f"{trained}-{record.task}-{sampler}-{drawn}-train{record.training_seed}-sample{record.sampling_seed}"
 
 
@@ -171,15 +172,17 @@ def by_row(runs: list[Run]) -> dict[tuple[str, str, int], list[Run]]:
         if len(sets) > len({task for task, _ in sets}):
             found = listed(sorted({dataset for _, dataset in sets}))
             raise SemFlowError(f"the records of {title(*row)} are of several data sets ({found}); give those of one")
-        models = {(run.record.task, run.record.amplitude, run.record.sampling_amplitude) for run in group}
+        models = {(r.task, r.amplitude, r.sampling_amplitude, r.variant) for r in (run.record for run in group)}
         if len(models) > len(sets):
-            found = ", ".join(sorted({f"b = {b:g} b' = {drawn:g}" for _, b, drawn in models}))
+            found = ", ".join(sorted({f"b = {b:g} b' = {drawn:g}{' ' * bool(name)}{name}" for _, b, drawn, name in models}))
             raise SemFlowError(f"the records of {title(*row)} have several perturbations ({found}); give those of one")
     return dict(rows)
 
 
 def own(runs: list[Run]) -> list[Run]:
-    """The runs at the suite's own perturbation, b' = b where pictures are drawn, and all of methods that are not perturbed."""
+    """The runs of no variant at the suite's own perturbation, b' = b where pictures are drawn; of methods that are not perturbed,
+    all of no variant."""
+    runs = [run for run in runs if not run.record.variant]
     amplitudes = own_amplitudes(runs)
 
     def usual(record: Record) -> bool:
@@ -193,7 +196,7 @@ def own_amplitudes(runs: list[Run]) -> dict[str, float]:
     """The suite's own perturbation b by data set: that of most records of perturbed methods there, as a suite varies b around
     its own; the lower of two that are as frequent."""
     trained: dict[str, Counter[float]] = defaultdict(Counter)
-    for record in (run.record for run in runs if perturbed(run.record.method)):
+    for record in (run.record for run in runs if perturbed(run.record.method) and not run.record.variant):
         trained[record.dataset][record.amplitude] += 1
     return {name: min(counts, key=lambda b: (-counts[b], b)) for name, counts in trained.items()}
 

@@ -35,10 +35,11 @@ ScaleName = Literal["proxy", "paper"]
 
 
 class Term(NamedTuple):
-    """What is measured, as it is written: METHOD TASK SAMPLER METRIC, and b=, b'= where the perturbation is not the suite's own.
+    """What is measured, as it is written: METHOD TASK SAMPLER METRIC, and b=, b'=, variant= where the training or the perturbation
+    is not the suite's own.
 
     steps: a number, 0 for none, "N", or one of `CHOSEN`.  b: of the training, in 0..255 units; None for the suite's own.
-    drawn: b' in units of b; None for 1.
+    drawn: b' in units of b; None for 1.  variant: of the suite; "" for none.
     """
 
     method: str
@@ -48,31 +49,34 @@ class Term(NamedTuple):
     metric: str
     b: float | None = None
     drawn: float | None = None
+    variant: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "Term":
         """SemFlowError names what is not understood, or is nothing that could be measured."""
-        words, amplitudes = list[str](), dict[str, float]()
+        words, amplitudes, variant = list[str](), dict[str, float](), ""
         for word in str(text).split():
             if match := re.fullmatch(r"(b'?)=(\d+(?:\.\d+)?)", word):
                 amplitudes[match[1]] = float(match[2])
+            elif match := re.fullmatch(r"variant=([a-z0-9_]+)", word):
+                variant = match[1]
             else:
                 words.append(word)
         if len(words) != 4:
-            raise SemFlowError(f"term {text!r} is not METHOD TASK SAMPLER METRIC, with b= and b'= after it if need be")
+            raise SemFlowError(f"term {text!r} is not METHOD TASK SAMPLER METRIC, with b=, b'= and variant= after it if need be")
         method, task, sampler, metric = words
         name, _, ending = sampler.rpartition("-")
         steps: int | str = ending
         if steps not in (EVERY, *CHOSEN):
             name, steps = Sampler.parse(sampler)
-        term = cls(method, task, name, steps, metric, amplitudes.get("b"), amplitudes.get("b'"))
+        term = cls(method, task, name, steps, metric, amplitudes.get("b"), amplitudes.get("b'"), variant)
         if problem := term._problem():
             raise SemFlowError(f"term {text!r}: {problem}")
         return term
 
     def _problem(self) -> str:
         """What is wrong with it, or nothing."""
-        methods = {*METHODS, *_published(), *(name for names in CONTROLS.values() for name in names)}
+        methods = {*METHODS, *published.samplers(), *(name for names in CONTROLS.values() for name in names)}
         for what, word, known in (("method", self.method, methods), ("task", self.task, METRICS), ("metric", self.metric, _ALL)):
             if word not in known:
                 return f"there is no {what} {word!r}; it is one of {', '.join(sorted(known))}"
@@ -98,19 +102,11 @@ def perturbed(method: str) -> bool:
     return method in METHODS and METHODS[method].perturbed
 
 
-def _published() -> dict[str, list[str]]:
-    """The samplers of every method that the paper's tables have."""
-    samplers: dict[str, list[str]] = {}
-    for row in (*published.table(1)["rows"], *published.table(2)["rows"]):
-        samplers.setdefault(row["method"], []).append(row["sampler"])
-    return samplers
-
-
 def _samplers(method: str, task: str) -> list[str]:
     """Those that a method or control has for a task; those that the paper gives a method that is not here yet."""
     if method in METHODS:
         return list(METHODS[method].tasks.get("segmentation" if task == "seed_agreement" else task, ()))
-    return [DIRECT.name] if method in CONTROLS[task] else _published().get(method, [])
+    return [DIRECT.name] if method in CONTROLS[task] else published.samplers().get(method, [])
 
 
 class _Entry(BaseModel):
@@ -132,14 +128,15 @@ Written = Annotated[Term, PlainValidator(_term)]
 
 
 class Condition(_Entry):
-    """An effect and where it must lie: a term, less another (`minus`), over another (`over`), or the evaluations of its network
-    that it takes to reach what another reaches, over the other's own (`cost_against`). from_steps: the least number of steps
-    that "N" stands for."""
+    """An effect and where it must lie: a term, less another (`minus`), over another (`over`), or what it takes to reach what
+    another reaches, over what the other takes (`cost_against`): evaluations of its network, or seconds (`cost`). from_steps: the
+    least number of steps that "N" stands for."""
 
     of: Written
     minus: Written | None = None
     over: Written | None = None
     cost_against: Written | None = None
+    cost: Literal["evaluations", "seconds"] = "evaluations"
     from_steps: int = 1
     at_least: Number | None = None
     at_most: Number | None = None
@@ -175,28 +172,39 @@ class MinSamples(_Entry):
 class Claim(_Entry):
     """An ordering or a shape. It holds where every condition does.
 
-    min_scale: the smallest scale that it can be judged at.  sanity_check: what a proxy must show to judge it.  modified: how it
-    is read where one of its methods is modified in this suite (see the method's card): "against", where it puts the paper's own
-    method against that one, which can then confirm the claim but not refute it; "own", where it is about that method itself, of
-    which a modified one says nothing.
+    primary: whether it is one of those that the paper's message rests on, whose p-values are corrected together.
+    min_scale: the smallest scale that it can be judged at.  sanity_check: what a proxy must show to judge it.
+    by_construction: why it holds of any implementation that is right, "" where it might not.  untested: why it has no conditions.
     """
 
     id: Id
+    primary: bool = False
     place: str
     words: str
     kind: Literal["ordering", "shape"]
-    conditions: Conditions
+    conditions: tuple[Condition, ...] = ()
     reason: str
     min_scale: ScaleName = "proxy"
     sanity_check: str | None = None
-    modified: Literal["own", "against"] | None = None
+    by_construction: str = ""
+    untested: str = ""
     min_samples: MinSamples = MinSamples()
+
+    @model_validator(mode="after")
+    def _can_be_judged_or_says_why_not(self) -> "Claim":
+        if bool(self.conditions) == bool(self.untested):
+            raise ValueError("needs conditions, or untested with the reason why there are none")
+        if self.primary and (self.by_construction or self.untested):
+            raise ValueError("a primary claim is one that evidence decides")
+        return self
 
 
 class SanityCheck(_Entry):
-    """What a suite must show to be able to judge. words: what is the matter where it does not."""
+    """What a suite must show to be able to judge. words: what is the matter where it does not.  passes: whether all of its
+    conditions must hold, or any one of those that were measured."""
 
     words: str
+    passes: Literal["all", "any"] = "all"
     conditions: Conditions
 
 
@@ -250,19 +258,11 @@ class Scale(_Entry):
     datasets: dict[str, tuple[int, int]]
 
 
-class Anchors(_Entry):
-    """Eq. 7: k levels a channel, s apart."""
-
-    k: int
-    s: Number
-
-
 class Document(_Entry):
     """The whole file."""
 
     version: int
     scale: Scale
-    anchors: Anchors
     sanity_checks: dict[str, SanityCheck]
     table_entries: tuple[TableEntries, ...]
     claims: tuple[Claim, ...]

@@ -1,8 +1,9 @@
 """From records to effects: a term of a claim, alone or compared with another, its bootstrap draws paired; and how sure it is.
 
 All of it is on one data set. `semflow/published/claims.yaml` says how terms are written. An effect has one or two sources of
-chance, kept apart: the test images (a bootstrap that is paired over methods, as every record draws the same resamples) and the
-trainings (several seeds, paired by seed). Student's t throughout, so that few seeds or images widen an interval.
+chance: the test images (a bootstrap that is paired over methods, as every record draws the same resamples) and, where there are
+several, the trainings (paired by seed). Their variances are added, with Satterthwaite's degrees of freedom (1946). Student's t
+throughout, so that few seeds or images widen an interval.
 """
 
 import math
@@ -13,15 +14,15 @@ import numpy as np
 from scipy import special
 
 from semflow.claims.collect import Run, listed, only, own, own_amplitudes, primary, title
-from semflow.claims.document import CHOSEN, EVERY, OF_STATES, Anchors, Condition, Document, Term, perturbed
+from semflow.claims.document import CHOSEN, EVERY, OF_STATES, Condition, Term, perturbed
 from semflow.data.sample import IGNORE_INDEX
 from semflow.evaluation.metrics.catalogue import KINDS, Kind, filling
 from semflow.evaluation.metrics.intervals import bootstrap_mean
 
-ALPHA = 0.05  # of every test; the 90 % interval in a region is the same as two one-sided tests (TOST) at it
+ALPHA = 0.05  # of every one-sided test; the 90 % interval in a region is the same as two of them (TOST)
 POWER = 0.8  # with which a number of images would settle a claim
 REACHED = 0.95  # share of a method's best that counts as having reached it
-NEVER = 2  # times its most evaluations is what a method is charged with that does not reach a level
+NEVER = 2  # times the most that it was given is what a method is charged with that does not reach a level
 DRAWS, DRAWS_SEED = 1000, 0  # of what is worked out here from the kept examples
 
 
@@ -46,17 +47,22 @@ class Effect(NamedTuple):
         """Of the network, for one image."""
         return float(np.mean([run.record.evaluations for run in self.runs]))
 
+    @property
+    def seconds(self) -> float:
+        """For one image, on the machines that the records were made on."""
+        return float(np.mean([1 / run.record.provenance.images_per_s for run in self.runs]))
+
 
 # One term.
 
 
-def measured(runs: list[Run], term: Term, anchors: Anchors) -> dict[int, Effect]:
+def measured(runs: list[Run], term: Term) -> dict[int, Effect]:
     """What was measured of a term, by number of steps, lowest first; empty where nothing was. A chosen number stands under 0."""
     groups: dict[int, list[Run]] = {}
     for run in _candidates(runs, term):
         if not isinstance(term.steps, int) or run.record.steps == term.steps:
             groups.setdefault(run.record.steps, []).append(run)
-    found = ((steps, _measure(group, term, anchors)) for steps, group in sorted(groups.items()))
+    found = ((steps, _measure(group, term)) for steps, group in sorted(groups.items()))
     by_steps = {steps: effect for steps, effect in found if effect is not None}
     if term.steps not in CHOSEN or not by_steps:
         return by_steps
@@ -64,8 +70,12 @@ def measured(runs: list[Run], term: Term, anchors: Anchors) -> dict[int, Effect]
 
 
 def _candidates(runs: list[Run], term: Term) -> list[Run]:
-    """Runs of the term's method, task, sampler and perturbation."""
+    """Runs of the term's method, task, sampler, variant and perturbation."""
     fields = {"method": term.method, "task": term.task, "sampler": term.sampler}
+    if term.variant:  # at its own perturbation
+        runs = [run._replace(record=run.record.model_copy(update={"variant": ""})) for run in only(runs, variant=term.variant)]
+    else:
+        runs = only(runs, variant="")
     if not perturbed(term.method) or (term.b is None and term.drawn is None):
         return only(own(runs), **fields)
     b = next(iter(own_amplitudes(runs).values()), 0.0) if term.b is None else term.b
@@ -73,11 +83,11 @@ def _candidates(runs: list[Run], term: Term) -> list[Run]:
     return only(runs, **fields, amplitude=b, sampling_amplitude=factor * b if term.task == "synthesis" else 0.0)
 
 
-def _measure(group: list[Run], term: Term, anchors: Anchors) -> Effect | None:
+def _measure(group: list[Run], term: Term) -> Effect | None:
     """The mean over the sampling seeds of a group; None where a training has no such metric."""
     record, values, draws, units = group[0].record, dict[int, float](), dict[int, np.ndarray](), (0, 0)
     for training in sorted({run.record.training_seed for run in group}):
-        found = [known for run in only(group, training_seed=training) if (known := _value(run, term.metric, anchors))]
+        found = [known for run in only(group, training_seed=training) if (known := _value(run, term.metric))]
         if not found:
             return None
         values[training] = float(np.mean([value for value, _, _ in found]))
@@ -87,7 +97,7 @@ def _measure(group: list[Run], term: Term, anchors: Anchors) -> Effect | None:
     kind = Kind(OF_STATES[name], "percent", "neither", 1) if name in OF_STATES else KINDS[name]
     trained = "" if term.b is None else f" b = {term.b:g}"
     drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
-    words = f"{title(record.method, record.sampler, record.steps)}{trained}{drawn} {kind.title}"
+    words = f"{title(record.method, record.sampler, record.steps)}{' ' * bool(term.variant)}{term.variant}{trained}{drawn} {kind.title}"
     n_seeds = len({run.record.sampling_seed for run in group})
     return Effect(words, kind.unit, kind.digits, values, draws, *units, n_seeds, tuple(group))
 
@@ -96,34 +106,34 @@ def _name(metric: str, run: Run) -> str:
     return filling(primary(run.record.n_images) if metric == "distance" else metric, run.record.metrics)
 
 
-def _value(run: Run, metric: str, anchors: Anchors) -> tuple[float, np.ndarray, tuple[int, int]] | None:
+def _value(run: Run, metric: str) -> tuple[float, np.ndarray, tuple[int, int]] | None:
     """(value, draws, (n_images, n_units)) of a metric of a record; None if it has none."""
     if metric in OF_STATES:
         if run.arrays.states is None:
             return None
-        per_example = FROM_STATES[metric](run, anchors)
+        per_example = FROM_STATES[metric](run)
         n = len(per_example)
         return float(per_example.mean()), bootstrap_mean(per_example, np.arange(n), DRAWS, DRAWS_SEED), (n, n)
     name = _name(metric, run)
-    if name not in run.record.metrics:
+    if name not in run.arrays.draws:  # not measured, or so that it has no interval
         return None
     n_images = len(run.arrays.values.get(name, run.arrays.units))  # some are of a few layouts only
     n_units = min(int(run.arrays.units.max()) + 1, n_images)
     return run.record.metrics[name].value, run.arrays.draws[name], (n_images, n_units)
 
 
-def label_recovery(run: Run, anchors: Anchors) -> np.ndarray:
+def label_recovery(run: Run) -> np.ndarray:
     """Per cent of an example's pixels whose perturbed pseudo mask, encoded and decoded, lies within s/2 of their own anchor in
     every channel, which makes that the nearest; float (k,)."""
     assert run.arrays.states is not None
-    start, labels = run.arrays.states[:, 0].astype(float), run.arrays.labels
-    own_anchor = anchors.s * np.stack([labels // anchors.k**2, labels // anchors.k % anchors.k, labels % anchors.k], 1)
+    start, labels, (k, s) = run.arrays.states[:, 0].astype(float), run.arrays.labels, run.record.anchors
+    own_anchor = s * np.stack([labels // k**2, labels // k % k, labels % k], 1)
     counted = labels != IGNORE_INDEX
-    near = (np.abs(start - own_anchor).max(1) < anchors.s / 2) & counted
+    near = (np.abs(start - own_anchor).max(1) < s / 2) & counted
     return 100 * near.sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
 
 
-def path_length_excess(run: Run, anchors: Anchors) -> np.ndarray:
+def path_length_excess(run: Run) -> np.ndarray:
     """By how many per cent the path through an example's kept states is longer than its chord, in decoded pixels; float (k,)."""
     assert run.arrays.states is not None
     states = run.arrays.states.astype(float).reshape(*run.arrays.states.shape[:2], -1)
@@ -132,7 +142,7 @@ def path_length_excess(run: Run, anchors: Anchors) -> np.ndarray:
     return 100 * (path / np.maximum(chord, 1e-9) - 1)
 
 
-FROM_STATES: dict[str, Callable[[Run, Anchors], np.ndarray]] = {
+FROM_STATES: dict[str, Callable[[Run], np.ndarray]] = {
     "label_recovery": label_recovery,
     "path_length_excess": path_length_excess,
 }
@@ -166,30 +176,30 @@ def ratio(a: Effect, b: Effect) -> Effect:
     return _joined(a, b, "/", lambda x, y: np.divide(x, np.where(y == 0, np.nan, y)))
 
 
-def cost(a: dict[int, Effect], b: dict[int, Effect]) -> Effect:
-    """Over the evaluations that b needs to reach `REACHED` of its own best, those that a needs to reach as much."""
+def cost(a: dict[int, Effect], b: dict[int, Effect], of: str = "evaluations") -> Effect:
+    """Over the evaluations, or seconds, that b needs to reach `REACHED` of its own best, those that a needs to reach as much."""
     first, other, top = next(iter(a.values())), next(iter(b.values())), best(b)
 
     def share(field: Literal["values", "draws"], x: int, y: int) -> np.ndarray:
         level = REACHED * np.atleast_1d(getattr(top, field)[y])
-        return _needed(a, x, field, level) / _needed(b, y, field, level)
+        return _needed(a, x, field, level, of) / _needed(b, y, field, level, of)
 
     pairs = _paired(first, other)
     values = {seed: float(share("values", x, y)[0]) for seed, (x, y) in pairs.items()}
     draws = {seed: share("draws", x, y) for seed, (x, y) in pairs.items()}
     ours, theirs = (title(effect.runs[0].record.method, effect.runs[0].record.sampler) for effect in (first, other))
-    words = f"{ours} evaluations / {theirs} evaluations for {REACHED:.0%} of the latter's best"
+    words = f"{ours} {of} / {theirs} {of} for {REACHED:.0%} of the latter's best"
     runs = tuple(run for side in (a, b) for effect in side.values() for run in effect.runs)
     units = min(first.n_images, other.n_images), min(first.n_units, other.n_units)
     return Effect(words, "none", 2, values, draws, *units, min(first.n_seeds, other.n_seeds), runs)
 
 
-def _needed(by_steps: dict[int, Effect], seed: int, field: str, level: np.ndarray) -> np.ndarray:
-    """The fewest evaluations that reach each level, (n,)."""
-    effects = sorted(by_steps.values(), key=lambda effect: -effect.evaluations)
-    needed = np.full(len(level), NEVER * effects[0].evaluations)
+def _needed(by_steps: dict[int, Effect], seed: int, field: str, level: np.ndarray, of: str) -> np.ndarray:
+    """The fewest evaluations, or seconds, that reach each level, (n,)."""
+    effects = sorted(by_steps.values(), key=lambda effect: -getattr(effect, of))
+    needed = np.full(len(level), NEVER * getattr(effects[0], of))
     for effect in effects:
-        needed = np.where(np.atleast_1d(getattr(effect, field)[seed]) >= level, effect.evaluations, needed)
+        needed = np.where(np.atleast_1d(getattr(effect, field)[seed]) >= level, getattr(effect, of), needed)
     return needed
 
 
@@ -230,40 +240,39 @@ class Region(NamedTuple):
 
 
 class Chance(NamedTuple):
-    """A source of chance: the standard error that it gives an effect, its degrees of freedom, and how many units made it."""
+    """What chance does to an effect: its standard error and degrees of freedom.
+
+    least: of a p-value; where every draw or training gives the same number there is a standard error of 0, but no certainty.
+    """
 
     se: float
-    df: int
-    n: int
+    df: float
+    least: float = 0.0
 
     def interval(self, effect: float, level: float) -> tuple[float, float]:
         """The `level` interval of an effect."""
         reach = float(special.stdtrit(self.df, (1 + level) / 2)) * self.se
         return effect - reach, effect + reach
 
+    def below(self, effect: float, bound: float) -> float:
+        """p-value of the hypothesis that the true effect is at most `bound`, one-sided."""
+        if self.se == 0:
+            return self.least if effect > bound else 1.0
+        return max(self.least, float(special.stdtr(self.df, (bound - effect) / self.se)))
+
     def p(self, effect: float, region: Region) -> float:
         """Of the hypothesis that the effect lies outside the region: the larger of the one-sided tests of its bounds."""
-        if self.se == 0:
-            return 0.0 if region.holds(effect) else 1.0
-        above = [] if region.at_least is None else [special.stdtr(self.df, (region.at_least - effect) / self.se)]
-        below = [] if region.at_most is None else [special.stdtr(self.df, (effect - region.at_most) / self.se)]
-        return float(max(above + below))
+        if self.se == 0 and region.holds(effect):
+            return self.least
+        above = [] if region.at_least is None else [self.below(effect, region.at_least)]
+        under = [] if region.at_most is None else [self.below(-effect, -region.at_most)]
+        return max(above + under)
 
-    def outside(self, effect: float, region: Region, level: float) -> bool:
-        """Whether the whole `level` interval lies outside the region."""
-        low, high = self.interval(effect, level)
-        too_low = region.at_least is not None and high < region.at_least
-        too_high = region.at_most is not None and low > region.at_most
-        return too_low or too_high
-
-    def needed(self, effect: float, region: Region, alpha: float) -> float:
-        """How many units would settle, on which side of the bound this effect lies, in a one-sided test at `alpha` with
-        power `POWER`; infinite for an effect on the bound."""
-        distance = region.distance(effect)
-        if distance == 0:
-            return math.inf
-        reach = special.ndtri(1 - alpha) + special.ndtri(POWER)
-        return float(self.n * (reach * self.se / distance) ** 2)
+    def p_against(self, effect: float, region: Region) -> float:
+        """Of the hypothesis that it lies inside: the smaller of the one-sided tests, Bonferroni's over two bounds."""
+        under = [] if region.at_least is None else [self.below(-effect, -region.at_least)]
+        above = [] if region.at_most is None else [self.below(effect, region.at_most)]
+        return min(1.0, len(above + under) * min(above + under))
 
 
 def of_images(draws: np.ndarray, n_units: int) -> Chance:
@@ -272,17 +281,32 @@ def of_images(draws: np.ndarray, n_units: int) -> Chance:
     A bootstrap's variance is (n - 1) / n of the unbiased one; with that mended, the mean of one value a unit gets the
     standard error of the t-test.
     """
+    least = 1 / (len(draws) + 1)
     if n_units < 2 or not np.isfinite(draws).all():
-        return Chance(math.inf, 1, n_units)
+        return Chance(math.inf, 1, least)
     se = float(np.std(draws, ddof=1)) * math.sqrt(n_units / (n_units - 1))
-    return Chance(se, min(n_units, len(draws)) - 1, n_units)
+    return Chance(se, min(n_units, len(draws)) - 1, least if se == 0 else 0.0)
 
 
 def of_trainings(effects: Sequence[float]) -> Chance | None:
     """From one effect a training seed; None for a single training, which says nothing of its chance."""
-    if len(effects) < 2:
+    n = len(effects)
+    if n < 2:
         return None
-    return Chance(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), len(effects) - 1, len(effects))
+    se = float(np.std(effects, ddof=1)) / math.sqrt(n)
+    return Chance(se, n - 1, 0.5**n if se == 0 else 0.0)  # all alike: the sign test
+
+
+def together(images: Chance, trainings: Chance | None) -> Chance:
+    """Variances added, with Satterthwaite's degrees of freedom. What trainings and images do to each other is in both, so that the
+    sum is a little too large."""
+    if trainings is None:
+        return images
+    variances = np.array([images.se, trainings.se]) ** 2
+    total = float(variances.sum())
+    if total == 0 or not math.isfinite(total):
+        return Chance(math.sqrt(total), min(images.df, trainings.df), max(images.least, trainings.least))
+    return Chance(math.sqrt(total), total**2 / float((variances**2 / [images.df, trainings.df]).sum()))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -310,14 +334,19 @@ class Tested(NamedTuple):
 
     effect: Effect
     region: Region
-    chances: tuple[Chance, ...]
+    images: Chance
+    trainings: Chance | None
     n_beside: int = 1
 
     @classmethod
     def of(cls, effect: Effect, region: Region) -> "Tested":
         images = of_images(np.mean(list(effect.draws.values()), axis=0), effect.n_units)
-        trainings = of_trainings(list(effect.values.values()))
-        return cls(effect, region, (images,) if trainings is None else (images, trainings))
+        return cls(effect, region, images, of_trainings(list(effect.values.values())))
+
+    @property
+    def chance(self) -> Chance:
+        """All of it."""
+        return together(self.images, self.trainings)
 
     @property
     def value(self) -> float:
@@ -325,36 +354,51 @@ class Tested(NamedTuple):
 
     @property
     def p(self) -> float:
-        """Both chances must be ruled out."""
-        return max(chance.p(self.value, self.region) for chance in self.chances)
+        """Of the hypothesis that the condition does not hold."""
+        return self.chance.p(self.value, self.region)
+
+    @property
+    def p_against(self) -> float:
+        """Of the hypothesis that it holds, Bonferroni's over the claim's conditions."""
+        return min(1.0, self.n_beside * self.chance.p_against(self.value, self.region))
 
     @property
     def known(self) -> bool:
         """Whether it can be worked out: nothing was divided by zero, no value is NaN, and there is more than one unit."""
-        return math.isfinite(self.value) and all(math.isfinite(chance.se) for chance in self.chances)
-
-    def needed(self, alpha: float) -> dict[str, float]:
-        """How many images, and trainings where there are several, would settle it, those of them that are open."""
-        scale = {"images": self.effect.n_images / self.effect.n_units, "trainings": 1.0}
-        return {
-            what: chance.needed(self.value, self.region, alpha) * scale[what]
-            for what, chance in zip(scale, self.chances, strict=False)
-            if chance.p(self.value, self.region) > alpha and not chance.outside(self.value, self.region, 1 - 2 * alpha)
-        }
+        return math.isfinite(self.value) and math.isfinite(self.chance.se)
 
     @property
     def settled(self) -> bool | None:
         """Whether it holds, as one of its claim's conditions; None where that is open."""
-        outside = all(chance.outside(self.value, self.region, 1 - ALPHA / self.n_beside) for chance in self.chances)
-        return True if self.p <= ALPHA else False if outside else None
+        return True if self.p <= ALPHA else False if self.p_against <= ALPHA else None
+
+    def needed(self, alpha: float) -> dict[str, float]:
+        """How many images, and trainings where there are several, would settle, on which side of the bound this effect lies, in a
+        one-sided test at `alpha` with power `POWER`; more images only where no number of trainings would do. Infinite for an effect
+        on the bound.
+        """
+        distance = self.region.distance(self.value)
+        reach = float(special.ndtri(1 - alpha) + special.ndtri(POWER))
+        allowed = (distance / reach) ** 2  # variance
+        n, k = self.effect.n_images, len(self.effect.values)
+        if self.trainings is None:
+            return {"images": _times(n, self.images.se**2, allowed)}
+        if self.images.se**2 < allowed:
+            return {"trainings": _times(k, self.trainings.se**2, allowed - self.images.se**2)}
+        return {"images": _times(n, self.images.se**2, allowed / 2), "trainings": _times(k, self.trainings.se**2, allowed / 2)}
 
 
-def tested(conditions: Iterable[Condition], runs: list[Run], document: Document) -> tuple[list[Tested], list[str]]:
+def _times(n: int, variance: float, allowed: float) -> float:
+    """How many units bring a variance that n units have down to what is allowed."""
+    return n * variance / allowed if allowed else math.inf
+
+
+def tested(conditions: Iterable[Condition], runs: list[Run]) -> tuple[list[Tested], list[str]]:
     """Every condition at every number of steps that it stands for, and what was not measured of them. runs: on one data set."""
     found: list[Tested] = []
     missing: list[str] = []
     for condition in conditions:
-        sides = [measured(runs, term, document.anchors) for term in condition.terms]
+        sides = [measured(runs, term) for term in condition.terms]
         effects = _effects(condition, sides) if all(sides) else []
         paired = [effect for effect in effects if effect.values]
         found += [Tested.of(effect, Region(condition.at_least, condition.at_most)) for effect in paired]
@@ -371,7 +415,7 @@ def _plain(term: Term) -> str:
     task = term.task.replace("_", " ")
     steps = "" if term.steps not in CHOSEN else " (best N)" if term.steps == "best" else f" ({term.steps} steps)"
     name = title(term.method, term.sampler, term.steps if isinstance(term.steps, int) else 0)
-    trained = "" if term.b is None else f", b = {term.b:g}"
+    trained = f", {term.variant}" * bool(term.variant) + ("" if term.b is None else f", b = {term.b:g}")
     drawn = "" if term.drawn is None else f", b' = {term.drawn:g} b"
     return f"{name}{steps} {task}{trained}{drawn}"
 
@@ -382,7 +426,7 @@ def _effects(condition: Condition, sides: list[dict[int, Effect]]) -> list[Effec
         return [effect for steps, effect in sides[0].items() if steps >= condition.from_steps or not steps]
     a, b = sides
     if condition.cost_against:
-        return [cost(a, b)]
+        return [cost(a, b, condition.cost)]
     join = difference if condition.minus else ratio
     every = [term.steps == EVERY for term in condition.terms]
     if not any(every):

@@ -134,6 +134,8 @@ class Measurement:
             task=evaluation.task,
             sampler=evaluation.sampler.name,
             steps=evaluation.sampler.steps,
+            variant=evaluation.variant,
+            anchors=(suite.pseudo_mask.k, suite.pseudo_mask.s),
             amplitude=evaluation.amplitude,
             sampling_amplitude=evaluation.sampling_amplitude,
             settings=self._settings(),
@@ -216,7 +218,8 @@ class Measurement:
     def __str__(self) -> str:
         evaluation = self.evaluation
         perturbed = f" b {evaluation.amplitude:g} b' {evaluation.sampling_amplitude:g}" if evaluation.task == "synthesis" else ""
-        return f"{evaluation.method} {evaluation.sampler}{perturbed} seed {evaluation.sampling_seed}"
+        trained = f" {evaluation.variant}" if evaluation.variant else ""
+        return f"{evaluation.method}{trained} {evaluation.sampler}{perturbed} seed {evaluation.sampling_seed}"
 
 
 def check(evaluation: Evaluation, session: Session) -> None:

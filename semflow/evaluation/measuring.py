@@ -58,8 +58,8 @@ def _measure(session: Session, evaluation: Evaluation, out: Path) -> Record:
 def _folder_of(evaluation: Evaluation) -> str:
     """By which an evaluation is told from others."""
     e = evaluation
-    amplitudes = f"b{e.amplitude:g}-b{e.sampling_amplitude:g}"
-    return f"{e.method}-{e.task}-{e.sampler}-{amplitudes}-train{e.training_seed}-sample{e.sampling_seed}"
+    trained, amplitudes = e.method + f"-{e.variant}" * bool(e.variant), f"b{e.amplitude:g}-b{e.sampling_amplitude:g}"
+    return f"{trained}-{e.task}-{e.sampler}-{amplitudes}-train{e.training_seed}-sample{e.sampling_seed}"
 
 
 def _weights_of(checkpoint: Path | None) -> object:

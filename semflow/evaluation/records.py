@@ -92,12 +92,13 @@ class Budget(Fields):
 class Record(Fields):
     """One evaluation.
 
+    variant: of the suite, by which the method was trained, "" for the suite as it is.  anchors: k and s of Eq. 7.
     amplitude, sampling_amplitude: of the perturbation in training and in sampling (Eq. 14), in 0..255 units.
     budget: None for a control.  evaluations: of the network, for one image.
     class_iou: of segmentation, and of a synthesized image's own segmentation.  outputs_sha256: of all that was predicted.
     """
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     suite: str
     dataset: str
     split: str
@@ -105,6 +106,8 @@ class Record(Fields):
     task: Task
     sampler: str
     steps: Annotated[int, Field(ge=0)]
+    variant: str
+    anchors: tuple[int, float]
     amplitude: Annotated[float, Field(ge=0)]
     sampling_amplitude: Annotated[float, Field(ge=0)]
     settings: dict[str, Any]
@@ -198,9 +201,9 @@ def write(path: Path, record: Record) -> None:
 def read(path: Path) -> Record:
     """Read and check a record; SemFlowError names the file and what is wrong in it."""
     raw = files.read_json(path, "record")
-    if isinstance(raw, dict) and raw.get("format") != 3:
-        raise SemFlowError(f"{path} is a record of format {raw.get('format')}, not 3; evaluate again")
+    if isinstance(raw, dict) and raw.get("format") != 4:
+        raise SemFlowError(f"{path} is a record of format {raw.get('format')}, not 4; evaluate again")
     try:
         return Record.model_validate(raw)
     except ValidationError as error:
-        raise SemFlowError(f"{path} is not a record of format 3: {sentence(error, raw)}; run the evaluation again") from None
+        raise SemFlowError(f"{path} is not a record of format 4: {sentence(error, raw)}; run the evaluation again") from None

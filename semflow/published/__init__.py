@@ -34,8 +34,17 @@ def subject() -> str:
 
 
 def titles() -> dict[str, str]:
-    """Of methods in the tables: their titles, where they have no card in `baselines`."""
-    return {row["method"]: row["title"] for row in table(1)["rows"] if "title" in row}
+    """Of methods that the paper compares with: their titles, where they have no card in `baselines`."""
+    figures = {name: method["title"] for name, method in _read("paper.yaml")["in_figures"].items()}
+    return {row["method"]: row["title"] for row in table(1)["rows"] if "title" in row} | figures
+
+
+def samplers() -> dict[str, list[str]]:
+    """Of every method that the paper's tables and figures have, its samplers."""
+    found: dict[str, list[str]] = {}
+    for row in (*table(1)["rows"], *table(2)["rows"]):
+        found.setdefault(row["method"], []).append(row["sampler"])
+    return found | {name: [method["sampler"]] for name, method in _read("paper.yaml")["in_figures"].items()}
 
 
 @cache

@@ -25,8 +25,8 @@ def only(evaluations: Evaluations, **wanted: object) -> Evaluations:
 
 
 def own(evaluations: Evaluations, suite: Suite) -> Evaluations:
-    """Those at the perturbation that a suite trains with, and sampled as trained; controls have none."""
-    known = as_trained(evaluations)
+    """Those of no variant, at the perturbation that a suite trains with, and sampled as trained; controls have none."""
+    known = only(as_trained(evaluations), variant="")
     return [one for one in known if one.method not in METHODS or one.amplitude == amplitude_of(suite, one.method)]
 
 
@@ -46,11 +46,11 @@ def as_trained(evaluations: Evaluations) -> Evaluations:
 
 
 def ours(evaluations: Evaluations, task: Task, **wanted: object) -> Evaluations:
-    """Those of the paper's own method, by the sampler that the task is known by."""
+    """Those of the paper's own method and of no variant, by the sampler that the task is known by."""
     subject = published.subject()
     if task not in METHODS[subject].tasks:
         return []
-    return once(only(evaluations, method=subject, task=task, sampler=main_sampler(subject, task), **wanted))
+    return once(only(evaluations, method=subject, task=task, sampler=main_sampler(subject, task), variant="", **wanted))
 
 
 def by_any_sampler(evaluations: Evaluations, suite: Suite, task: str) -> Evaluations:
@@ -111,7 +111,7 @@ def of_record(record: Record) -> Evaluation:
     """What a record is of."""
     return Evaluation(
         record.method, record.task, Sampler(record.sampler, record.steps), record.amplitude, record.sampling_amplitude,
-        record.training_seed, record.sampling_seed,
+        record.training_seed, record.sampling_seed, record.variant,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from baselines import METHODS
 from semflow.data import DATASETS, Data
+from semflow.errors import did_you_mean
 from semflow.method.contract import Settings
 from semflow.method.settings import Autoencoder, Network, PseudoMask
 from semflow.section import Fraction, Many, Name, Positive, Section
@@ -75,7 +76,7 @@ def configured(raw: Any) -> dict[str, Settings]:
 
 
 class Suite(Section):
-    """Everything a suite is."""
+    """Everything a suite is. variants: by a name, keys of sections that some trainings have otherwise."""
 
     suite: Name
     data: Data
@@ -87,6 +88,7 @@ class Suite(Section):
     methods: Annotated[dict[str, Any], BeforeValidator(configured, json_schema_input_type=Methods)]
     evaluation: EvaluationSettings
     synthesis: SynthesisSettings
+    variants: dict[Name, dict[Literal["pseudo_mask", "network", "training"], dict[str, Any]]] = {}
     runs: Many[Entry]
 
     @model_validator(mode="after")
@@ -94,6 +96,13 @@ class Suite(Section):
         for number, entry in enumerate(self.runs):
             if entry.method not in self.methods:
                 raise ValueError(f"runs.{number}: {entry.method} has no settings; give them under methods.{entry.method}")
+            for name in entry.variants or ():
+                if name not in self.variants:
+                    known = did_you_mean(name, self.variants, f"; there are {', '.join(self.variants) or 'none'}")
+                    raise ValueError(f"runs.{number}.variants: there is no variant {name}{known}")
+            for seed in entry.training_seeds or ():
+                if seed not in self.training.seeds:
+                    raise ValueError(f"runs.{number}.training_seeds: {seed} is not among training.seeds {list(self.training.seeds)}")
         return self
 
     @model_validator(mode="after")
@@ -108,7 +117,7 @@ class Suite(Section):
     def _amplitudes_fit(self) -> "Suite":
         b, s = self.pseudo_mask.amplitude, self.pseudo_mask.s
         for number, entry in enumerate(self.runs):
-            for amplitude in (entry.amplitudes or (b,)) if entry.card.perturbed else ():
+            for amplitude in (entry.amplitudes or (b,)) if entry.card.perturbed and not entry.variants else ():
                 most = amplitude * max(1, *entry.sampling_amplitudes)
                 if most >= s / 2:
                     raise ValueError(f"runs.{number}: an amplitude of {most:g} is not below pseudo_mask.s/2 = {s / 2:g} (Eq. 14)")

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from baselines import METHODS
 from semflow.provenance import content_hash
 from semflow.suite import Suite, keys
-from semflow.suite.reading import Study, with_amplitude
-from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoint_of, evaluations, record_path, variant
+from semflow.suite.reading import Study
+from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoint_of, evaluations, record_path, variant_path
+from semflow.suite.variants import trained_as, variant
 
 
 @dataclass(frozen=True)
@@ -24,23 +26,20 @@ class Job:
 
     @property
     def variant(self) -> str:
-        """Of the training, where its perturbation is not the suite's."""
-        return "" if self.checkpoint is None else _variant(self.checkpoint, self.suite)
+        """Of the training, where it is not as the suite says."""
+        return "" if self.checkpoint is None else variant_path(self.checkpoint, self.suite)
 
     @property
     def options(self) -> str:
         """Of `semflow evaluate`: what is evaluated."""
         if self.checkpoint is None:
             return "--method controls"
-        perturbed = f" --amplitude {self.checkpoint.amplitude:g}" if self.variant else ""
-        return f"--method {self.checkpoint.method}{perturbed} --training-seed {self.checkpoint.seed}"
+        return f"--method {self.checkpoint.method}{options(self.checkpoint, self.suite)} --training-seed {self.checkpoint.seed}"
 
     @property
     def key(self) -> str:
         """Hash of all that determines its records, but the weights."""
-        suite = self.suite
-        if self.checkpoint is not None and self.variant:
-            suite = with_amplitude(suite, self.checkpoint.amplitude)
+        suite = self.suite if self.checkpoint is None else trained_by(self.checkpoint, self.suite)
         own = [keys.scores_key(suite, evaluation) for evaluation in self.evaluations]
         return own[0] if len(own) == 1 else content_hash({"scores": own})[:16]
 
@@ -61,7 +60,7 @@ def jobs(study: Study, apart: Mapping[str, Collection[str]]) -> list[Job]:
     found = []
     for (name, of, wanted), chosen in grouped.items():
         suite = study.suites[name]
-        what = "controls" if of is None else f"{of.method}{_variant(of, suite)}-seed{of.seed}"
+        what = "controls" if of is None else f"{of.method}{variant_path(of, suite)}-seed{of.seed}"
         size = suite.run.evaluations_per_job or len(chosen)
         parts = [tuple(chosen[start : start + size]) for start in range(0, len(chosen), size)]
         for number, part in enumerate(parts):
@@ -70,5 +69,13 @@ def jobs(study: Study, apart: Mapping[str, Collection[str]]) -> list[Job]:
     return found
 
 
-def _variant(of: Checkpoint, suite: Suite) -> str:
-    return variant(of.amplitude, amplitude_of(suite, of.method))
+def trained_by(of: Checkpoint, suite: Suite) -> Suite:
+    """The suite by which a checkpoint is trained."""
+    return trained_as(suite, of.variant, of.amplitude if METHODS[of.method].perturbed else None)
+
+
+def options(of: Checkpoint, suite: Suite) -> str:
+    """Of `semflow train` and `semflow evaluate`: what is not as the suite says."""
+    own = amplitude_of(variant(suite, of.variant), of.method)
+    said = f" --variant {of.variant}" if of.variant else ""
+    return said + (f" --amplitude {of.amplitude:g}" if of.amplitude != own else "")

@@ -10,7 +10,7 @@ from semflow.errors import SemFlowError, did_you_mean
 from semflow.method.contract import Card
 from semflow.method.contract import Task as MethodTask
 from semflow.method.samplers import Sampler
-from semflow.section import Many, Positive, Section
+from semflow.section import Many, Name, Positive, Section
 
 Task = Literal["segmentation", "synthesis", "seed_agreement"]
 Seed = Annotated[int, Field(ge=0)]
@@ -29,7 +29,8 @@ def _listed(value: Any) -> Any:
 class Entry(Section):
     """One entry of `runs`: a method is evaluated in every combination of what the lists hold, under each training seed.
 
-    task: one, or a list.  steps: left out for samplers without steps.  seeds: of sampling.
+    task: one, or a list.  steps: left out for samplers without steps.  seeds: of sampling.  training_seeds: fewer than the suite's.
+    variants: names of the suite's `variants`, a training each; left out: the suite as it is.
     amplitudes: of the perturbation in training (Eq. 14), a training each; left out: the suite's own.
     sampling_amplitudes: of the perturbation in synthesis, in units of that of the training.
     """
@@ -39,6 +40,8 @@ class Entry(Section):
     sampler: str
     steps: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
     seeds: Many[Seed] = (0,)
+    training_seeds: Many[Seed] | None = None
+    variants: Many[Name] | None = None
     amplitudes: Many[Amplitude] | None = None
     sampling_amplitudes: Many[Amplitude] = (1.0,)
 
@@ -52,7 +55,7 @@ class Entry(Section):
 
     @model_validator(mode="after")
     def _names_nothing_twice(self) -> "Entry":
-        for name in ("task", "steps", "seeds", "amplitudes", "sampling_amplitudes"):
+        for name in ("task", "steps", "seeds", "training_seeds", "variants", "amplitudes", "sampling_amplitudes"):
             values = getattr(self, name) or ()
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} must not repeat")

@@ -194,16 +194,16 @@ def check(raw: Any, origin: str, above: tuple[str, ...] = ("datasets",)) -> Suit
     if not isinstance(raw, dict):
         raise SemFlowError(f"{origin} must hold a mapping of keys, not {type(raw).__name__}")
     try:
-        return Suite.model_validate(raw)
+        suite = Suite.model_validate(raw)
     except ValidationError as error:
         raise SemFlowError(f"{origin}: {sentence(error, raw, Suite, above)}") from None
-
-
-def with_amplitude(suite: Suite, amplitude: float) -> Suite:
-    """The suite, its masks perturbed by `amplitude` in training. SemFlowError if it is out of range (Eq. 14)."""
-    if not 0 <= amplitude < suite.pseudo_mask.s / 2:
-        raise SemFlowError(f"amplitude {amplitude:g} must be at least 0 and below pseudo_mask.s/2 = {suite.pseudo_mask.s / 2:g}")
-    return suite.model_copy(update={"pseudo_mask": suite.pseudo_mask.model_copy(update={"amplitude": float(amplitude)})})
+    plain = {key: value for key, value in raw.items() if key not in ("variants", "runs")}
+    for name, changes in suite.variants.items():
+        own = [entry | {"variants": None} for entry in raw["runs"] if name in (entry.get("variants") or ())]
+        if not own:
+            raise SemFlowError(f"{origin}: variants.{name} is in no entry of runs; remove it, or name it there under variants")
+        check(merged(Resolved(plain, {}), Resolved(changes, {})).raw | {"runs": own}, f"{origin}, variant {name}", above)
+    return suite
 
 
 def result_hash(suite: Suite) -> str:

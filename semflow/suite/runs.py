@@ -11,6 +11,7 @@ from semflow.errors import SemFlowError
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import Suite
 from semflow.suite.measurements import Entry, Task, doing
+from semflow.suite.variants import variant
 
 CONTROLS: dict[str, dict[str, str]] = {  # what the protocol gives to a perfect and to a blind method: titles, by task
     "segmentation": {
@@ -35,6 +36,7 @@ class Evaluation(NamedTuple):
     """One evaluation.
 
     amplitude: of the perturbation in training (Eq. 14), in 0..255 units.  sampling_amplitude: of that in sampling (b').
+    variant: by which the training differs from the suite's own, "" for that.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Evaluation(NamedTuple):
     sampling_amplitude: float = 0.0
     training_seed: int = 0
     sampling_seed: int = 0
+    variant: str = ""
 
     @property
     def is_control(self) -> bool:
@@ -51,11 +54,12 @@ class Evaluation(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """What a training gives: a method, its masks perturbed by `amplitude` (Eq. 14), from a seed."""
+    """What a training gives: a method, its masks perturbed by `amplitude` (Eq. 14), from a seed, in a variant of the suite."""
 
     method: str
     amplitude: float
     seed: int
+    variant: str = ""
 
 
 def evaluations(suite: Suite) -> list[Evaluation]:
@@ -81,7 +85,7 @@ def checkpoints(chosen: list[Evaluation]) -> dict[Checkpoint, list[Evaluation]]:
 
 
 def checkpoint_of(evaluation: Evaluation) -> Checkpoint:
-    return Checkpoint(evaluation.method, evaluation.amplitude, evaluation.training_seed)
+    return Checkpoint(evaluation.method, evaluation.amplitude, evaluation.training_seed, evaluation.variant)
 
 
 def main_sampler(method: str, task: Task) -> Sampler:
@@ -102,31 +106,36 @@ def amplitude_of(suite: Suite, method: str) -> float:
     return suite.pseudo_mask.amplitude if method in METHODS and METHODS[method].perturbed else 0.0
 
 
-def variant(amplitude: float, own: float) -> str:
-    """The part of a path that says an amplitude, where it is not the suite's own."""
+def perturbed_otherwise(amplitude: float, own: float) -> str:
+    """The part of a path that says an amplitude, where it is not the one to be expected."""
     return "" if amplitude == own else f"-b{amplitude:g}"
+
+
+def variant_path(checkpoint: Checkpoint, suite: Suite) -> str:
+    """The part of a path that says by what a training differs from the suite's own of its method and seed."""
+    own = amplitude_of(variant(suite, checkpoint.variant), checkpoint.method)
+    return f"-{checkpoint.variant}" * bool(checkpoint.variant) + perturbed_otherwise(checkpoint.amplitude, own)
 
 
 def record_path(evaluation: Evaluation, suite: Suite) -> str:
     """Where an evaluation's record lies, below the folder in which the workflow runs; its arrays are beside it, as npz."""
-    method, amplitude = evaluation.method, evaluation.amplitude
-    trained = method + variant(amplitude, amplitude_of(suite, method))
+    amplitude, trained = evaluation.amplitude, evaluation.method + variant_path(checkpoint_of(evaluation), suite)
     drawn = evaluation.sampling_amplitude if evaluation.task == "synthesis" else amplitude
     return (
         f"results/{suite.suite}/records/{suite.data.name}-{suite.evaluation.split}/{trained}/{evaluation.task}/"
-        f"{evaluation.sampler}{variant(drawn, amplitude)}/train{evaluation.training_seed}-sample{evaluation.sampling_seed}.json"
+        f"{evaluation.sampler}{perturbed_otherwise(drawn, amplitude)}/train{evaluation.training_seed}-sample{evaluation.sampling_seed}.json"
     )
 
 
 def _of(entry: Entry, suite: Suite) -> list[Evaluation]:
     """What an entry of `runs` says."""
-    own = amplitude_of(suite, entry.method)
     return [
-        Evaluation(entry.method, task, sampler, amplitude, factor * amplitude, training, sampling)
-        for amplitude in entry.amplitudes or (own,)
+        Evaluation(entry.method, task, sampler, amplitude, factor * amplitude, training, sampling, name)
+        for name in entry.variants or ("",)
+        for amplitude in entry.amplitudes or (amplitude_of(variant(suite, name), entry.method),)
         for task in entry.task
         for factor in (entry.sampling_amplitudes if task == "synthesis" else (0.0,))
         for sampler in entry.samplers
-        for training in suite.training.seeds
+        for training in entry.training_seeds or suite.training.seeds
         for sampling in (entry.seeds if task != "seed_agreement" else (0,))
     ]

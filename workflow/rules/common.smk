@@ -16,7 +16,7 @@ from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
 from semflow.report.tables import WITH_INTERVALS
-from semflow.suite import keys, runs
+from semflow.suite import jobs, keys, runs
 from semflow.suite import reading as configuration
 
 try:
@@ -153,7 +153,7 @@ wildcard_constraints:
             {entry.method for suite in STUDY.suites.values() for entry in suite.runs}
         )
     ),
-    variant=r"(-b[\d.]+)?",  # of the training, where its perturbation is not the suite's
+    variant=r"(-[a-z][a-z0-9_]*)?(-b[\d.]+)?",  # of the training, where it is not as the suite says
     seed=r"\d+",
     table="|".join(TABLES) or "none",
     long="ablations|budget",
@@ -165,9 +165,11 @@ def checkpoint_of(job):
     """The finished weights that a job's records are measured on."""
     if job.checkpoint is None:
         return []
-    method, _, seed = job.checkpoint
     return CHECKPOINT.format(
-        data=job.suite.data.name, method=method, variant=job.variant, seed=seed
+        data=job.suite.data.name,
+        method=job.checkpoint.method,
+        variant=job.variant,
+        seed=job.checkpoint.seed,
     )
 
 
@@ -181,14 +183,20 @@ def dataset_of(wildcards):
     return STUDY.suites[getattr(wildcards, "data", next(iter(STUDY.suites)))]
 
 
-def suite_of(wildcards):
-    """The suite, with masks perturbed as a training's variant says."""
+def trained(wildcards):
+    """The checkpoint that a training rule gives, of those that the suite's runs need."""
     suite = dataset_of(wildcards)
-    return (
-        configuration.with_amplitude(suite, float(wildcards.variant[2:]))
-        if wildcards.variant
-        else suite
+    return next(
+        checkpoint
+        for checkpoint in runs.checkpoints(runs.evaluations(suite))
+        if (checkpoint.method, checkpoint.seed) == (wildcards.method, int(wildcards.seed))
+        and runs.variant_path(checkpoint, suite) == wildcards.variant
     )
+
+
+def suite_of(wildcards):
+    """The suite by which a training goes."""
+    return jobs.trained_by(trained(wildcards), dataset_of(wildcards))
 
 
 def of_suite(data):
@@ -198,8 +206,8 @@ def of_suite(data):
 
 def configured(wildcards):
     """The same of a training."""
-    perturbed = f" --amplitude {wildcards.variant[2:]}" if wildcards.variant else ""
-    return of_suite(getattr(wildcards, "data", "")) + perturbed
+    own = jobs.options(trained(wildcards), dataset_of(wildcards))
+    return of_suite(getattr(wildcards, "data", "")) + own
 
 
 def manifest_of(suite):

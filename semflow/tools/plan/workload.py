@@ -16,6 +16,7 @@ from semflow.method.contract import Task
 from semflow.suite import Suite
 from semflow.suite.jobs import Job as Process
 from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, evaluations, main_sampler, record_path
+from semflow.suite.variants import variant
 from semflow.training import budget
 from semflow.training.build import unpretrained
 
@@ -63,7 +64,7 @@ def cached(suite: Suite, trained: Iterable[Checkpoint]) -> tuple[int, int]:
     views where it is mirrored.
     """
     encoded = [one for one in trained if "autoencoder" in METHODS[one.method].reads]
-    kinds = {(one.method, one.amplitude) for one in encoded}  # trainings from several seeds share those of a mask
+    kinds = {(one.method, one.amplitude, one.variant) for one in encoded}  # trainings from several seeds share those of a mask
     views = 1 + suite.training.flip
     return views * (suite.run.cache_latents and bool(encoded)), views * suite.training.cached_perturbations * len(kinds)
 
@@ -115,11 +116,13 @@ def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
 
 
 def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
-    method, b = checkpoint.method, checkpoint.amplitude
-    images = suite.training.steps * suite.training.batch_size
-    stage = f"train {method}" + (f", b = {b:g}" if b != amplitude_of(suite, method) else "")
-    flops = images * budget.training_flops(suite, method)
-    return Job(suite.data.name, stage, f"train {checkpoint}", images, flops, suite.training.batch_size)
+    method, b, changed = checkpoint.method, checkpoint.amplitude, variant(suite, checkpoint.variant)
+    training = changed.training
+    images = training.steps * training.batch_size
+    stage = f"train {method}" + (f", {checkpoint.variant}" if checkpoint.variant else "")
+    stage += f", b = {b:g}" if b != amplitude_of(changed, method) else ""
+    flops = images * budget.training_flops(changed, method)
+    return Job(suite.data.name, stage, f"train {checkpoint}", images, flops, training.batch_size)
 
 
 def _evaluation(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
