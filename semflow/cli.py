@@ -223,7 +223,8 @@ def _evaluate_all(a: Arguments) -> None:
     of = runs.Checkpoint(a.method, runs.amplitude_of(trained, a.method), a.training_seed, a.variant)
     own = [e for e in runs.evaluations(suite) if (e.is_control if controls else runs.checkpoint_of(e) == of)]
     if not own:
-        asked = f"{a.method} of training seed {of.seed} and amplitude {of.amplitude:g}{f' in variant {of.variant}' * bool(of.variant)}"
+        asked = f"{a.method} of training seed {of.seed} and amplitude {of.amplitude:g}"
+        asked += f" in variant {of.variant}" if of.variant else ""
         raise SemFlowError(f"{a.config} runs no {asked}; add it to `runs`")
     places = {e: Path(runs.record_path(e, suite)) for e in own}
     wanted = {e: out for out in a.out for e, place in places.items() if out.parts[-5:] == place.parts[-5:]}

@@ -5,6 +5,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from semflow.files import file_hash
 
-__all__ = ["code_hash", "commit", "content_hash", "file_hash", "versions"]
+__all__ = ["code_hash", "commit", "content_hash", "file_hash", "had", "introduced", "versions"]
 
 PACKAGES = (__package__, "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in (*PACKAGES, "workflow", "config", "Snakefile"))
@@ -31,7 +32,7 @@ PLUMBING = frozenset(
         *PACKAGES,
         *(f"semflow.{name}" for name in ("errors", "files", "progress", "provenance", "section", "suite")),
         *(f"semflow.{name}" for name in ("data", "data.info", "data.settings")),
-        *(f"semflow.suite.{name}" for name in ("keys", "measurements", "jobs", "reading", "runs")),
+        *(f"semflow.suite.{name}" for name in ("keys", "measurements", "jobs", "reading", "runs", "variants")),
         *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
         *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
         *("semflow.evaluation", "semflow.evaluation.measuring", "semflow.report"),
@@ -69,6 +70,23 @@ def commit() -> tuple[str, bool]:
         return head, bool(changed.strip())
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
+
+
+def introduced(path: Path, text: str) -> str:
+    """The commit in which a text last came into a file; "" outside git."""
+    try:
+        return _git(path.parent, "log", "-1", "--format=%H", "-S", text, "--", path.name).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def had(wanted: str, commits: Iterable[str]) -> bool | None:
+    """Whether all commits have another in their history or are it; None where git cannot tell."""
+    here = Path(__file__).resolve().parent
+    try:
+        return all(not _git(here, "rev-list", "-1", wanted, f"^{commit}") for commit in commits)
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def versions() -> dict[str, str]:

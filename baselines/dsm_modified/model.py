@@ -1,6 +1,5 @@
 """DSM with scaled masks and a preconditioned network, for networks that were not pretrained."""
 
-import torch
 from torch import Tensor
 
 from baselines.dsm.model import DSM

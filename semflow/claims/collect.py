@@ -5,6 +5,7 @@ drawn across them.
 """
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from baselines import METHODS
 from semflow import published
 from semflow.claims import document
+from semflow.claims.chance import of_images, of_trainings, together
 from semflow.claims.document import Scale, ScaleName, perturbed
 from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
@@ -62,11 +64,10 @@ def listed(words: Iterable[object]) -> str:
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
-    """1.2 [0.5, 1.9]; the value alone without an interval; a dash for what there is none of."""
-    if value is not None and low is None and high is None:
-        return f"{value:.{digits}f}"
-    text, *ends = ("-" if number is None else f"{number:.{digits}f}" for number in (value, low, high))
-    return f"{text} [{', '.join(ends)}]"
+    """1.2 [0.5, 1.9]; a dash for what there is none of (None or NaN), and no interval where both ends are that."""
+    none = {number: number is None or math.isnan(number) for number in (value, low, high)}
+    text, *ends = ("-" if none[number] else f"{number:.{digits}f}" for number in (value, low, high))
+    return f"{text} [{', '.join(ends)}]" if not (none[low] and none[high]) or none[value] else text
 
 
 def images_of(record: Record) -> str:
@@ -211,16 +212,17 @@ def modified(runs: list[Run]) -> str:
 
 
 class Estimate(NamedTuple):
-    """A metric over the seeds of a row, with its 95 % interval where it has one."""
+    """A metric over the seeds of a row, with its 95 % interval; NaN for the ends of none."""
 
     value: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     n_seeds: int
 
 
 def estimate(group: list[Run], metric: str) -> Estimate:
-    """The mean of a metric over runs, and the interval of that mean from their paired bootstrap draws.
+    """The mean of a metric over runs, and its interval: from their paired bootstrap draws, and from trainings where there are
+    several, each a mean over its sampling seeds.
 
     metric: by name or by role; SemFlowError if the runs do not have it.
     """
@@ -230,10 +232,17 @@ def estimate(group: list[Run], metric: str) -> Estimate:
         raise SemFlowError(
             f"the records of {title(*row_of(record))} ({record.task}) hold no {metric}; give those of the suite's main sampler"
         )
-    value = float(np.mean([run.record.metrics[name].value for run in group]))
+    trainings = sorted({run.record.training_seed for run in group})
+    by_training = [only(group, training_seed=seed) for seed in trainings]
+    means = [float(np.mean([run.record.metrics[name].value for run in of])) for of in by_training]
+    value = float(np.mean(means))
     if name not in group[0].arrays.draws:
-        return Estimate(value, None, None, len(group))
-    low, high = interval(value, np.mean([run.arrays.draws[name] for run in group], axis=0), KINDS[name].resampled)
+        return Estimate(value, math.nan, math.nan, len(group))
+    draws = np.mean([np.mean([run.arrays.draws[name] for run in of], axis=0) for of in by_training], axis=0)
+    if len(trainings) > 1:
+        chance = together(of_images(draws, int(group[0].arrays.units.max()) + 1), of_trainings(means))
+        return Estimate(value, *chance.interval(value, 0.95), len(group))
+    low, high = interval(value, draws, KINDS[name].resampled)
     return Estimate(value, low, high, len(group))
 
 

@@ -35,8 +35,8 @@ ScaleName = Literal["proxy", "paper"]
 
 
 class Term(NamedTuple):
-    """What is measured, as it is written: METHOD TASK SAMPLER METRIC, and b=, b'=, variant= where the training or the perturbation
-    is not the suite's own.
+    """What is measured, as it is written: METHOD TASK SAMPLER METRIC, and b=, b'=, variant= where training or perturbation is not
+    the suite's own.
 
     steps: a number, 0 for none, "N", or one of `CHOSEN`.  b: of the training, in 0..255 units; None for the suite's own.
     drawn: b' in units of b; None for 1.  variant: of the suite; "" for none.

@@ -29,8 +29,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from scipy import special
 
 from semflow import files
+from semflow.claims.chance import holm, of_images
 from semflow.claims.collect import Names, Run, only, row_of, title
-from semflow.claims.effects import holm, of_images
 from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.provenance import commit, content_hash

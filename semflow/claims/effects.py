@@ -7,19 +7,19 @@ throughout, so that few seeds or images widen an interval.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import special
 
+from semflow.claims.chance import ALPHA, Chance, Region, of_images, of_trainings, together
 from semflow.claims.collect import Run, listed, only, own, own_amplitudes, primary, title
 from semflow.claims.document import CHOSEN, EVERY, OF_STATES, Condition, Term, perturbed
 from semflow.data.sample import IGNORE_INDEX
 from semflow.evaluation.metrics.catalogue import KINDS, Kind, filling
 from semflow.evaluation.metrics.intervals import bootstrap_mean
 
-ALPHA = 0.05  # of every one-sided test; the 90 % interval in a region is the same as two of them (TOST)
 POWER = 0.8  # with which a number of images would settle a claim
 REACHED = 0.95  # share of a method's best that counts as having reached it
 NEVER = 2  # times the most that it was given is what a method is charged with that does not reach a level
@@ -46,6 +46,11 @@ class Effect(NamedTuple):
     def evaluations(self) -> float:
         """Of the network, for one image."""
         return float(np.mean([run.record.evaluations for run in self.runs]))
+
+    @property
+    def trained(self) -> bool:
+        """Whether a training is part of it."""
+        return any(run.record.n_parameters is not None for run in self.runs)
 
     @property
     def seconds(self) -> float:
@@ -95,9 +100,9 @@ def _measure(group: list[Run], term: Term) -> Effect | None:
         units = found[0][2]
     name = _name(term.metric, group[0])
     kind = Kind(OF_STATES[name], "percent", "neither", 1) if name in OF_STATES else KINDS[name]
-    trained = "" if term.b is None else f" b = {term.b:g}"
+    trained = f" {term.variant}" * bool(term.variant) + ("" if term.b is None else f" b = {term.b:g}")
     drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
-    words = f"{title(record.method, record.sampler, record.steps)}{' ' * bool(term.variant)}{term.variant}{trained}{drawn} {kind.title}"
+    words = f"{title(record.method, record.sampler, record.steps)}{trained}{drawn} {kind.title}"
     n_seeds = len({run.record.sampling_seed for run in group})
     return Effect(words, kind.unit, kind.digits, values, draws, *units, n_seeds, tuple(group))
 
@@ -222,107 +227,6 @@ def _paired(a: Effect, b: Effect) -> dict[int, tuple[int, int]]:
     return {seed: (seed, seed) for seed in a.values if seed in b.values}
 
 
-# How sure an effect is.
-
-
-class Region(NamedTuple):
-    """Where an effect must lie for a claim to hold; None is no bound."""
-
-    at_least: float | None
-    at_most: float | None
-
-    def holds(self, effect: float) -> bool:
-        return (self.at_least is None or effect >= self.at_least) and (self.at_most is None or effect <= self.at_most)
-
-    def distance(self, effect: float) -> float:
-        """To the nearest bound, from either side."""
-        return min(abs(effect - bound) for bound in self if bound is not None)
-
-
-class Chance(NamedTuple):
-    """What chance does to an effect: its standard error and degrees of freedom.
-
-    least: of a p-value; where every draw or training gives the same number there is a standard error of 0, but no certainty.
-    """
-
-    se: float
-    df: float
-    least: float = 0.0
-
-    def interval(self, effect: float, level: float) -> tuple[float, float]:
-        """The `level` interval of an effect."""
-        reach = float(special.stdtrit(self.df, (1 + level) / 2)) * self.se
-        return effect - reach, effect + reach
-
-    def below(self, effect: float, bound: float) -> float:
-        """p-value of the hypothesis that the true effect is at most `bound`, one-sided."""
-        if self.se == 0:
-            return self.least if effect > bound else 1.0
-        return max(self.least, float(special.stdtr(self.df, (bound - effect) / self.se)))
-
-    def p(self, effect: float, region: Region) -> float:
-        """Of the hypothesis that the effect lies outside the region: the larger of the one-sided tests of its bounds."""
-        if self.se == 0 and region.holds(effect):
-            return self.least
-        above = [] if region.at_least is None else [self.below(effect, region.at_least)]
-        under = [] if region.at_most is None else [self.below(-effect, -region.at_most)]
-        return max(above + under)
-
-    def p_against(self, effect: float, region: Region) -> float:
-        """Of the hypothesis that it lies inside: the smaller of the one-sided tests, Bonferroni's over two bounds."""
-        under = [] if region.at_least is None else [self.below(-effect, -region.at_least)]
-        above = [] if region.at_most is None else [self.below(effect, region.at_most)]
-        return min(1.0, len(above + under) * min(above + under))
-
-
-def of_images(draws: np.ndarray, n_units: int) -> Chance:
-    """From bootstrap draws (n_samples,) of an effect over `n_units` units; anything goes for one unit, or where a draw is NaN.
-
-    A bootstrap's variance is (n - 1) / n of the unbiased one; with that mended, the mean of one value a unit gets the
-    standard error of the t-test.
-    """
-    least = 1 / (len(draws) + 1)
-    if n_units < 2 or not np.isfinite(draws).all():
-        return Chance(math.inf, 1, least)
-    se = float(np.std(draws, ddof=1)) * math.sqrt(n_units / (n_units - 1))
-    return Chance(se, min(n_units, len(draws)) - 1, least if se == 0 else 0.0)
-
-
-def of_trainings(effects: Sequence[float]) -> Chance | None:
-    """From one effect a training seed; None for a single training, which says nothing of its chance."""
-    n = len(effects)
-    if n < 2:
-        return None
-    se = float(np.std(effects, ddof=1)) / math.sqrt(n)
-    return Chance(se, n - 1, 0.5**n if se == 0 else 0.0)  # all alike: the sign test
-
-
-def together(images: Chance, trainings: Chance | None) -> Chance:
-    """Variances added, with Satterthwaite's degrees of freedom. What trainings and images do to each other is in both, so that the
-    sum is a little too large."""
-    if trainings is None:
-        return images
-    variances = np.array([images.se, trainings.se]) ** 2
-    total = float(variances.sum())
-    if total == 0 or not math.isfinite(total):
-        return Chance(math.sqrt(total), min(images.df, trainings.df), max(images.least, trainings.least))
-    return Chance(math.sqrt(total), total**2 / float((variances**2 / [images.df, trainings.df]).sum()))
-
-
-def holm(ps: Sequence[float]) -> list[float]:
-    """Adjusted p-values of a family of tests (Holm, 1979): the i-th smallest of m times m - i, never falling, at most 1.
-
-    ValueError for a NaN, which would take every other test's verdict with it.
-    """
-    if any(math.isnan(p) for p in ps):
-        raise ValueError("a p-value is NaN")
-    adjusted, largest = [0.0] * len(ps), 0.0
-    for rank, place in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
-        largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
 # A condition: an effect, where it must lie, and how sure it is that it does.
 
 
@@ -373,9 +277,9 @@ class Tested(NamedTuple):
         return True if self.p <= ALPHA else False if self.p_against <= ALPHA else None
 
     def needed(self, alpha: float) -> dict[str, float]:
-        """How many images, and trainings where there are several, would settle, on which side of the bound this effect lies, in a
-        one-sided test at `alpha` with power `POWER`; more images only where no number of trainings would do. Infinite for an effect
-        on the bound.
+        """How many images, and trainings where there are several, would settle, on which side of the bound this effect lies, in
+        a one-sided test at `alpha` with power `POWER`; more images only where no number of trainings would do. Infinite for an
+        effect on the bound.
         """
         distance = self.region.distance(self.value)
         reach = float(special.ndtri(1 - alpha) + special.ndtri(POWER))

@@ -61,8 +61,9 @@ COLOURS = {  # of version 2
     "sail": Range(0.00, ANY, (0.10, 0.70), (200, 255)),
     "parasol": Range(0.00, ANY, (0.55, 1.00), (150, 250)),
 }
-_ENDS = [((c.hue - c.spread, c.saturation[0], c.value[0]), (c.hue + c.spread, c.saturation[1], c.value[1])) for c in COLOURS.values()]
-LOW, HIGH = np.array(_ENDS).transpose(1, 2, 0)  # ends of hue, saturation and value, (3, n) each, in the order of NAMES
+LOW, HIGH = np.array(  # ends of hue, saturation and value, (3, n) each, in the order of NAMES
+    [((c.hue - c.spread, c.saturation[0], c.value[0]), (c.hue + c.spread, c.saturation[1], c.value[1])) for c in COLOURS.values()]
+).transpose(1, 2, 0)
 LIGHTS = (  # of version 2: probability, then factors of red, green and blue
     (0.55, (1.0, 1.0, 1.0)),  # day
     (0.25, (1.08, 0.82, 0.62)),  # dusk
@@ -77,7 +78,7 @@ class Settings(DataSettings):
     version: Literal[1, 2]
     size: Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], Field(strict=False)]
     n_train: Positive
-    n_test: Annotated[int, Field(ge=2)]
+    n_test: Annotated[int, Field(ge=4)]  # precision and recall look at three neighbours
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -109,7 +110,8 @@ class Scenes:
             raise ValueError(f"label {labels.max()} is no class of scenes")
         rng = np.random.RandomState([self.seed, REPAINTED, index])
         uniform = iter(rng.random_sample(N_UNIFORM).tolist()).__next__
-        canvas = _Canvas(*labels.shape, uniform)
+        h, w = labels.shape
+        canvas = _Canvas(h, w, uniform)
         canvas.labels = labels
         return _paint(canvas, rng, uniform, self.version)
 

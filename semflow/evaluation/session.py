@@ -11,9 +11,18 @@ from torch import Tensor
 from baselines import METHODS
 from semflow.data import Dataset, open_dataset
 from semflow.errors import SemFlowError
-from semflow.evaluation.features import Extractor, Perceptual, cached_features, make_extractor, make_perceptual
+from semflow.evaluation.features import (
+    BATCH,
+    EfficientNetLite0,
+    Extractor,
+    Perceptual,
+    cached_features,
+    make_extractor,
+    make_perceptual,
+)
 from semflow.evaluation.metrics.intervals import blocks
 from semflow.loading.batches import Batches, in_memory
+from semflow.progress import Progress
 from semflow.suite import Suite
 from semflow.suite.reading import without_places
 from semflow.suite.runs import Checkpoint, Evaluation, checkpoint_of
@@ -83,6 +92,27 @@ class Session:
     @cached_property
     def perceptual(self) -> Perceptual:
         return make_perceptual(self.suite.synthesis.perceptual, self.device)
+
+    @cached_property
+    def real_looks(self) -> list[list[Tensor]]:
+        """What distances need of the split's images, by batches of `BATCH`: looked at once for all records."""
+        with torch.inference_mode():
+            return [self.perceptual.look(part) for part in self.pictures[0].split(BATCH)]
+
+    def see(self, drawn: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Features of drawn pictures uint8 (n, 3, H, W), float32 (n, d), and the distance of each to the real one of its layout,
+        (n,). A network that gives both looks at a picture once.
+        """
+        extractor, perceptual, rows = self.extractor, self.perceptual, list[tuple[Tensor, Tensor]]()
+        with torch.inference_mode(), Progress("compare", len(drawn)) as progress:
+            for part, real in zip(drawn.split(BATCH), self.real_looks, strict=True):
+                looks = perceptual.look(part)
+                both = isinstance(extractor, EfficientNetLite0) and isinstance(perceptual, EfficientNetLite0)
+                features = extractor.pool(looks) if both else extractor.features(part)  # type: ignore[attr-defined]
+                rows.append((features.cpu(), perceptual.between(looks, real).cpu()))
+                progress.update(len(part))
+        features, distances = (torch.cat(column).numpy() for column in zip(*rows, strict=True))
+        return features, distances
 
     @cached_property
     def real_features(self) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Labels to images, compared with the real ones: as sets, in pairs, and by what the method itself reads in them."""
 
-from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from semflow.evaluation.common import BOOTSTRAP_SEED, Measurement, ShownStates
 from semflow.evaluation.controls import OUTPUTS
-from semflow.evaluation.features import BATCH, extract
+from semflow.evaluation.features import BATCH
 from semflow.evaluation.metrics import appearance
 from semflow.evaluation.metrics.catalogue import ENOUGH_FOR_FRECHET, named
 from semflow.evaluation.metrics.distances import among, frechet_draws, kernel_draws
@@ -27,8 +26,8 @@ from semflow.suite.runs import main_sampler
 SUBSET_SIZE = 1000  # of KID, or as many images as there are
 DISTANCE_DRAWS = 100  # enough to know a standard deviation to 7 %; each costs a decomposition
 INTERVAL = (
-    "95 % bootstrap: percentiles for means (of precision and recall with neighbourhoods held fixed), 1.96 standard deviations of {} "
-    "draws to either side for distances between sets (none for the Frechet distance of fewer than {:,} images),"
+    "95 % bootstrap: percentiles for means (of precision and recall with neighbourhoods held fixed), 1.96 standard deviations of "
+    "{} draws to either side for distances between sets (none for the Frechet distance of fewer than {:,} images),"
 )
 
 
@@ -41,8 +40,9 @@ def measure(run: Measurement, out: Path) -> Record:
         drawn, states, straightness = _synthesize(run)
         if straightness is not None:
             scores.add_mean("straightness", straightness)
-    features = scores.add_sets(drawn)
-    scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), _distances(run, drawn))
+    features, distances = run.session.see(drawn)
+    scores.add_sets(features)
+    scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), distances)
     scores.add_mean("brightness", appearance.brightness(drawn).numpy())
     scores.add_mean("clipped", appearance.clipped(drawn).numpy())
     scores.add_mean("detail", appearance.detail(drawn, run.labels).numpy())
@@ -79,9 +79,9 @@ class Scores:
         self.values[name] = float(np.mean(values, dtype=np.float64))
         self.draws[name] = bootstrap_mean(values, units, self.run.n_samples, BOOTSTRAP_SEED)
 
-    def add_sets(self, drawn: Tensor) -> np.ndarray:
-        """Distances between the drawn and the real images as sets, precision and recall; returns the drawn ones' features."""
-        real, features = self.run.session.real_features, extract(self.run.session.extractor, drawn)
+    def add_sets(self, features: np.ndarray) -> None:
+        """Distances between the drawn images, by their features (n, d), and the real ones as sets, precision and recall."""
+        real = self.run.session.real_features
         found, units = compare_sets(features, real, min(SUBSET_SIZE, len(real))), self.run.units
         counts = [row[units] for part in resamples(units, DISTANCE_DRAWS, BOOTSTRAP_SEED) for row in part]
         self._add("mmd2", found.mmd2, kernel_draws(features, real, counts))
@@ -89,7 +89,6 @@ class Scores:
         for name, share, (x, y) in (("precision", found.precision, (features, real)), ("recall", found.recall, (real, features))):
             inside = 100.0 * among(x, y, NEIGHBOURS)
             self._add(name, 100 * share, bootstrap_mean(inside, units, self.run.n_samples, BOOTSTRAP_SEED))
-        return features
 
     def _add(self, role: str, value: float, draws: np.ndarray | None) -> None:
         name = named(role, self.run.suite.synthesis.features.network)
@@ -153,20 +152,12 @@ def _diversity(run: Measurement, layouts: np.ndarray) -> np.ndarray:
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
     seed, n_samples = run.evaluation.sampling_seed, run.suite.synthesis.diversity.samples
     samples = [_pictures_of(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
-    return np.mean([_in_batches(run.session.perceptual.distance, a, b) for a, b in combinations(samples, 2)], axis=0)
-
-
-def _distances(run: Measurement, drawn: Tensor) -> np.ndarray:
-    """Of every picture to the real image of its layout, (n,)."""
-    return _in_batches(run.session.perceptual.distance, drawn, run.images)
-
-
-def _in_batches(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> np.ndarray:
-    with torch.inference_mode(), Progress("compare", len(a)) as progress:
-        rows = []
-        for x, y in zip(a.split(BATCH), b.split(BATCH), strict=True):
-            rows.append(distance(x, y).cpu())
-            progress.update(len(x))
+    perceptual, rows = run.session.perceptual, list[Tensor]()
+    with torch.inference_mode(), Progress("compare", len(layouts)) as progress:
+        for parts in zip(*(sample.split(BATCH) for sample in samples), strict=True):
+            looks = [perceptual.look(part) for part in parts]
+            rows.append(torch.stack([perceptual.between(a, b).cpu() for a, b in combinations(looks, 2)]).mean(0))
+            progress.update(len(parts[0]))
     return torch.cat(rows).numpy()
 
 

@@ -14,14 +14,18 @@ from semflow.report.tables import Entry, Grid, Row, framed, name_of, words_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-KEY = ("method", "task", "sampler", "steps", "amplitude", "sampling_amplitude")
+KEY = ("method", "variant", "task", "sampler", "steps", "amplitude", "sampling_amplitude")
 
 
 class Ablation(NamedTuple):
-    """A metric of an evaluation: the mean over its seeds and its 95 % interval. amplitudes in 0..255 units."""
+    """A metric of an evaluation: the mean over its seeds and its 95 % interval.
+
+    variant: of the training, "" for none.  amplitudes: in 0..255 units.
+    """
 
     dataset: str
     method: str
+    variant: str
     task: str
     sampler: str
     steps: int
@@ -53,14 +57,27 @@ def ablations_grid(runs: list[Run]) -> Grid:
     """The same for readers; a row's key is its metric."""
     names = Names.among(runs)
     header = ["data"] * names.several
-    header += ["method", "task", "sampler", "steps", "b", "b'", "network evaluations", "metric", "value", "images", "records"]
+    header += [
+        "method",
+        "variant",
+        "task",
+        "sampler",
+        "steps",
+        "b",
+        "b'",
+        "network evaluations",
+        "metric",
+        "value",
+        "images",
+        "records",
+    ]
     groups = []
     for row in _rows(runs):
         amplitudes = (row.amplitude, row.sampling_amplitude) if perturbed(row.method) else ()
         entries = [
             *[Entry(row.dataset)] * names.several,
             Entry(name_of(row.method), kind="head"),
-            *map(Entry, (words_of(row.task), Sampler(row.sampler).title or "-")),
+            *map(Entry, (row.variant or "-", words_of(row.task), Sampler(row.sampler).title or "-")),
             *map(Entry.of, (str(row.steps or "-"), *([f"{b:g}" for b in amplitudes] or "--"), f"{row.evaluations:g}")),
             Entry(KINDS[row.metric].title),
             Entry.measured(row, tuple(names.identity(run.record) for run in row.runs)),

@@ -14,10 +14,11 @@ from semflow.report.tables import markdown_table
 
 COLOURS = {
     "reproduced": "#1b7837", "not reproduced": "#a50026", "inconclusive": "#8a6100", "not comparable": "#4d5b6a",
-    "not run": "#6b6b6b",
+    "not run": "#6b6b6b", "true by construction": "#2c5aa0",
 }  # fmt: skip
 SCALES = {"proxy": "proxy scale", "paper": "paper scale"}
-HEADER = ["claim", "verdict", "effect", "p (Holm)", "images", "why"]
+HEADER = ["claim", "verdict", "effect", "p", "images", "why"]
+PRIMARY, KNIFE_EDGE = "primary", "knife edge: decided at 5 %, not at 1 %"
 DATA = "data"  # a column after the verdict, where a suite has several data sets
 
 
@@ -33,9 +34,21 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
 
 
 def verdict(claim: dict[str, Any]) -> str:
-    """Such as "reproduced at proxy scale"."""
+    """Such as "reproduced at proxy scale (primary)"."""
     scale = claim["scale"] if claim["verdict"] in JUDGED else None
-    return f"{claim['verdict']} at {SCALES[scale]}" if scale else claim["verdict"]
+    said = f"{claim['verdict']} at {SCALES[scale]}" if scale else claim["verdict"]
+    marked = marks(claim)
+    return f"{said} ({'; '.join(marked)})" if marked else said
+
+
+def marks(claim: dict[str, Any]) -> list[str]:
+    """What is said beside a verdict: whether the claim is primary, and whether it was decided on a knife edge."""
+    return [PRIMARY] * claim["primary"] + [KNIFE_EDGE] * claim["knife_edge"]
+
+
+def decisive(claim: dict[str, Any]) -> float | None:
+    """The p-value that a verdict goes by: of the hypothesis that it rejects, or that the claim fails."""
+    return claim["p_against"] if claim["verdict"] == "not reproduced" else claim["p"]
 
 
 def effect(condition: dict[str, Any]) -> str:
@@ -44,12 +57,12 @@ def effect(condition: dict[str, Any]) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """To three digits; "< 0.001" below that; "exact" where nothing varies and no test is made."""
-    return "-" if p is None else "exact" if p == 0 else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """To three digits; "< 0.001" below that."""
+    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def summary(claims: list[dict[str, Any]]) -> str:
-    """Such as "9 reproduced, 3 not reproduced, 9 inconclusive, 3 not comparable, 2 not run"."""
+    """Such as "9 reproduced, 3 not reproduced, 9 inconclusive, 3 not comparable, 2 not run, 3 true by construction"."""
     counts = Counter(claim["verdict"] for claim in claims)
     return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name]) or "none"
 
@@ -77,15 +90,25 @@ def markdown(claims: dict[str, Any]) -> str:
         "Discrepancies between the paper, its text and its public code, and the reading taken here:",
         markdown_table(["where", "what", "reading"], [list(map(_cell, row)) for row in found]),
         *claims["notes"],
+        *filter(None, [committed(claims)]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def committed(claims: dict[str, Any]) -> str:
+    """A sentence on when margins and checks were fixed; nothing outside git."""
+    if not claims["judged_by"]:
+        return ""
+    told = f"Margins, sanity checks and the list of primary claims were fixed in commit {claims['judged_by'][:10]}"
+    when = {True: ", before the runs that they judge.", False: ". Some of the records are older.", None: "."}
+    return told + when[claims["before"]]
 
 
 def _numbers(claim: dict[str, Any]) -> list[str]:
     if not claim["conditions"]:
         return ["-", "-", "-"]
     first = claim["conditions"][0]
-    return [effect(first), p_value(claim["p_holm"]), f"{first['n_images']:,}"]
+    return [effect(first), p_value(decisive(claim)), f"{first['n_images']:,}"]
 
 
 def _cell(text: str) -> str:

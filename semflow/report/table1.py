@@ -19,7 +19,7 @@ from semflow.claims.collect import (
     seed_sd,
     title,
 )
-from semflow.evaluation.metrics.catalogue import KINDS, filling
+from semflow.evaluation.metrics.catalogue import ENOUGH_FOR_FRECHET, KINDS, filling
 from semflow.report import budget, selection
 from semflow.report.products import Beside, Forms, csv, product, text
 from semflow.report.selection import Evaluations

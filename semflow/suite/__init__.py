@@ -102,7 +102,9 @@ class Suite(Section):
                     raise ValueError(f"runs.{number}.variants: there is no variant {name}{known}")
             for seed in entry.training_seeds or ():
                 if seed not in self.training.seeds:
-                    raise ValueError(f"runs.{number}.training_seeds: {seed} is not among training.seeds {list(self.training.seeds)}")
+                    raise ValueError(
+                        f"runs.{number}.training_seeds: {seed} is not among training.seeds {list(self.training.seeds)}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -29,7 +29,8 @@ def _listed(value: Any) -> Any:
 class Entry(Section):
     """One entry of `runs`: a method is evaluated in every combination of what the lists hold, under each training seed.
 
-    task: one, or a list.  steps: left out for samplers without steps.  seeds: of sampling.  training_seeds: fewer than the suite's.
+    task: one, or a list.  steps: left out for samplers without steps.  seeds: of sampling.
+    training_seeds: fewer than the suite's.
     variants: names of the suite's `variants`, a training each; left out: the suite as it is.
     amplitudes: of the perturbation in training (Eq. 14), a training each; left out: the suite's own.
     sampling_amplitudes: of the perturbation in synthesis, in units of that of the training.

@@ -121,10 +121,9 @@ def record_path(evaluation: Evaluation, suite: Suite) -> str:
     """Where an evaluation's record lies, below the folder in which the workflow runs; its arrays are beside it, as npz."""
     amplitude, trained = evaluation.amplitude, evaluation.method + variant_path(checkpoint_of(evaluation), suite)
     drawn = evaluation.sampling_amplitude if evaluation.task == "synthesis" else amplitude
-    return (
-        f"results/{suite.suite}/records/{suite.data.name}-{suite.evaluation.split}/{trained}/{evaluation.task}/"
-        f"{evaluation.sampler}{perturbed_otherwise(drawn, amplitude)}/train{evaluation.training_seed}-sample{evaluation.sampling_seed}.json"
-    )
+    folder = f"results/{suite.suite}/records/{suite.data.name}-{suite.evaluation.split}/{trained}/{evaluation.task}"
+    sampler = f"{evaluation.sampler}{perturbed_otherwise(drawn, amplitude)}"
+    return f"{folder}/{sampler}/train{evaluation.training_seed}-sample{evaluation.sampling_seed}.json"
 
 
 def _of(entry: Entry, suite: Suite) -> list[Evaluation]:

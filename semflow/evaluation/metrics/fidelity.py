@@ -27,8 +27,8 @@ def compare_sets(drawn: np.ndarray, real: np.ndarray, subset_size: int) -> SetSc
     """
     scores = torch_fidelity.calculate_metrics(
         input1=_Rows(drawn), input2=_Rows(real), fid=True, kid=True, prc=True, feature_extractor=NAME,
-        kid_subset_size=subset_size, kid_subsets=1 if subset_size == len(drawn) == len(real) else 100, prc_neighborhood=NEIGHBOURS,
-        cuda=False, cache=False, save_cpu_ram=True, verbose=False,
+        kid_subset_size=subset_size, kid_subsets=1 if subset_size == len(drawn) == len(real) else 100,
+        prc_neighborhood=NEIGHBOURS, cuda=False, cache=False, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
     return SetScores(
         scores[torch_fidelity.KEY_METRIC_FID],

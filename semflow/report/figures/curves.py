@@ -28,7 +28,7 @@ CROWDED = 50  # percent; of lines above it the name stands below
 EVALUATIONS = (1, 3, 10, 30, 100, 300, 1000)
 STEPS = (1, 2, 5, 10, 25, 50, 100, 200)  # the paper's
 DISTANCES = ("frechet", "mmd2", "perceptual", "diversity")
-APPEARANCE = ("brightness", "high_frequency_energy")
+APPEARANCE = ("brightness", "clipped", "detail")
 PICTURES = "The paper shows pictures instead."
 OTHER_DATA = ", on other data and at another scale; compare shapes and orderings, not values"
 REAL = (
@@ -241,7 +241,8 @@ def _draw_real(axes: "Axes", real: list[Run], role: str) -> None:
     if filling(role, metrics) in metrics:
         value, low, high, _ = estimate(real, role)
         axes.axhline(value, color="0.35", lw=1, ls="--", label=title("real_images", str(DIRECT)))
-        axes.axhspan(low, high, color="0.35", alpha=0.15, lw=0)
+        if low <= high:  # it has an interval
+            axes.axhspan(low, high, color="0.35", alpha=0.15, lw=0)
 
 
 def _entitle(axes: "Axes", runs: list[Run], role: str) -> None:

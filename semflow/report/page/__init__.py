@@ -20,6 +20,7 @@ from semflow.report import table1, table2
 from semflow.report.ablations import ablations_grid
 from semflow.report.budget import grids as budget_grids
 from semflow.report.budget import speed_note
+from semflow.report.claims_text import committed
 from semflow.report.page import explorer, sections
 from semflow.report.page.claim_rows import MEANING, claim_rows, count
 from semflow.report.page.details import details
@@ -108,7 +109,7 @@ def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, 
         "counts": count(others),
         "entry_counts": count(numbers),
         "verdicts": MEANING,
-        "notes": claims.get("notes", []),
+        "notes": [*claims.get("notes", []), *filter(None, [committed(claims)])],
         "discrepancies": claims.get("discrepancies", []),
         "tables": [
             (1, first and table1.grid(first, names), first and table1.notes(first)),

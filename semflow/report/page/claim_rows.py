@@ -3,19 +3,20 @@
 from typing import Any
 
 from semflow.claims.verdicts import JUDGED, VERDICTS
-from semflow.report.claims_text import SCALES, p_value
+from semflow.report.claims_text import SCALES, decisive, marks, p_value
 from semflow.report.tables import Entry, Grid, Row
 
 MEANING = {
     "reproduced": "its test is passed",
     "not reproduced": "the measurements contradict it",
     "inconclusive": "too few images or trainings to tell",
-    "not comparable": "other data, scale or baseline than the paper's, or a proxy that fails its sanity check",
+    "not comparable": "other data or scale than the paper's, or a proxy that fails its sanity check",
     "not run": "what it is about was not measured",
+    "true by construction": "it holds of any right implementation; no evidence",
 }
 HOLDS = {True: "yes", False: "no", None: "not settled"}
 CONDITIONS = (
-    *("what", "effect and 95 % interval", "90 % interval", "between trainings"),
+    *("what", "effect and 95 % interval", "90 % interval", "SD of trainings"),
     *("holds where", "holds", "p", "images", "trainings", "seeds"),
 )
 
@@ -35,8 +36,8 @@ def _shown(claim: dict[str, Any]) -> dict[str, Any]:
     condition = next(iter(claim["conditions"]), None)  # the one that decides stands first
     scale = f"at {SCALES[claim['scale']]}" if claim["scale"] and claim["verdict"] in JUDGED else ""
     return {
-        "scale": ", ".join(filter(None, [scale, f"on {claim['data']}" if claim.get("data") else ""])),
-        "effect": _effect(condition) if condition else Entry.of("-"), "p": _p(claim["p_holm"]),
+        "scale": ", ".join(filter(None, [scale, f"on {claim['data']}" if claim.get("data") else "", *marks(claim)])),
+        "effect": _effect(condition) if condition else Entry.of("-"), "p": _p(decisive(claim)),
         "size": f"{condition['n_images']} / {condition['n_trainings']}" if condition else "-",
         "conditions": _conditions(claim) if condition else None, "order": VERDICTS.index(claim["verdict"]),
     }  # fmt: skip
@@ -53,7 +54,7 @@ def _condition(condition: dict[str, Any]) -> list[Entry]:
         Entry(condition["what"] + unit, kind="head"),
         _effect(condition),
         Entry.of(_interval(condition, "low90", "high90")),
-        Entry.of(_interval(condition, "seed_low", "seed_high")),
+        Entry.of(_number(condition, "sd_trainings")),
         Entry(_bounds(condition)),
         Entry(HOLDS[condition["holds"]]),
         _p(condition["p"]),
@@ -72,6 +73,10 @@ def _interval(condition: dict[str, Any], *ends: str) -> str:
     """[1.0, 2.0], with a dash for an end that there is none of; a dash alone for no interval."""
     known = [f"{condition[end]:.{condition['digits']}f}" if condition[end] is not None else "-" for end in ends]
     return f"[{', '.join(known)}]" if set(known) != {"-"} else "-"
+
+
+def _number(condition: dict[str, Any], name: str) -> str:
+    return "-" if condition[name] is None else f"{condition[name]:.{condition['digits']}f}"
 
 
 def _bounds(condition: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ class Bench(NamedTuple):
 def synthetic(suite: Suite) -> Suite:
     """The suite with drawn scenes of its size in place of files and with random weights, to measure speed alone."""
     n_train = max(2 * suite.training.batch_size, 64)
-    drawn = scenes.Settings(name="scenes", size=suite.data.size, n_train=n_train, n_test=2, seed=0)
+    drawn = scenes.Settings(name="scenes", version=2, size=suite.data.size, n_train=n_train, n_test=4, seed=0)
     return unpretrained(suite).model_copy(update={"data": drawn, "run": suite.run.model_copy(update={"in_memory": True})})
 
 
