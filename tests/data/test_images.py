@@ -42,7 +42,7 @@ def test_resizing_labels_invents_none(size):
 
 
 def test_a_batch_stacks_samples_in_the_order_asked_for():
-    scenes = Scenes(4, (16, 16), 0, "train")
+    scenes = Scenes(4, (16, 16), 0, "train", 2)
     images, labels = Batches(scenes)[[2, 0]]
     assert images.shape == (2, 3, 16, 16)
     assert images.dtype == labels.dtype == torch.uint8
@@ -51,7 +51,7 @@ def test_a_batch_stacks_samples_in_the_order_asked_for():
 
 
 def test_in_memory_holds_every_sample():
-    scenes = Scenes(3, (16, 16), 0, "train")
+    scenes = Scenes(3, (16, 16), 0, "train", 2)
     held = in_memory(scenes, "draw")
     assert len(held) == 3
     assert all(isinstance(sample, Sample) and np.array_equal(sample.image, scenes[i].image) for i, sample in enumerate(held))

@@ -143,7 +143,7 @@ def test_a_crop_of_an_rgb_mask_is_cut_where_the_picture_is():
 
 
 def test_drawn_scenes_are_resized_and_mirrored_alone():
-    scenes = Scenes(2, (16, 16), 0, "train")
+    scenes = Scenes(2, (16, 16), 0, "train", 2)
     sample = training_sample(scenes, 1, **{**PLAIN, "mirrored": True})
     assert np.array_equal(sample.image, scenes[1].image[..., ::-1])
     with pytest.raises(ValueError, match="on disk"):
@@ -153,7 +153,7 @@ def test_drawn_scenes_are_resized_and_mirrored_alone():
 
 
 def test_samples_held_in_memory_do_as_well():
-    held = [Scenes(2, (16, 16), 0, "train")[0]]
+    held = [Scenes(2, (16, 16), 0, "train", 2)[0]]
     assert np.array_equal(view(held, mirrored=True).labels, held[0].labels[:, ::-1])
 
 
