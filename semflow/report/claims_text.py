@@ -96,8 +96,8 @@ def markdown(claims: dict[str, Any]) -> str:
 
 
 def committed(claims: dict[str, Any]) -> str:
-    """A sentence on when margins and checks were fixed; nothing outside git."""
-    if not claims["judged_by"]:
+    """A sentence on when margins and checks were fixed; nothing outside git, or where nothing was judged."""
+    if not claims.get("judged_by"):
         return ""
     told = f"Margins, sanity checks and the list of primary claims were fixed in commit {claims['judged_by'][:10]}"
     when = {True: ", before the runs that they judge.", False: ". Some of the records are older.", None: "."}

@@ -370,7 +370,7 @@ def test_real_images_are_a_dashed_line_where_they_have_a_score(given):
     lines = {axes.get_title().partition("\n")[0]: dashed(axes) for axes in figure.axes}
     assert lines == {
         "Fréchet distance": [4], "MMD²": [0.1], "perceptual distance": [2], "diversity": [], "round-trip mIoU": [], "mIoU": [],
-        "brightness": [120], "high-frequency energy": [300],
+        "brightness": [120], "clipped pixels": [3], "detail inside regions": [300],
     }  # fmt: skip
     figure, _ = FIGURES["evaluations"](given["evaluations"])
     assert [dashed(axes) for axes in figure.axes] == [[], [4], [0.1], []]
@@ -389,7 +389,7 @@ def test_axes_start_at_0_but_where_values_can_be_negative(given):
 
 def test_sampling_amplitudes_have_no_segmentation_and_mark_that_of_the_training(given):
     figure, _ = FIGURES["sampling_amplitudes"](given["sampling_amplitudes"])
-    assert len(figure.axes) == 7
+    assert len(figure.axes) == 8
     assert all([6, 6] in [list(line.get_xdata()) for line in axes.lines] for axes in figure.axes)
     brightness = points(panel(figure, "brightness"), "SemFlow Euler-25")
     assert [point[:2] for point in brightness] == [(0, 90), (3, 96), (6, 102), (12, 114)]

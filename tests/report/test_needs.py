@@ -18,6 +18,7 @@ from semflow.report.products import chosen
 from semflow.report.selection import of_record
 from semflow.suite import reading
 from semflow.suite.runs import Evaluation, evaluations
+from semflow.suite.variants import with_amplitude
 
 PACKAGE = Path(__file__).resolve().parents[2]
 EVERYTHING = ("ablations", "claims", "index")
@@ -31,9 +32,10 @@ def mini(config_folder):
 
 @pytest.fixture
 def running(config_folder):
-    """running(*entries) -> mini with these runs alone."""
+    """running(*entries, **sections) -> mini with these runs alone, its masks perturbed by 6."""
     raw = reading.given([config_folder / "mini.yaml"], {}).raw
-    return lambda *entries: reading.check(raw | {"runs": list(entries)}, "here")
+    raw |= {"pseudo_mask": raw["pseudo_mask"] | {"amplitude": 6}}
+    return lambda *entries, **sections: reading.check(raw | {"runs": list(entries)} | sections, "here")
 
 
 def counted(wanted, *fields):
@@ -48,7 +50,7 @@ DRAWN = {"method": "semflow", "task": "synthesis", "sampler": "euler", "steps": 
 
 
 def test_table_2_is_the_papers_22_rows_and_steps_with_seeds_at_25(mini):
-    methods = [one for one in report.needs("table2", mini) if not one.is_control]
+    methods = [one for one in report.needs("table2", mini) if one.method in ("semflow", "dsm")]
     found = counted(methods, "method", "sampler")
     assert len(found) == 22
     assert {key: n for key, n in found.items() if n > 1} == {
@@ -61,6 +63,7 @@ def test_table_1_has_what_the_paper_measures_of_what_we_have(mini):
     assert counted(methods, "method", "task", "sampler") == {
         ("semflow", "segmentation", "euler-25"): 1, ("semflow", "synthesis", "euler-25"): 3,
         ("dsm", "segmentation", "ddim-200"): 1, ("dsm", "segmentation", "ddpm-200"): 1,
+        ("dsm_modified", "segmentation", "ddpm-200"): 1,
     }  # fmt: skip
 
 
@@ -83,6 +86,17 @@ def test_other_solvers_and_other_perturbations_are_in_no_table(running):
     assert report.needs("table1", suite) == report.needs("table2", suite) == []
 
 
+def test_a_variant_of_the_suite_is_in_no_table_and_no_figure(running):
+    runs = [SEGMENTED | {"steps": [1, 25]}, DRAWN]
+    plain = running(*runs)
+    double = {"variants": {"double": {"training": {"steps": 10}}}}
+    suite = running(*runs, *(run | {"variants": ["double"]} for run in runs), **double)
+    assert {one.variant for one in evaluations(suite)} == {"", "double"}
+    for name in report.PRODUCTS:
+        if name not in EVERYTHING:
+            assert report.needs(name, suite) == report.needs(name, plain), name
+
+
 def test_tables_and_curves_stand_beside_their_controls(mini):
     for name in ("table1", "training_amplitudes", "sampling_amplitudes", "evaluations"):
         assert Evaluation("real_images", "synthesis", DIRECT) in report.needs(name, mini)
@@ -102,7 +116,7 @@ def test_a_method_that_no_table_of_the_paper_has_is_in_ours_by_its_main_sampler(
 def test_the_budget_is_of_every_method_and_task_by_its_main_sampler(mini):
     assert counted(report.needs("budget", mini), "method", "task", "sampler") == {
         ("semflow", "segmentation", "euler-25"): 1, ("semflow", "synthesis", "euler-25"): 3,
-        ("dsm", "segmentation", "ddpm-200"): 1,
+        ("dsm", "segmentation", "ddpm-200"): 1, ("dsm_modified", "segmentation", "ddpm-200"): 1,
     }  # fmt: skip
 
 
@@ -143,14 +157,16 @@ def test_every_solver_goes_both_ways(mini):
 def test_five_models_differ_in_the_perturbation_of_training_and_are_sampled_with_their_own(mini):
     for name in ("figure04", "training_amplitudes"):
         wanted = [one for one in report.needs(name, mini) if not one.is_control]
-        assert {one.amplitude for one in wanted} == {0, 2, 6, 12, 20}
+        assert len({one.amplitude for one in wanted}) == 5
+        assert {0, mini.pseudo_mask.amplitude} < {one.amplitude for one in wanted}
         assert all(one.sampling_amplitude == one.amplitude for one in wanted if one.task == "synthesis")
 
 
 def test_one_model_is_sampled_with_five_perturbations(mini):
     wanted = report.needs("figure08", mini)
-    assert {one.sampling_amplitude for one in wanted} == {0, 3, 6, 9, 12}
-    assert {one.amplitude for one in wanted} == {6}
+    b = mini.pseudo_mask.amplitude
+    assert sorted({one.sampling_amplitude / b for one in wanted}) == pytest.approx([0, 0.5, 1, 1.5, 2])
+    assert {one.amplitude for one in wanted} == {b}
 
 
 def test_curves_over_evaluations_have_every_step_whatever_the_first_seed(running):
@@ -202,7 +218,7 @@ def test_states_on_the_way_need_a_method_that_has_them(mini, monkeypatch):
 
 
 def test_a_model_without_perturbation_has_none_to_vary_in_sampling(mini):
-    assert report.needs("figure08", reading.with_amplitude(mini, 0.0)) == []
+    assert report.needs("figure08", with_amplitude(mini, 0.0)) == []
 
 
 @pytest.mark.parametrize("name", [*FIGURES, "table1", "table2", "budget"])

@@ -132,6 +132,25 @@ def test_a_claims_row_shows_its_first_condition_which_decides(written):
     (row,) = [row for row in written.tables["verdicts"] if row[0].startswith("SemFlow beats")]
     assert " ".join(row[2].split()) == "25.0 [20.1, 30.2]"
     assert row[3:6] == ["0.030", "3 / 2", "Both parts lie above one."]
+    assert " ".join(row[1].split()) == "reproduced at proxy scale, primary, knife edge: decided at 5 %, not at 1 %"
+
+
+def test_a_refuted_claims_p_value_is_that_of_its_holding(written):
+    (row,) = [row for row in written.tables["verdicts"] if row[0].startswith("Steps do not matter.")]
+    assert row[3] == "< 0.001"
+
+
+def test_a_condition_shows_how_trainings_scatter_where_there_are_several(written):
+    rows = written.tables["verdicts"]
+    (head,) = {tuple(row) for row in rows if "SD of trainings" in row}
+    column = head.index("SD of trainings")
+    assert [row[column] for row in rows if row[0].startswith(("second difference", "first difference"))] == ["5.0", "-"]
+
+
+def test_the_notes_say_when_margins_were_fixed(written, everything, claims, tmp_path):
+    assert "were fixed in commit 0123456789, before the runs that they judge." in written.text
+    site(everything, claims | {"judged_by": ""}, [], tmp_path / "index.html")  # outside git
+    assert "were fixed in commit" not in Read((tmp_path / "index.html").read_text()).text
 
 
 def test_table_1_is_of_the_suites_own_model_at_its_main_sampler(everything, written):
@@ -175,8 +194,8 @@ def test_ablations_have_every_row_and_the_records_behind_it(everything, written)
     assert len(written.tables["ablations"]) == 1 + len(frame)
     grid = ablations_grid(everything)
     for row, (shown,) in zip(frame.itertuples(), grid.groups, strict=True):
-        assert shown.entries[8].sort == row.value
-        assert len(shown.entries[8].records) == row.n_seeds
+        assert shown.entries[9].sort == row.value
+        assert len(shown.entries[9].records) == row.n_seeds
 
 
 def test_numbers_with_thousands_sort_by_their_value(everything):
@@ -308,6 +327,18 @@ def test_a_figure_keeps_its_place_before_it_has_loaded(everything, tmp_path):
     site(everything, {}, [("a.svg", "A."), ("b.svg", "B."), ("c.svg", "C.")], tmp_path / "index.html")
     images = Read((tmp_path / "index.html").read_text()).elements["img"]
     assert [(image.get("width"), image.get("height")) for image in images] == [("432.0", "288.0"), (None, None), (None, None)]
+
+
+def test_a_variant_of_the_suite_is_named_where_records_are(everything, tmp_path):
+    other = changed(everything[0], variant="double")
+    site([*everything, other], {}, [], tmp_path / "index.html")
+    read = Read((tmp_path / "index.html").read_text())
+    known = json.loads(read.scripts["data-records"])[identity(other.record)]
+    assert known["title"] == "Segmentation by SemFlow Euler-25, b = 6, double, training 0, sampling seed 0"
+    assert [row[0] for row in read.tables["runs"]].count("segmentation: SemFlow Euler-25, double") == 1
+    models = [entry["model"] for entry in json.loads(read.scripts["data-explorer"])]
+    assert models.count("SemFlow, trained with b = 6, double") == 1
+    assert models[0] == "SemFlow, trained with b = 6"
 
 
 def test_a_page_of_one_table_has_no_pictures_and_no_records(runs):

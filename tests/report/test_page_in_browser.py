@@ -149,7 +149,7 @@ def test_numbers_sort_as_numbers_both_ways_and_what_is_missing_stays_last(page):
     for direction, expected in (("ascending", sorted), ("descending", lambda values: sorted(values, reverse=True))):
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == direction
-        shown = column(page, "ablations", 4)
+        shown = column(page, "ablations", 5)
         numbers = [int(text) for text in shown if text != "-"]
         assert numbers == expected(numbers)
         assert len(set(numbers)) > 1
@@ -177,21 +177,21 @@ def test_claims_are_filtered_by_verdict(page):
         return page.locator(".claim:not([hidden])").evaluate_all("claims => claims.map(c => c.id)")
 
     buttons = page.locator(".filter button")
-    assert len(shown()) == 6
+    assert len(shown()) == 7
     buttons.filter(has_text=re.compile("^ ?not reproduced")).click()
     assert shown() == ["claim-flat"]
     assert buttons.filter(has_text="not reproduced").get_attribute("aria-pressed") == "true"
-    assert page.locator("#claims-status").inner_text() == "Showing 1 of 6 claims: not reproduced."
+    assert page.locator("#claims-status").inner_text() == "Showing 1 of 7 claims: not reproduced."
     buttons.filter(has_text="not comparable").click()
     assert page.locator("#claim-table2-25").is_visible()  # among the claims of table entries, which opened
     buttons.first.click()
-    assert len(shown()) == 6
+    assert len(shown()) == 7
 
 
 def test_ablations_are_filtered_by_metric(page):
-    assert set(column(page, "ablations", 8)) == {"mIoU"}
+    assert set(column(page, "ablations", 9)) == {"mIoU"}
     page.locator("#metric").select_option("brightness")
-    assert set(column(page, "ablations", 8)) == {"brightness"}
+    assert set(column(page, "ablations", 9)) == {"brightness"}
     assert page.locator("#metric-status").inner_text().startswith("Showing 4 of ")
 
 

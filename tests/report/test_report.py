@@ -70,7 +70,7 @@ def test_the_index_needs_claims_in_their_form(stored, tmp_path):
     with pytest.raises(SemFlowError, match="report index needs --claims"):
         write("index", stored, [tmp_path / "index.html"])
     (tmp_path / "claims.json").write_text("{}")
-    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 2: suite is missing.* make it again"):
+    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 3: suite is missing.* make it again"):
         write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json")
     write("claims", stored, [tmp_path / "claims.json"])
     judged = json.loads((tmp_path / "claims.json").read_text())

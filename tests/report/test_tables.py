@@ -7,13 +7,14 @@ import sys
 import pytest
 from record_fixtures import changed
 
+from baselines import METHODS
 from semflow import published
 from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.report import table2
-from semflow.report.page import page
-from semflow.report.products import Beside
+from semflow.report.page import page, sections
+from semflow.report.products import Beside, chosen
 from semflow.report.tables import same_for_every_seed
 
 PERFECT = [[[4, 0], [0, 4]]] * 3
@@ -153,13 +154,10 @@ def test_the_report_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
-def test_the_table_says_that_dsm_is_modified_where_it_is(runs):
+def test_the_table_says_which_method_is_modified_and_how(runs):
     assert "modified" not in notes(runs)
-    settings = {"timestep_spacing": "leading", "mask_scale": 0.15, "preconditioning": True}
-    modified_runs = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
-    assert "DSM is modified here (stronger than the paper's): masks are scaled by 0.15, the network is preconditioned." in notes(
-        modified_runs
-    )
+    stronger = [changed(run, method="dsm_modified") if run.record.method == "dsm" else run for run in runs]
+    assert f"DSM, modified: {METHODS['dsm_modified'].modified}." in notes(stronger)
 
 
 def test_arrays_of_another_record_are_refused(runs, tmp_path):
@@ -171,16 +169,6 @@ def test_arrays_of_another_record_are_refused(runs, tmp_path):
     records.arrays_path(first).write_bytes(records.arrays_path(second).read_bytes())
     with pytest.raises(SemFlowError, match=r"first\.npz is not what .*first\.json was written with"):
         read_runs([first, second])
-
-
-def test_preconditioning_alone_is_a_modification_too(runs):
-    settings = {"timestep_spacing": "leading", "mask_scale": 1.0, "preconditioning": True}
-    modified_runs = [run._replace(record=run.record.model_copy(update={"settings": settings})) for run in runs]
-    assert "masks are scaled by 1, the network is preconditioned" in notes(modified_runs)
-    plain = [
-        run._replace(record=run.record.model_copy(update={"settings": settings | {"preconditioning": False}})) for run in runs
-    ]
-    assert "modified" not in notes(plain)
 
 
 def test_a_solver_that_chooses_its_own_steps_is_no_control(runs, make_run):
@@ -197,6 +185,14 @@ def test_models_with_other_perturbations_are_never_one_row(runs):
     other = runs[0]._replace(record=runs[0].record.model_copy(update={"amplitude": 0.0}))
     with pytest.raises(SemFlowError, match="SemFlow Euler-25 have several perturbations .*b = 6"):
         table2.table2([*runs, other])
+
+
+def test_a_variant_of_the_suite_is_never_in_a_row_with_the_suites_own(runs):
+    other = changed(runs[0], variant="double")
+    with pytest.raises(SemFlowError, match=r"SemFlow Euler-25 have several perturbations .*b = 6 b' = 0 double"):
+        table2.table2([*runs, other])
+    assert chosen("table2", [*runs, other]) == chosen("table2", runs)
+    assert sections.of_table2([*runs, other]) == sections.of_table2(runs)
 
 
 def test_records_of_another_task_are_left_out_of_table_2(runs, make_synthesis):

@@ -31,6 +31,7 @@ def name_of(record: Record, names: Names) -> str:
     how = title(record.method, record.sampler, record.steps)
     if perturbed(record.method):
         how += f", b = {record.amplitude:g}" + (f", b' = {record.sampling_amplitude:g}" if record.task == "synthesis" else "")
+    how += f", {record.variant}" if record.variant else ""
     what = f"{words_of(record.task).capitalize()}{names.on(record)} by {how}"
     return f"{what}, training {record.training_seed}, sampling seed {record.sampling_seed}"
 

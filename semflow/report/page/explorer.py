@@ -66,7 +66,7 @@ def _ordered(runs: list[Run]) -> list[Run]:
         r = run.record
         main = METHODS[r.method].default.get(r.task) if r.method in METHODS else None
         return (
-            TASKS.index(r.task), place(r.method), r.training_seed, r.amplitude != b, r.amplitude,
+            TASKS.index(r.task), place(r.method), r.variant, r.training_seed, r.amplitude != b, r.amplitude,
             str(Sampler(r.sampler, r.steps)) != main, place(r.method, r.sampler, r.steps),
             _perturbation(r) not in (AS_TRAINED, UNPERTURBED), r.sampling_amplitude, r.sampling_seed,
         )  # fmt: skip
@@ -94,6 +94,7 @@ def _entry(run: Run, several: bool, names: Names, folder: Path) -> dict[str, Any
 
 def _model(record: Record, several: bool) -> str:
     b = f", trained with b = {record.amplitude:g}" if perturbed(record.method) else ""
+    b += f", {record.variant}" if record.variant else ""
     return (
         name_of(record.method) + b + (f", training {record.training_seed}" if several and record.n_parameters is not None else "")
     )

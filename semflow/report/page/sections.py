@@ -56,6 +56,7 @@ def runs_grid(runs: list[Run]) -> Grid:
         source = record.provenance
         hashes = (source.config_sha256, source.data_sha256, source.checkpoint_sha256 or "-")
         what = f"{words_of(record.task)}{names.on(record)}: {title(record.method, record.sampler, record.steps)}"
+        what += f", {record.variant}" if record.variant else ""
         entries = [
             Entry(what, kind="head"),
             Entry(f"{record.amplitude:g}, {record.sampling_amplitude:g}"),
