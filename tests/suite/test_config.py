@@ -11,6 +11,7 @@ from semflow.errors import SemFlowError
 from semflow.files import write_json
 from semflow.report import check_outputs
 from semflow.suite import reading as config
+from semflow.suite.variants import trained_as, variant, with_amplitude
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SUITES = sorted(CONFIG.glob("*.yaml"))
@@ -67,7 +68,7 @@ def test_no_part_of_a_suite_has_a_default(mini, key):
 
 @pytest.mark.parametrize(
     "key",
-    ["data.n_train", "data.seed", "pseudo_mask.amplitude", "network.attention", "training.ema_decay", "training.precision",
+    ["data.n_train", "data.version", "pseudo_mask.amplitude", "network.attention", "training.ema_decay", "training.precision",
      "synthesis.features", "synthesis.diversity.layouts", "evaluation.seed_agreement", "run.device", "run.evaluations_per_job",
      "methods.dsm.timestep_spacing", "evaluation.block_length", "runs.1.method", "runs.1.task", "runs.1.sampler"],
 )  # fmt: skip
@@ -78,15 +79,15 @@ def test_no_key_of_a_part_has_a_default(mini, key):
 @pytest.mark.parametrize(
     ("key", "near"),
     [("trainig", "training"), ("training.stepz", "steps"), ("pseudo_mask.amplitud", "amplitude"), ("data.n_trian", "n_train"),
-     ("runs.1.sampIer", "sampler"), ("methods.dsm.mask_scal", "mask_scale"), ("methods.semflo", "semflow"),
-     ("dataset", "datasets")],
+     ("runs.1.sampIer", "sampler"), ("methods.dsm_modified.mask_scal", "mask_scale"), ("methods.semflo", "semflow"),
+     ("dataset", "datasets"), ("variant", "variants"), ("runs.1.variant", "variants"), ("data.versoin", "version")],
 )  # fmt: skip
 def test_an_unknown_key_is_named_with_the_nearest_known_one(mini, key, near):
     assert f"unknown key {key}; did you mean {near}?" in complaint(changed(mini, key, 1))
 
 
 @pytest.mark.parametrize(
-    "key", ["data.lr", "evaluation.n_train", "training.block_out_channel", "methods.semflow.mask_scale", "network.micro_batch"]
+    "key", ["data.lr", "evaluation.n_train", "training.block_out_channel", "methods.dsm.mask_scale", "network.micro_batch"]
 )
 def test_a_key_of_another_section_is_not_proposed(mini, key):
     assert complaint(changed(mini, key, 1)) == f"some.yaml: unknown key {key}; remove it"
@@ -131,8 +132,8 @@ def test_a_value_of_an_older_version_is_named_with_what_it_is_now(mini, key, val
         ("training.flip", "yes", "training.flip is 'yes'"),
         ("training.seeds", [0, 0], "seeds [0, 0] name a training twice"),
         ("training.weight_decay", float("inf"), "training.weight_decay is inf"),
-        ("methods.dsm.mask_scale", float("inf"), "methods.dsm.mask_scale is inf"),
-        ("methods.dsm.mask_scale", 0, "methods.dsm.mask_scale is 0"),
+        ("methods.dsm_modified.mask_scale", float("inf"), "methods.dsm_modified.mask_scale is inf"),
+        ("methods.dsm_modified.mask_scale", 0, "methods.dsm_modified.mask_scale is 0"),
         ("training.ema_decay", 1.0, "training.ema_decay is 1.0"),
         ("pseudo_mask.k", 6.0, "pseudo_mask.k is 6.0"),
         ("pseudo_mask.s", "50", "pseudo_mask.s is '50'"),
@@ -146,6 +147,8 @@ def test_a_value_of_an_older_version_is_named_with_what_it_is_now(mini, key, val
         ("data", None, "data is None"),
         ("data.root", "somewhere", "unknown key data.root"),
         ("data.seed", -1, "data.seed is -1"),
+        ("data.version", 3, "data.version is 3"),
+        ("data.n_test", 3, "data.n_test is 3"),
         ("autoencoder.kind", "vae", "'vae'"),
         ("autoencoder", PATCHIFY | {"factor": 1}, "autoencoder.factor is 1"),
         ("network.block_out_channels", [32, 0, 96], "network.block_out_channels.1 is 0"),
@@ -170,9 +173,9 @@ def test_an_impossible_value_is_named_with_its_key(mini, key, value, named):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("pseudo_mask.s", 51, ["pseudo_mask", "s (k - 1) = 255", "Eq. 7"]),
-        ("pseudo_mask.k", 7, ["pseudo_mask", "s (k - 1) = 300", "Eq. 7"]),
-        ("pseudo_mask.amplitude", 25, ["pseudo_mask", "amplitude 25", "s/2 = 25", "Eq. 14"]),
+        ("pseudo_mask.s", 128, ["pseudo_mask", "s (k - 1) = 256", "Eq. 7"]),
+        ("pseudo_mask.k", 4, ["pseudo_mask", "s (k - 1) = 360", "Eq. 7"]),
+        ("pseudo_mask.amplitude", 60, ["pseudo_mask", "amplitude 60", "s/2 = 60", "Eq. 14"]),
         ("pseudo_mask.k", 2, ["pseudo_mask.k = 2", "8 anchors", f"{len(NAMES)} classes"]),
         ("data.size", [30, 32], ["data.size [30, 32]", "multiples of 8"]),
         ("data.size", [32, 36], ["data.size [32, 36]", "multiples of 8"]),
@@ -184,12 +187,18 @@ def test_an_impossible_value_is_named_with_its_key(mini, key, value, named):
         ("runs.0", {"sampler": "rk45", "steps": [5]}, ["runs.0", "rk45", "it chooses its own steps"]),
         ("runs.0", {"steps": []}, ["runs.0", "euler needs steps"]),
         ("runs.0", {"task": ["synthesis"], "sampling_amplitudes": [1, 1]}, ["runs.0", "sampling_amplitudes must not repeat"]),
-        ("runs.0", {"task": ["synthesis"], "sampling_amplitudes": [1, 5]}, ["runs.0", "amplitude of 30", "s/2 = 25", "Eq. 14"]),
+        (
+            "runs.0",
+            {"task": ["synthesis"], "amplitudes": [12], "sampling_amplitudes": [1, 5]},
+            ["runs.0", "amplitude of 60", "s/2 = 60"],
+        ),
         ("runs.0", {"sampling_amplitudes": [0, 1]}, ["runs.0", "sampling_amplitudes are for synthesis"]),
-        ("runs.0", {"amplitudes": [6, 25]}, ["runs.0", "an amplitude of 25", "s/2 = 25", "Eq. 14"]),
+        ("runs.0", {"amplitudes": [6, 60]}, ["runs.0", "an amplitude of 60", "s/2 = 60", "Eq. 14"]),
         ("runs.2", {"amplitudes": [6]}, ["runs.2", "dsm perturbs no masks; leave amplitudes out"]),
         ("runs.2", {"task": "synthesis"}, ["runs.2", "DSM cannot do synthesis; it does segmentation"]),
-        ("runs.6", {"seeds": [1]}, ["runs.6", "leave seeds out"]),
+        ("runs.8", {"seeds": [1]}, ["runs.8", "leave seeds out"]),
+        ("runs.0", {"training_seeds": [0, 0]}, ["runs.0", "training_seeds must not repeat"]),
+        ("runs.0", {"training_seeds": [0, 7]}, ["runs.0.training_seeds: 7 is not among training.seeds [0]"]),
         ("methods", {"semflow": {}}, ["runs.2", "dsm has no settings; give them under methods.dsm"]),
     ],
 )
@@ -281,10 +290,10 @@ def test_pictures_too_small_for_alexnet_are_named(tiny):
 
 
 def test_amplitudes_out_of_range_are_named(tiny_suite):
-    assert config.with_amplitude(tiny_suite, 24.5).pseudo_mask.amplitude == 24.5
-    for amplitude in (25, -1, float("nan")):
-        with pytest.raises(SemFlowError, match=r"below pseudo_mask\.s/2 = 25"):
-            config.with_amplitude(tiny_suite, amplitude)
+    assert with_amplitude(tiny_suite, 59.5).pseudo_mask.amplitude == 59.5
+    for amplitude in (60, -1, float("nan")):
+        with pytest.raises(SemFlowError, match=r"below pseudo_mask\.s/2 = 60"):
+            with_amplitude(tiny_suite, amplitude)
 
 
 def two_data_sets(mini: dict) -> dict:
@@ -318,7 +327,10 @@ def test_a_file_of_one_data_set_makes_everything_of_it(mini):
         ({"outputs": ["table2", "figure12"]}, "data set camvid: outputs names figure12, which is made of scenes already"),
         ({"outputs": ["table9"]}, "datasets.scenes.outputs names table9: there is nothing called table9 to report; there are "),
         ({"outputs": "table2"}, "data set scenes: outputs must be a list"),
-        ({"data": {"name": "scenes", "size": [30, 30], "n_train": 1, "n_test": 2, "seed": 0}}, "data set scenes: data.size"),
+        (
+            {"data": {"name": "scenes", "size": [30, 30], "version": 2, "n_train": 1, "n_test": 4, "seed": 0}},
+            "data set scenes: data.size",
+        ),
         ({"training": {"stepz": 1}}, "data set scenes: unknown key training.stepz; did you mean steps?"),
         ({"output": ["table2"]}, "data set scenes: unknown key output; did you mean outputs?"),
         ({"outputs": ["tabel2"]}, "datasets.scenes.outputs names tabel2"),
@@ -464,5 +476,77 @@ def test_what_cannot_be_run_is_not_shown(write):
 
 def test_a_random_crop_is_not_cached(mini):
     mini["data"] = {"name": "coco_stuff", "root": "x", "size": [32, 32], "view": "crop", "masks": "labels"}
+    mini |= {"pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}, "runs": mini["runs"][:1]}  # 171 classes
     for section, key, value in (("run", "cache_latents", True), ("training", "cached_perturbations", 2)):
         assert f"{section}.{key} needs data.view: resize" in complaint({**mini, section: mini[section] | {key: value}})
+
+
+VARIANTS = {"wide": {"network": {"block_out_channels": [32, 32, 64, 64]}}, "long": {"training": {"steps": 9, "lr": 0.01}}}
+
+
+def with_variants(raw: dict, of_run: list, **changes) -> dict:
+    """`raw` with those variants, which its first run has."""
+    raw["runs"][0] |= {"variants": of_run}
+    return raw | {"variants": VARIANTS | changes}
+
+
+def test_a_variant_is_the_suite_but_for_the_keys_that_it_has_otherwise(mini):
+    suite = config.check(with_variants(mini, ["wide", "long"]), "here")
+    wanted = suite.model_dump(mode="json")
+    wanted["training"] |= {"steps": 9, "lr": 0.01}
+    assert variant(suite, "long").model_dump(mode="json") == wanted
+    assert variant(suite, "wide").network.block_out_channels == (32, 32, 64, 64)
+    assert variant(suite, "") == suite
+
+
+def test_a_training_is_of_a_variant_and_an_amplitude_beside_it(mini):
+    coarse = {"pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}}
+    suite = config.check(with_variants(mini, ["wide", "long", "coarse"], coarse=coarse), "here")
+    own = suite.pseudo_mask.amplitude
+    found = [trained_as(suite, *asked).pseudo_mask for asked in (("", None), ("coarse", None), ("coarse", 3.0), ("long", 3.0))]
+    assert [(code.s, code.amplitude) for code in found] == [(120, own), (50, 6), (50, 3), (120, 3)]
+    assert trained_as(suite, "", 30.0).pseudo_mask.amplitude == 30
+    with pytest.raises(SemFlowError, match=r"amplitude 30 must be at least 0 and below pseudo_mask\.s/2 = 25"):
+        trained_as(suite, "coarse", 30.0)
+
+
+def test_a_variant_that_there_is_not_is_named_with_the_nearest(mini):
+    suite = config.check(with_variants(mini, ["wide", "long"]), "here")
+    with pytest.raises(SemFlowError, match=r"suite mini has no variant lnog; did you mean long\?"):
+        variant(suite, "lnog")
+    text = complaint(with_variants(mini, ["wide", "long", "wied"]))
+    assert "runs.0.variants: there is no variant wied; did you mean wide?" in text
+    mini["runs"][0]["variants"] = ["x"]
+    assert "runs.0.variants: there is no variant x; there are none" in complaint(mini)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"idle": {"training": {"steps": 1}}}, "some.yaml: variants.idle is in no entry of runs; remove it, or name it there"),
+        ({"long": {"training": {"stepz": 1}}}, "some.yaml, variant long: unknown key training.stepz; did you mean steps?"),
+        ({"long": {"training": {"steps": 0}}}, "some.yaml, variant long: training.steps is 0"),
+        ({"long": {"network": {"block_out_channels": [12, 32, 64, 64]}}}, "some.yaml, variant long: network"),
+        ({"long": {"pseudo_mask": {"amplitude": 60}}}, "some.yaml, variant long: pseudo_mask"),
+        ({"long": {"pseudo_mask": {"k": 2}}}, "some.yaml, variant long: pseudo_mask.k = 2 has 8 anchors"),
+        ({"long": {"data": {"seed": 1}}}, "variants.long.data"),
+        ({"Long": {}}, "Long"),
+    ],
+    ids=str,
+)
+def test_an_impossible_variant_is_named(mini, change, said):
+    assert said in complaint(with_variants(mini, ["wide", "long"], **change))
+
+
+def test_amplitudes_of_a_run_must_fit_the_variants_that_it_names(mini):
+    coarse = {"pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}}
+    raw = with_variants(mini, ["wide", "long", "coarse"], coarse=coarse)
+    raw["runs"][0]["amplitudes"] = [6, 30]
+    assert "some.yaml, variant coarse: runs.0: an amplitude of 30 is not below pseudo_mask.s/2 = 25" in complaint(raw)
+    raw["runs"][0]["variants"] = ["wide", "long"]
+    del raw["variants"]["coarse"]
+    config.check(raw, "here")
+
+
+def test_a_run_that_names_a_variant_twice_is_refused(mini):
+    assert "variants must not repeat" in complaint(with_variants(mini, ["wide", "wide", "long"]))

@@ -18,6 +18,7 @@ from semflow.suite import keys
 from semflow.suite import reading as config
 from semflow.suite.measurements import InceptionV3
 from semflow.suite.runs import Evaluation
+from semflow.suite.variants import variant, with_amplitude
 
 SEGMENTATION, SYNTHESIS, AGREEMENT = (
     Evaluation("semflow", task, Sampler("euler", 25), 6.0) for task in ("segmentation", "synthesis", "seed_agreement")
@@ -54,12 +55,13 @@ def test_weights_depend_on_every_setting_of_the_recipe(tiny_suite, section, valu
     assert keys.weights_key(other, "semflow", 0) != keys.weights_key(tiny_suite, "semflow", 0)
 
 
-@pytest.mark.parametrize("values", [{"mask_scale": 0.5}, {"preconditioning": False}])
-def test_weights_depend_on_the_settings_of_their_own_method(tiny_suite, values):
-    methods = tiny_suite.methods | {"dsm": tiny_suite.methods["dsm"].model_copy(update=values)}
+@pytest.mark.parametrize(("own", "values"), [("dsm_modified", {"mask_scale": 0.5}), ("dsm", {"timestep_spacing": "trailing"})])
+def test_weights_depend_on_the_settings_of_their_own_method(tiny_suite, own, values):
+    methods = tiny_suite.methods | {own: tiny_suite.methods[own].model_copy(update=values)}
     other = tiny_suite.model_copy(update={"methods": methods})
-    assert keys.weights_key(other, "dsm", 0) != keys.weights_key(tiny_suite, "dsm", 0)
-    assert keys.weights_key(other, "semflow", 0) == keys.weights_key(tiny_suite, "semflow", 0)
+    assert [
+        method for method in tiny_suite.methods if keys.weights_key(other, method, 0) != keys.weights_key(tiny_suite, method, 0)
+    ] == [own]
 
 
 def key_of(tiny, sections) -> str:
@@ -186,9 +188,19 @@ def test_a_weights_file_of_ones_own_counts_by_its_content_and_not_by_its_place(t
 
 
 def test_another_perturbation_is_another_training(tiny_suite):
-    found = {keys.weights_key(config.with_amplitude(tiny_suite, b), "semflow", 0) for b in (0, 6, 20)}
+    found = {keys.weights_key(with_amplitude(tiny_suite, b), "semflow", 0) for b in (0, tiny_suite.pseudo_mask.amplitude, 20)}
     assert len(found) == 3
     assert keys.weights_key(tiny_suite, "semflow", 0) in found
+
+
+def test_another_variant_is_another_training_unless_it_changes_nothing(tiny):
+    tiny["runs"] = [tiny["runs"][0] | {"variants": ["short", "same"]}]
+    steps = tiny["training"]["steps"]
+    suite = config.check(
+        tiny | {"variants": {"short": {"training": {"steps": 2}}, "same": {"training": {"steps": steps}}}}, "tiny"
+    )
+    own, short, same = (keys.weights_key(variant(suite, name), "semflow", 0) for name in ("", "short", "same"))
+    assert short != own == same
 
 
 def test_scores_depend_on_the_autoencoder_even_of_a_control(tiny_suite):

@@ -1,27 +1,32 @@
 """Which evaluations a suite asks for, where their records lie, and how they are shared out to jobs."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from baselines import METHODS
+from semflow.data import DATASETS
 from semflow.errors import SemFlowError
 from semflow.method.samplers import DIRECT, Sampler
+from semflow.method.settings import PseudoMask
 from semflow.suite import reading as config
 from semflow.suite import runs
-from semflow.suite.jobs import jobs
-from semflow.suite.runs import Evaluation, evaluations, main_sampler, record_path
+from semflow.suite.jobs import jobs, options, trained_by
+from semflow.suite.runs import Evaluation, checkpoints, evaluations, main_sampler, record_path
 
 SEGMENTATION = [Evaluation("oracle", "segmentation", DIRECT), Evaluation("shuffled_labels", "segmentation", DIRECT)]
 
 
 @pytest.fixture
 def asked(mini):
-    """asked(entry, ...) -> the evaluations of mini with these `runs`, without controls."""
+    """asked(entry, ...) -> the evaluations of mini, perturbed as the paper's, with these `runs`, without controls."""
 
-    def ask(*entries, **training):
+    def ask(*entries, variants=None, **training):
         mini["training"] |= training
-        return [e for e in evaluations(config.check(mini | {"runs": list(entries)}, "mini")) if not e.is_control]
+        mini["pseudo_mask"] = {"k": 6, "s": 50, "amplitude": 6}
+        suite = config.check(mini | {"runs": list(entries), "variants": variants or {}}, "mini")
+        return [e for e in evaluations(suite) if not e.is_control]
 
     return ask
 
@@ -68,16 +73,49 @@ def test_seed_agreement_has_seeds_of_its_own(asked):
     ]
 
 
+def test_an_entry_may_have_fewer_training_seeds_than_the_suite(asked):
+    found = asked(entry(steps=[1]), entry(steps=[2], training_seeds=[2, 0]), seeds=[0, 1, 2])
+    assert [(e.sampler.steps, e.training_seed) for e in found] == [(1, 0), (1, 1), (1, 2), (2, 2), (2, 0)]
+
+
+COARSE = {"coarse": {"pseudo_mask": {"k": 3, "s": 120, "amplitude": 30}}, "short": {"training": {"steps": 1}}}
+
+
+def test_an_entry_of_variants_has_each_and_is_perturbed_as_each_says(asked):
+    drawn = entry(task="synthesis", variants=["coarse", "short"], sampling_amplitudes=[0, 1])
+    other = entry(variants=["coarse"], amplitudes=[9], steps=[2])
+    found = asked(entry(), drawn, other, entry(method="dsm", sampler="ddim", steps=[25], variants=["short"]), variants=COARSE)
+    assert [(e.variant, e.amplitude, e.sampling_amplitude) for e in found] == [
+        ("", 6, 0), ("coarse", 30, 0), ("coarse", 30, 30), ("short", 6, 0), ("short", 6, 6), ("coarse", 9, 0), ("short", 0, 0),
+    ]  # fmt: skip
+    trained = [
+        ("semflow", 6, ""),
+        ("semflow", 30, "coarse"),
+        ("semflow", 6, "short"),
+        ("semflow", 9, "coarse"),
+        ("dsm", 0, "short"),
+    ]
+    assert [(of.method, of.amplitude, of.variant) for of in checkpoints(found)] == trained
+
+
 def test_controls_are_evaluated_where_their_task_is(mini):
     def controls(*entries):
         return [e for e in evaluations(config.check(mini | {"runs": list(entries)}, "mini")) if e.is_control]
 
+    drawn = ["repainted", "blurred", "grey_card", "white_noise", "real_images"]
     assert controls(entry(task="seed_agreement")) == []
     assert controls(entry()) == SEGMENTATION
     assert controls(entry(task=["synthesis", "segmentation"])) == [
-        Evaluation("real_images", "synthesis", DIRECT),
+        *(Evaluation(name, "synthesis", DIRECT) for name in drawn),
         *SEGMENTATION,
     ]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_controls_that_repaint_are_for_data_sets_that_can(tiny_suite, name):
+    suite = tiny_suite.model_copy(update={"data": SimpleNamespace(name=name)})
+    found = {control.method for control in runs.controls(suite, "synthesis")}
+    assert found == {"grey_card", "white_noise", "real_images"} | ({"repainted", "blurred"} if name == "scenes" else set())
 
 
 @pytest.fixture(scope="module")
@@ -91,18 +129,21 @@ def test_minis_runs_are_those_of_the_paper_and_its_ablations(suite):
     assert counted == {
         ("semflow", "segmentation"): 9 + 13 + 4,  # Table 2 with two seeds at 25 steps, other solvers, other amplitudes
         ("semflow", "synthesis"): 10 + 13 + 4 * 3 + 4 * 3,  # the same with three seeds, and other amplitudes of sampling
-        ("dsm", "segmentation"): 2 * (6 + 3),
+        ("dsm", "segmentation"): 2 * (6 + 3), ("dsm_modified", "segmentation"): 2 * 7,
         ("semflow", "seed_agreement"): 1, ("dsm", "seed_agreement"): 2,
-        ("oracle", "segmentation"): 1, ("shuffled_labels", "segmentation"): 1, ("real_images", "synthesis"): 1,
+        ("oracle", "segmentation"): 1, ("shuffled_labels", "segmentation"): 1,
+        **{(name, "synthesis"): 1 for name in runs.CONTROLS["synthesis"]},
     }  # fmt: skip
-    assert {e.amplitude for e in found if e.method == "semflow"} == {0, 2, 6, 12, 20}
-    assert {e.sampling_amplitude for e in found if e.amplitude == 6 and e.task == "synthesis"} == {0, 3, 6, 9, 12}
+    b, share = suite.pseudo_mask.amplitude, suite.pseudo_mask.s / 50
+    assert sorted({e.amplitude / share for e in found if e.method == "semflow"} - {b / share}) == pytest.approx([0, 2, 12, 20])
+    assert {e.sampling_amplitude / b for e in found if e.amplitude == b and e.task == "synthesis"} == {0, 0.5, 1, 1.5, 2}
     assert len(set(found)) == len(found)
 
 
 @pytest.mark.parametrize("name", ["smoke", "mini", "camvid", "camvid_cpu"])
-def test_every_suite_has_the_papers_model_and_one_without_perturbation(name, config_folder):
-    assert {0, 6} <= {one.amplitude for one in evaluations(config.load(config_folder / f"{name}.yaml"))}
+def test_every_suite_has_its_own_model_and_one_without_perturbation(name, config_folder):
+    suite = config.load(config_folder / f"{name}.yaml")
+    assert {0, suite.pseudo_mask.amplitude} <= {one.amplitude for one in evaluations(suite) if one.method == "semflow"}
 
 
 def test_the_main_sampler_is_the_cards():
@@ -120,12 +161,29 @@ def test_the_main_sampler_is_the_cards():
         (Evaluation("semflow", "synthesis", Sampler("rk45"), 6.0, 6.0, 1, 2), "semflow/synthesis/rk45/train1-sample2"),
         (Evaluation("semflow", "synthesis", Sampler("euler", 1), 0.5, 0.5), "semflow-b0.5/synthesis/euler-1/train0-sample0"),
         (Evaluation("semflow", "synthesis", Sampler("euler", 1), 6.0, 9.0), "semflow/synthesis/euler-1-b9/train0-sample0"),
+        (
+            Evaluation("semflow", "synthesis", Sampler("rk45"), 30.0, 15.0, 1, 2, "coarse"),
+            "semflow-coarse/synthesis/rk45-b15/train1-sample2",
+        ),
+        (
+            Evaluation("semflow", "segmentation", Sampler("rk45"), 9.0, variant="coarse"),
+            "semflow-coarse-b9/segmentation/rk45/train0-sample0",
+        ),
+        (
+            Evaluation("semflow", "segmentation", Sampler("rk45"), 6.0, variant="short"),
+            "semflow-short/segmentation/rk45/train0-sample0",
+        ),
+        (
+            Evaluation("dsm", "segmentation", Sampler("ddim", 2), variant="coarse"),
+            "dsm-coarse/segmentation/ddim-2/train0-sample0",
+        ),
         (Evaluation("dsm", "segmentation", Sampler("ddim", 2)), "dsm/segmentation/ddim-2/train0-sample0"),
         (Evaluation("oracle", "segmentation", DIRECT), "oracle/segmentation/direct/train0-sample0"),
     ],
 )
-def test_a_record_lies_where_its_evaluation_says(suite, evaluation, place):
-    assert record_path(evaluation, suite) == f"results/mini/records/scenes-test/{place}.json"
+def test_a_record_lies_where_its_evaluation_says(mini, evaluation, place):
+    mini |= {"pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}, "runs": [entry(variants=["coarse", "short"])], "variants": COARSE}
+    assert record_path(evaluation, config.check(mini, "mini")) == f"results/mini/records/scenes-test/{place}.json"
 
 
 @pytest.mark.parametrize("name", ["smoke", "mini", "camvid", "paper"])
@@ -138,18 +196,39 @@ def test_no_two_evaluations_have_one_record(name, config_folder):
 def test_a_checkpoint_is_one_job_with_what_is_wanted_first_apart(config_folder):
     study = config.load_study(config_folder / "smoke.yaml")
     (suite,) = study.suites.values()
-    first = {record_path(e, suite) for e in evaluations(suite) if e.task == "segmentation" and e.amplitude in (0, 6)}
+    first = {record_path(e, suite) for e in evaluations(suite) if e.task == "segmentation"}
     first -= {record_path(e, suite) for e in evaluations(suite) if e.method == "semflow" and e.amplitude == 0}
     found = jobs(study, {"table2": first})
     assert {job.name for job in found} == {
         "semflow-seed0-table2", "semflow-seed0-rest", "semflow-b0-seed0-rest", "dsm-seed0-table2", "dsm-seed0-rest",
-        "controls-table2", "controls-rest",
+        "dsm_modified-seed0-table2", "controls-table2", "controls-rest",
     }  # fmt: skip
     assert sorted(record for job in found for record in job.records) == sorted(record_path(e, suite) for e in evaluations(suite))
     assert all(len({(e.amplitude, e.training_seed) for e in job.evaluations}) == 1 for job in found)
     options = {job.name: job.options for job in found}
     assert options["semflow-b0-seed0-rest"] == "--method semflow --amplitude 0 --training-seed 0"
     assert options["dsm-seed0-rest"] == "--method dsm --training-seed 0"
+
+
+def test_a_variant_is_a_job_of_its_own_that_says_it(mini):
+    mini |= {"pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}, "variants": COARSE}
+    coarse = entry(variants=["coarse", "short"])
+    mini["runs"] = [entry(), coarse, coarse | {"amplitudes": [6]}, coarse | {"method": "dsm", "sampler": "ddim", "steps": [25]}]
+    found = {job.name: job for job in jobs(config.check_study(mini, "mini"), {}) if job.checkpoint}
+    assert {name: job.options.removesuffix(" --training-seed 0") for name, job in found.items()} == {
+        "semflow-seed0-rest": "--method semflow",
+        "semflow-coarse-seed0-rest": "--method semflow --variant coarse",
+        "semflow-short-seed0-rest": "--method semflow --variant short",
+        "semflow-coarse-b6-seed0-rest": "--method semflow --variant coarse --amplitude 6",
+        "dsm-coarse-seed0-rest": "--method dsm --variant coarse",
+        "dsm-short-seed0-rest": "--method dsm --variant short",
+    }
+    assert len({job.key for job in found.values()}) == len(found)
+    assert all(f"--method {job.checkpoint.method}{options(job.checkpoint, job.suite)}" in job.options for job in found.values())
+    trained = {name: trained_by(job.checkpoint, job.suite) for name, job in found.items()}
+    assert trained["semflow-coarse-b6-seed0-rest"].pseudo_mask == PseudoMask(k=3, s=120, amplitude=6)
+    assert trained["dsm-coarse-seed0-rest"].pseudo_mask.amplitude == 30  # which it ignores
+    assert trained["semflow-short-seed0-rest"].training.steps == 1
 
 
 def test_the_smoke_suite_is_evaluated_by_ten_processes_at_most(config_folder):
@@ -162,22 +241,22 @@ def test_the_smoke_suite_is_evaluated_by_ten_processes_at_most(config_folder):
 
 
 @pytest.mark.parametrize(("size", "wanted"), [(1, [1] * 5), (2, [2, 2, 1]), (9, [5])])
-def test_a_suite_may_share_a_checkpoints_evaluations_out(mini, size, wanted):
-    mini["run"]["evaluations_per_job"] = size
-    mini["runs"] = [entry(steps=[1, 2, 3, 4, 5])]
-    found = [job for job in jobs(config.check_study(mini, "mini"), {}) if job.checkpoint]
+def test_a_suite_may_share_a_checkpoints_evaluations_out(tiny, size, wanted):
+    tiny["run"]["evaluations_per_job"] = size
+    tiny["runs"] = [entry(steps=[1, 2, 3, 4, 5])]
+    found = [job for job in jobs(config.check_study(tiny, "tiny"), {}) if job.checkpoint]
     assert [len(job.evaluations) for job in found] == wanted
     assert len({job.name for job in found}) == len(found)
 
 
-def test_a_jobs_key_sees_what_it_evaluates_and_no_other_run(mini):
+def test_a_jobs_key_sees_what_it_evaluates_and_no_other_run(tiny):
     def key(*entries, **changes):
-        study = config.check_study(mini | {"runs": list(entries)} | changes, "mini")
-        return next(job.key for job in jobs(study, {}) if job.checkpoint and job.checkpoint.amplitude == 6)
+        study = config.check_study(tiny | {"runs": list(entries)} | changes, "tiny")
+        return next(job.key for job in jobs(study, {}) if job.checkpoint and job.name.startswith("semflow-seed0"))
 
     assert key(entry()) == key(entry(), entry(method="dsm", sampler="ddim", steps=[25]), entry(amplitudes=[2]))
     assert key(entry()) != key(entry(steps=[2]))
-    assert key(entry()) != key(entry(), evaluation=mini["evaluation"] | {"bootstrap_samples": 200})
+    assert key(entry()) != key(entry(), evaluation=tiny["evaluation"] | {"bootstrap_samples": 200})
 
 
 def test_titles_of_controls_are_those_of_their_tasks():
