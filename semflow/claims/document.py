@@ -21,15 +21,11 @@ from semflow.suite.runs import CONTROLS
 
 EVERY = "N"  # stands for each number of steps that was measured
 CHOSEN = ("best", "most", "fewest")  # of the numbers of steps that were measured
-OF_STATES = {  # worked out, in per cent, from the states kept of a few examples: titles
-    "label_recovery": "label recovery",
-    "path_length_excess": "path-length excess",
-}
 _SEGMENTATION = {*SCORES, "miou_native"}
 METRICS = {  # by task; `distance` is FID's role or MMD²'s, by the number of images
-    "segmentation": _SEGMENTATION | {*OF_STATES},
+    "segmentation": _SEGMENTATION | {"path_length_excess"},
     "seed_agreement": {"seed_agreement"},
-    "synthesis": {*KINDS, *ROLES, "distance"} - _SEGMENTATION - {"seed_agreement"} | {*OF_STATES},
+    "synthesis": {*KINDS, *ROLES, "distance"} - _SEGMENTATION - {"seed_agreement"},
 }
 ScaleName = Literal["proxy", "paper"]
 

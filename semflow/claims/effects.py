@@ -15,15 +15,12 @@ from scipy import special
 
 from semflow.claims.chance import ALPHA, Chance, Region, of_images, of_trainings, together
 from semflow.claims.collect import Run, listed, only, own, own_amplitudes, primary, title
-from semflow.claims.document import CHOSEN, EVERY, OF_STATES, Condition, Term, perturbed
-from semflow.data.sample import IGNORE_INDEX
-from semflow.evaluation.metrics.catalogue import KINDS, Kind, filling
-from semflow.evaluation.metrics.intervals import bootstrap_mean
+from semflow.claims.document import CHOSEN, EVERY, Condition, Term, perturbed
+from semflow.evaluation.metrics.catalogue import KINDS, filling
 
 POWER = 0.8  # with which a number of images would settle a claim
 REACHED = 0.95  # share of a method's best that counts as having reached it
 NEVER = 2  # times the most that it was given is what a method is charged with that does not reach a level
-DRAWS, DRAWS_SEED = 1000, 0  # of what is worked out here from the kept examples
 
 
 class Effect(NamedTuple):
@@ -99,7 +96,7 @@ def _measure(group: list[Run], term: Term) -> Effect | None:
         draws[training] = np.mean([drawn for _, drawn, _ in found], axis=0)
         units = found[0][2]
     name = _name(term.metric, group[0])
-    kind = Kind(OF_STATES[name], "percent", "neither", 1) if name in OF_STATES else KINDS[name]
+    kind = KINDS[name]
     trained = f" {term.variant}" * bool(term.variant) + ("" if term.b is None else f" b = {term.b:g}")
     drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
     words = f"{title(record.method, record.sampler, record.steps)}{trained}{drawn} {kind.title}"
@@ -113,44 +110,12 @@ def _name(metric: str, run: Run) -> str:
 
 def _value(run: Run, metric: str) -> tuple[float, np.ndarray, tuple[int, int]] | None:
     """(value, draws, (n_images, n_units)) of a metric of a record; None if it has none."""
-    if metric in OF_STATES:
-        if run.arrays.states is None:
-            return None
-        per_example = FROM_STATES[metric](run)
-        n = len(per_example)
-        return float(per_example.mean()), bootstrap_mean(per_example, np.arange(n), DRAWS, DRAWS_SEED), (n, n)
     name = _name(metric, run)
     if name not in run.arrays.draws:  # not measured, or so that it has no interval
         return None
     n_images = len(run.arrays.values.get(name, run.arrays.units))  # some are of a few layouts only
     n_units = min(int(run.arrays.units.max()) + 1, n_images)
     return run.record.metrics[name].value, run.arrays.draws[name], (n_images, n_units)
-
-
-def label_recovery(run: Run) -> np.ndarray:
-    """Per cent of an example's pixels whose perturbed pseudo mask, encoded and decoded, lies within s/2 of their own anchor in
-    every channel, which makes that the nearest; float (k,)."""
-    assert run.arrays.states is not None
-    start, labels, (k, s) = run.arrays.states[:, 0].astype(float), run.arrays.labels, run.record.anchors
-    own_anchor = s * np.stack([labels // k**2, labels // k % k, labels % k], 1)
-    counted = labels != IGNORE_INDEX
-    near = (np.abs(start - own_anchor).max(1) < s / 2) & counted
-    return 100 * near.sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
-
-
-def path_length_excess(run: Run) -> np.ndarray:
-    """By how many per cent the path through an example's kept states is longer than its chord, in decoded pixels; float (k,)."""
-    assert run.arrays.states is not None
-    states = run.arrays.states.astype(float).reshape(*run.arrays.states.shape[:2], -1)
-    path = np.linalg.norm(np.diff(states, axis=1), axis=2).sum(1)
-    chord = np.linalg.norm(states[:, -1] - states[:, 0], axis=1)
-    return 100 * (path / np.maximum(chord, 1e-9) - 1)
-
-
-FROM_STATES: dict[str, Callable[[Run], np.ndarray]] = {
-    "label_recovery": label_recovery,
-    "path_length_excess": path_length_excess,
-}
 
 
 # Two terms.

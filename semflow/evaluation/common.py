@@ -135,7 +135,6 @@ class Measurement:
             sampler=evaluation.sampler.name,
             steps=evaluation.sampler.steps,
             variant=evaluation.variant,
-            anchors=(suite.pseudo_mask.k, suite.pseudo_mask.s),
             amplitude=evaluation.amplitude,
             sampling_amplitude=evaluation.sampling_amplitude,
             settings=self._settings(),

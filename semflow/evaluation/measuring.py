@@ -42,8 +42,12 @@ def evaluate_all(suite: Suite, wanted: Mapping[Evaluation, Path], checkpoint: Pa
         kept = folder / f"{content_hash({'scores': scores_key(suite, evaluation), 'weights': weights})[:16]}.json"
         if not _whole(kept):
             _measure(session, evaluation, kept)
-        for source, target in ((records.arrays_path(kept), records.arrays_path(out)), (kept, out)):
-            files.write_atomically(target, lambda part, source=source: _link(source, part))  # type: ignore[misc]
+        _copy(records.arrays_path(kept), records.arrays_path(out))
+        made = records.read(kept)
+        if made.suite == suite.suite:
+            _copy(kept, out)
+        else:  # of the suite whose store it is
+            records.write(out, made.model_copy(update={"suite": suite.suite}))
         for older in folder.iterdir():
             if older.stem != kept.stem:
                 older.unlink()
@@ -72,6 +76,10 @@ def _whole(path: Path) -> bool:
         return files.file_hash(records.arrays_path(path)) == records.read(path).arrays_sha256
     except (SemFlowError, OSError):
         return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    files.write_atomically(target, lambda part: _link(source, part))
 
 
 def _link(source: Path, target: Path) -> None:

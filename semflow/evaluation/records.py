@@ -92,7 +92,7 @@ class Budget(Fields):
 class Record(Fields):
     """One evaluation.
 
-    variant: of the suite, by which the method was trained, "" for the suite as it is.  anchors: k and s of Eq. 7.
+    variant: of the suite, by which the method was trained, "" for the suite as it is.
     amplitude, sampling_amplitude: of the perturbation in training and in sampling (Eq. 14), in 0..255 units.
     budget: None for a control.  evaluations: of the network, for one image.
     class_iou: of segmentation, and of a synthesized image's own segmentation.  outputs_sha256: of all that was predicted.
@@ -107,7 +107,6 @@ class Record(Fields):
     sampler: str
     steps: Annotated[int, Field(ge=0)]
     variant: str
-    anchors: tuple[int, float]
     amplitude: Annotated[float, Field(ge=0)]
     sampling_amplitude: Annotated[float, Field(ge=0)]
     settings: dict[str, Any]
@@ -137,8 +136,7 @@ class Arrays:
 
     units: int (n_images,), resampling units.  draws: by metric, float (n_samples,), its bootstrap draws, paired between
     records of one data set.  values: by metric, float (n_images or n_layouts,).
-    confusions: sparse int64 (n_images, n * n), rows ground truth, or None.  features: float32 (n_images, d) of synthesized
-    images, or None.
+    confusions: sparse int64 (n_images, n * n), rows ground truth, or None.
     images: uint8 (k, 3, H, W), labels: uint8 (k, H, W) of a few examples; outputs: what was predicted for them, label maps
     (k, H, W) or images (k, 3, H, W).  states: uint8 (k, n_states, 3, H, W), decoded, along the way, or None.
     """
@@ -150,7 +148,6 @@ class Arrays:
     outputs: np.ndarray
     values: dict[str, np.ndarray] = field(default_factory=dict)
     confusions: sparse.csr_array | None = None
-    features: np.ndarray | None = None
     states: np.ndarray | None = None
 
     def save(self, path: Path) -> str:
@@ -158,7 +155,7 @@ class Arrays:
         arrays: dict[str, Any] = {"units": self.units, "images": self.images, "labels": self.labels, "outputs": self.outputs}
         arrays |= {f"draws.{name}": draws for name, draws in self.draws.items()}
         arrays |= {f"values.{name}": values for name, values in self.values.items()}
-        arrays |= {name: array for name in ("features", "states") if (array := getattr(self, name)) is not None}
+        arrays |= {} if self.states is None else {"states": self.states}
         if self.confusions is not None:
             matrix = self.confusions.tocoo()
             arrays |= {"image": matrix.row.astype(np.int32), "cell": matrix.col.astype(np.int32)}
@@ -172,7 +169,7 @@ class Arrays:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
             plain = {name: arrays[name] for name in ("units", "images", "labels", "outputs")}
-            plain |= {name: arrays.get(name) for name in ("features", "states")}
+            plain |= {"states": arrays.get("states")}
             plain |= {group: _group(arrays, group) for group in ("draws", "values")}
             if "shape" in arrays:
                 entries = arrays["count"], (arrays["image"], arrays["cell"])

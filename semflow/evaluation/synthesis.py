@@ -1,12 +1,15 @@
 """Labels to images, compared with the real ones: as sets, in pairs, and by what the method itself reads in them."""
 
+from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from semflow.data.sample import IGNORE_INDEX
 from semflow.evaluation.common import BOOTSTRAP_SEED, Measurement, ShownStates
 from semflow.evaluation.controls import OUTPUTS
 from semflow.evaluation.features import BATCH
@@ -37,9 +40,9 @@ def measure(run: Measurement, out: Path) -> Record:
     if run.is_control:
         drawn, states = OUTPUTS[run.evaluation.method](run), None
     else:
-        drawn, states, straightness = _synthesize(run)
-        if straightness is not None:
-            scores.add_mean("straightness", straightness)
+        drawn, states, of_path = _synthesize(run)
+        for name, values in of_path.items():
+            scores.add_mean(name, values)
     features, distances = run.session.see(drawn)
     scores.add_sets(features)
     scores.add_mean(named("perceptual", suite.synthesis.perceptual.network), distances)
@@ -57,7 +60,7 @@ def measure(run: Measurement, out: Path) -> Record:
     run.evaluations, run.wall_s = evaluations, wall_s  # of drawing each picture once
     arrays = Arrays(
         run.units, scores.draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), drawn[run.shown].numpy(),
-        scores.per_image, matrices, features, states,
+        scores.per_image, matrices, states,
     )  # fmt: skip
     protocol = _protocol(run)
     return run.write(out, scores.values, arrays, drawn, protocol, len(run.dataset))
@@ -97,32 +100,42 @@ class Scores:
             self.draws[name] = draws
 
 
-def _synthesize(run: Measurement) -> tuple[Tensor, np.ndarray | None, np.ndarray | None]:
-    """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and every path's
-    straightness (n,)."""
+def _synthesize(run: Measurement) -> tuple[Tensor, np.ndarray | None, dict[str, np.ndarray]]:
+    """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and what every path is
+    like, by metric (n,)."""
     if run.card is None or not run.card.trajectory:
-        return _pictures_of(run, np.arange(len(run.dataset)), "synthesize", "sample", run.evaluation.sampling_seed), None, None
+        return _pictures_of(run, np.arange(len(run.dataset)), "synthesize", "sample", run.evaluation.sampling_seed), None, {}
     model, sampler, kept = run.model, run.evaluation.sampler, ShownStates(run.model, run.shown)
     # Few steps are straight by construction: only the main sampler can tell.
     tells = run.keeps_states and sampler.name in run.card.velocities
-    rows, straightness = [], []
+    rows, of_path = list[Tensor](), defaultdict[str, list[Tensor]](list)
     for number, positions in run.batches(np.arange(len(run.dataset)), "synthesize"):
         source = generator(run.device, "sample", run.evaluation.sampling_seed, number)
-        bend = appearance.Straightness(time_grid(sampler.steps)) if tells else None
+        measures: dict[str, Any] = {"straightness": appearance.Straightness(time_grid(sampler.steps))} if tells else {}
+        measures |= {"path_length_excess": appearance.PathLength()} if run.keeps_states else {}
         states: list[Tensor] = []
         with torch.inference_mode():
-            z1 = model.encode_labels(run.labels[positions].to(run.device), source, run.evaluation.sampling_amplitude)
+            labels = run.labels[positions].to(run.device)
+            z1 = model.encode_labels(labels, source, run.evaluation.sampling_amplitude)
             for z in model.path(z1, sampler, reverse=True):
-                if bend is not None:
-                    bend.add(z)
+                for measure in measures.values():
+                    measure.add(z)
                 states = [*states, z] if run.keeps_states else [z]
             rows.append(to_bytes(model.to_images(states[-1])).cpu())
-        if bend is not None:
-            straightness.append(bend.value().cpu().numpy())
-        if run.keeps_states:
-            kept.add(positions, states)
+            if run.keeps_states:
+                kept.add(positions, states)
+                of_path["label_recovery"].append(_recovered(model.to_labels(z1), labels))
+        for name, measure in measures.items():
+            of_path[name].append(measure.value().cpu())
     states_kept = kept.arrays() if run.keeps_states else None
-    return torch.cat(rows), states_kept, np.concatenate(straightness) if straightness else None
+    return torch.cat(rows), states_kept, {name: torch.cat(values).cpu().numpy() for name, values in of_path.items()}
+
+
+def _recovered(read: Tensor, labels: Tensor) -> Tensor:
+    """Per cent of the pixels with a label, of every layout, that are read back from its (perturbed, encoded) mask; (B,)."""
+    counted = labels != IGNORE_INDEX
+    right = ((read == labels) & counted).sum((1, 2))
+    return 100 * right.double() / counted.sum((1, 2)).clamp(min=1)
 
 
 def _pictures_of(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
@@ -177,6 +190,8 @@ def _protocol(run: Measurement) -> Protocol:
             named("perceptual", pairs): "pairs of a drawn image and the real one of its layout",
             named("diversity", pairs): f"pairs of {n_samples} samples of a layout, {n_layouts} layouts",
             "round_trip_miou": "classes present in the layouts, as the method's own main sampler segments what it drew",
+            "path_length_excess": "all steps of the main sampler, in latents",
+            "label_recovery": "pixels with a label, read back from the mask that synthesis begins with",
             "straightness": "latent elements and the steps of the main sampler, v as each step took it",
         },
         {

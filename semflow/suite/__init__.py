@@ -76,9 +76,14 @@ def configured(raw: Any) -> dict[str, Settings]:
 
 
 class Suite(Section):
-    """Everything a suite is. variants: by a name, keys of sections that some trainings have otherwise."""
+    """Everything a suite is.
+
+    shares: another suite, whose trainings and records are taken where they are the same.
+    variants: by a name, keys of sections that some trainings have otherwise.
+    """
 
     suite: Name
+    shares: Name | None = None
     data: Data
     pseudo_mask: PseudoMask
     autoencoder: Autoencoder

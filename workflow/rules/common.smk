@@ -55,6 +55,7 @@ CONFIG = (
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FIRST = next(iter(STUDY.suites.values()))  # whose `run` and seeds are those of all
+STORE = f"results/{FIRST.shares or STUDY.name}"  # of what is under way and was made, by keys that say all that determines it
 BY_DATA = (
     "{data}/" if STUDY.several else ""
 )  # which a suite of one data set need not say

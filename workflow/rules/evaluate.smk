@@ -30,7 +30,7 @@ for job in products.evaluation_jobs(STUDY):
             suite=of_suite(job.suite.data.name),
             options=job.options,
             checkpoint=fetched_checkpoint,
-            store=f"{RESULTS}/evaluated/{job.suite.data.name}",
+            store=f"{STORE}/evaluated/{job.suite.data.name}",
             features=FEATURES,
             key=job.key,
         shell:

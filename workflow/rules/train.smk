@@ -39,7 +39,7 @@ rule train:
         runtime=lambda w: 10080 if is_large(dataset_of(w)) else 720,  # a week; what is cut off goes on when it is started again
     params:
         configured=configured,
-        state=lambda w: f"{RESULTS}/state/{w.method}-{keys.weights_key(suite_of(w), w.method, int(w.seed))}",
+        state=lambda w: f"{STORE}/state/{w.method}-{keys.weights_key(suite_of(w), w.method, int(w.seed))}",
     shell:
         "python -m semflow train {params.configured} --method {wildcards.method} --seed {wildcards.seed}"
         " --threads {threads} --devices {resources.gpu} --state {params.state} --out {output}"

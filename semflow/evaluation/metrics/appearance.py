@@ -73,7 +73,7 @@ class Straightness:
 
     def add(self, state: Tensor) -> None:
         """The state (B, C, h, w) at the next time of the grid."""
-        state = state.double().flatten(1) if state.device.type != "mps" else state.cpu().double().flatten(1)
+        state = _flat(state)
         if self.first is None:
             self.first, self.total = state, torch.zeros(len(state), dtype=torch.float64, device=state.device)
         else:
@@ -84,3 +84,30 @@ class Straightness:
         """(B,), after all states were added."""
         assert self.first is not None and next(self.steps, None) is None, "add one state for every time of the grid"
         return (self.total - (self.last - self.first).square().mean(1)).clamp(min=0)
+
+
+class PathLength:
+    """By how many per cent the path through states (B, C, h, w) is longer than its chord; 0 for a straight one."""
+
+    def __init__(self) -> None:
+        self.first: Tensor | None = None
+        self.last = self.length = torch.empty(0)
+
+    def add(self, state: Tensor) -> None:
+        """The next state."""
+        state = _flat(state)
+        if self.first is None:
+            self.first, self.length = state, torch.zeros(len(state), dtype=torch.float64, device=state.device)
+        else:
+            self.length += (state - self.last).norm(dim=1)
+        self.last = state
+
+    def value(self) -> Tensor:
+        """(B,), after all states were added."""
+        assert self.first is not None, "add a state"
+        return 100 * (self.length / (self.last - self.first).norm(dim=1).clamp(min=1e-12) - 1).clamp(min=0)
+
+
+def _flat(state: Tensor) -> Tensor:
+    """(B, C, h, w) to float64 (B, C h w)."""
+    return state.double().flatten(1) if state.device.type != "mps" else state.cpu().double().flatten(1)

@@ -46,6 +46,8 @@ KINDS = {
     "clipped": Kind("clipped pixels", "percent", "neither", 2),
     "detail": Kind("detail inside regions", "squared grey levels", "neither", 1),
     "detail_gap": Kind("detail's distance from real images'", "octaves", "lower", 2),
+    "path_length_excess": Kind("path-length excess", "percent", "neither", 1),
+    "label_recovery": Kind("label recovery", "percent", "higher", 2),
     "straightness": Kind("straightness", "squared latent units", "neither", 4),
 }
 # What a suite measures through its own choice of network.
