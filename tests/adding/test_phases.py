@@ -24,7 +24,7 @@ def trainer_of(suite, folder) -> Trainer:
 
 
 def batch_of(suite, n: int = 4) -> Batch:
-    return Batch(*Batches(Scenes(n, suite.data.size, 0, "train"))[range(n)])
+    return Batch(*Batches(Scenes(n, suite.data.size, 0, "train", 2))[range(n)])
 
 
 def test_every_phase_moves_its_own_networks_and_the_others_are_frozen_meanwhile(toy_suite, tmp_path, monkeypatch):

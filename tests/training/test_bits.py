@@ -56,7 +56,7 @@ def sha256(weights: dict[str, torch.Tensor]) -> str:
     return hashlib.sha256(save({name: value.contiguous() for name, value in sorted(weights.items())})).hexdigest()
 
 
-@pytest.mark.parametrize("method", ["semflow", "dsm"])
+@pytest.mark.parametrize("method", ["semflow", "dsm", "dsm_modified"])
 def test_smokes_weights_are_those_of_the_first_versions_loop(config_folder, tmp_path, method):
     suite = reading.load(config_folder / "smoke.yaml")
     suite = suite.model_copy(update={"training": suite.training.model_copy(update={"steps": STEPS})})

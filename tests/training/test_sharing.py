@@ -30,7 +30,7 @@ def changed(suite, **sections):
 
 
 def batch_of(suite, n: int) -> Batch:
-    return Batch(*Batches(Scenes(n, suite.data.size, 0, "train"))[range(n)])
+    return Batch(*Batches(Scenes(n, suite.data.size, 0, "train", 2))[range(n)])
 
 
 def losses_of(state: Path) -> dict[int, float]:
@@ -92,7 +92,7 @@ def test_two_processes_give_the_losses_of_one_and_each_goes_on_where_the_other_s
         torch.testing.assert_close(weights_of(tmp_path / name / "out"), weights_of(tmp_path / "one/out"), rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("method", ["semflow", "dsm"])
+@pytest.mark.parametrize("method", ["semflow", "dsm", "dsm_modified"])
 @pytest.mark.parametrize("size", [1, 3, 16])
 def test_micro_batches_give_the_gradient_of_the_whole_batch(tiny_suite, tmp_path, method, size):
     suite = changed(tiny_suite, training={"batch_size": 20})
@@ -148,7 +148,7 @@ class _Looks(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("method", ["semflow", "dsm"])
+@pytest.mark.parametrize("method", ["semflow", "dsm", "dsm_modified"])
 def test_a_step_reads_no_value_back(tiny_suite, tmp_path, method, monkeypatch):
     monkeypatch.setattr("semflow.method.pseudo_mask.PseudoMask.check", lambda self, labels: None)  # which looks on the CPU alone
     trainer = Trainer(make_accelerator(tiny_suite, tmp_path), tiny_suite, method, 0, tmp_path)

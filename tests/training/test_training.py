@@ -53,7 +53,7 @@ def step_of(state: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "steps", "sampler"),
-    [("semflow", 300, Sampler("euler", 5)), ("dsm", 1200, Sampler("ddpm", 10))],  # DSM learns slowly near pure noise
+    [("semflow", 300, Sampler("euler", 5)), ("dsm_modified", 1200, Sampler("ddpm", 10))],  # DSM learns slowly near pure noise
 )
 def test_overfits_four_images(tiny_suite, tmp_path, method, steps, sampler):
     suite = tiny_suite.model_copy(
@@ -65,14 +65,14 @@ def test_overfits_four_images(tiny_suite, tmp_path, method, steps, sampler):
     suite = with_training(suite, steps=steps, batch_size=4, lr=3e-3, flip=False, warmup_steps=20, ema_decay=0.95)
     train(suite, method, 0, tmp_path / "state", tmp_path / "out")
     model, _ = checkpoints.open_checkpoint(tmp_path / "out")
-    images, labels = batches.Batches(Scenes(4, suite.data.size, suite.data.seed, "train"))[range(4)]
+    images, labels = batches.Batches(Scenes(4, suite.data.size, suite.data.seed, "train", 2))[range(4)]
     with torch.inference_mode():
         predicted = model.segment(to_unit_range(images), sampler, torch.Generator().manual_seed(0))
     assert miou(confusion(predicted, labels, len(NAMES))) > 0.8
 
 
 def four_scenes(suite) -> batches.Batch:
-    return batches.Batch(*batches.Batches(Scenes(4, suite.data.size, 0, "train"))[range(4)])
+    return batches.Batch(*batches.Batches(Scenes(4, suite.data.size, 0, "train", 2))[range(4)])
 
 
 def one_process(path: Path, folder: Path) -> list[Any]:
@@ -209,7 +209,7 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_section, tmp_p
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
     tiny["autoencoder"] = kl_section
     suite = with_training(config.check(tiny, "tiny"), precision="bf16")
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm_modified", 0, tmp_path)
     encode, seen = trainer.model.autoencoder.encode, []
 
     def watched(*inputs):
@@ -219,8 +219,7 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_section, tmp_p
     trainer.model.autoencoder.encode = watched
     trainer.advance(four_scenes(suite))
     assert [latents.dtype for latents in seen] == [torch.float32] * 2
-    trainer.model._scales(torch.tensor(5), torch.zeros(1, dtype=torch.bfloat16))
-    assert trainer.model.alphas.dtype == torch.float32
+    assert trainer.model.weight(torch.tensor(5), torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32
 
 
 @pytest.mark.parametrize("method", ["semflow", "dsm"])
@@ -230,7 +229,7 @@ def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, t
     train(suite, method, 0, tmp_path / "state", tmp_path / "out")
     model, _ = checkpoints.open_checkpoint(tmp_path / "out")
     assert model.network.unet.config.in_channels == 5 * (2 if method == "dsm" else 1)
-    images, _ = batches.Batches(Scenes(2, suite.data.size, 0, "test"))[range(2)]
+    images, _ = batches.Batches(Scenes(2, suite.data.size, 0, "test", 2))[range(2)]
     with torch.inference_mode():
         predicted = model.segment(
             to_unit_range(images), Sampler({"semflow": "euler", "dsm": "ddim"}[method], 2), torch.Generator()
