@@ -1,5 +1,6 @@
 """What the claims' file may hold, and the paper's own, judged."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -7,11 +8,12 @@ from collections import Counter
 from importlib import resources
 
 import pytest
+import yaml
 
 from baselines import METHODS
 from semflow import files, published
 from semflow.claims import verdicts
-from semflow.claims.document import load
+from semflow.claims.document import MinSamples, load
 from semflow.claims.verdicts import VERDICTS
 from semflow.errors import SemFlowError
 from semflow.report import claims_text
@@ -23,7 +25,11 @@ from semflow.report import claims_text
         ("kind: ordering", "kind: guess", "claims.above.kind is 'guess'"),
         ("at_least: 2}", "at_lest: 2}", "unknown key claims.above.conditions.0.at_lest; did you mean at_least?"),
         (", at_least: 2}", "}", "needs at_least, at_most or both"),
-        ("modified: against", "sanity_check: magic", "there is no sanity_check 'magic'; name one of segmentation"),
+        (
+            "kind: ordering",
+            "kind: ordering\n    sanity_check: magic",
+            "there is no sanity_check 'magic'; name one of segmentation",
+        ),
         ("    reason: none\n", "", "claims.above.reason is missing"),
         (
             "minus: dsm segmentation ddpm-N miou",
@@ -32,6 +38,13 @@ from semflow.report import claims_text
         ),
         ("at_least: 2}", "at_least: 2, at_most: 1}", "at_least 2 lies above at_most 1"),
         ("images: 20", "images: 0", "claims.above.min_samples.images is 0"),
+        ("    reason: none\n", "    reason: none\n    untested: no number\n", "needs conditions, or untested with the reason"),
+        (
+            "    reason: none\n",
+            "    reason: none\n    primary: true\n    by_construction: it must\n",
+            "a primary claim is one that evidence decides",
+        ),
+        ("at_least: 2}", "at_least: 2, cost: hours}", "claims.above.conditions.0.cost is 'hours'"),
     ],
 )
 def test_a_mistake_in_the_claims_file_is_one_sentence_naming_the_entry(old, new, message, above, document):
@@ -74,6 +87,34 @@ def test_an_id_may_stand_once(above, document):
         document(above, above)
 
 
+# The paper's claims.
+
+
+def test_six_claims_are_primary():
+    assert sum(claim.primary for claim in load().claims) == 6
+
+
+DECIDES = {2: "d3489036f6b0d85f"}  # by the file's version
+
+
+def test_what_decides_a_verdict_changes_only_with_the_files_version():
+    """Margins, checks, sizes and primaries: a report names the commit in which the version came in as that which fixed them."""
+    raw = yaml.safe_load(resources.files(published).joinpath("claims.yaml").read_text(encoding="utf-8"))
+    told = {"place", "words", "reason", "kind"}  # and decides nothing
+    reasons = {"by_construction", "untested"}  # of which only counts whether there is one
+
+    def deciding(entry):
+        return {key: bool(value) if key in reasons else value for key, value in entry.items() if key not in told}
+
+    entries = [check | {"id": name} for name, check in raw["sanity_checks"].items()] + raw["table_entries"] + raw["claims"]
+    text = json.dumps([raw["scale"], MinSamples().model_dump(), [*map(deciding, entries)]], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert DECIDES.get(raw["version"]) == digest, (
+        f"what decides verdicts is now {digest}: raise `version` in claims.yaml, since reports name the commit in which the "
+        "version appeared, and add it to DECIDES"
+    )
+
+
 def test_every_claim_is_judged_or_not_run(runs, make_synthesis, real, make_seed_agreement):
     everything = [*runs, make_synthesis(), real, make_seed_agreement("semflow", "euler", 100.0)]
     judged = verdicts.judge(everything, load())
@@ -91,7 +132,7 @@ def test_the_papers_inner_contradiction_is_found_in_its_own_table(runs):
 def test_no_seed_variance_is_claimed_from_one_training(runs):
     judged = verdicts.judge(runs, load())
     assert any("intervals do not include the variance between trainings" in note for note in judged["notes"])
-    assert all(part["seed_low"] is None for claim in judged["claims"] for part in claim["conditions"])
+    assert all(part["sd_trainings"] is None for claim in judged["claims"] for part in claim["conditions"])
 
 
 def test_the_text_has_every_claim_and_discrepancy_and_the_badge_their_counts(above, document, pair):
@@ -132,7 +173,7 @@ def test_what_is_read_from_claims_json_is_what_was_judged(pair, above, document,
 @pytest.mark.parametrize(
     ("where", "fields", "message"),
     [
-        ((), {"format": 1}, "format is 1"),
+        ((), {"format": 2}, "format is 2"),
         (("claims", 0), {"verdict": "maybe"}, "claims.0.verdict is 'maybe'"),
         (("claims", 0), {"tier": "proxy"}, "unknown key claims.0.tier"),
     ],
@@ -144,7 +185,7 @@ def test_claims_json_of_another_form_is_one_sentence(pair, above, document, tmp_
         place = place[name]
     place |= fields
     path.write_text(json.dumps(judged))
-    with pytest.raises(SemFlowError, match=r"is not a file of claims of format 2: .*; make it again with") as error:
+    with pytest.raises(SemFlowError, match=r"is not a file of claims of format 3: .*; make it again with") as error:
         verdicts.read(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
@@ -152,6 +193,6 @@ def test_claims_json_of_another_form_is_one_sentence(pair, above, document, tmp_
 
 def test_claims_import_no_torch():
     """So that the workflow can plan, and judge, within a second or two."""
-    modules = "collect, document, drift, effects, verdicts"
+    modules = "chance, collect, document, drift, effects, verdicts"
     code = f"import sys; from semflow.claims import {modules}; print('torch' in sys.modules, 'diffusers' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]

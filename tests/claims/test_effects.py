@@ -1,10 +1,15 @@
 """Effects that are worked out from records made by hand: shares, costs, what is chosen, and what is read from kept states."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from record_fixtures import changed
+from scipy import stats
 
 from semflow.claims import effects
-from semflow.claims.document import Anchors, Term
+from semflow.claims.collect import estimate, with_interval
+from semflow.claims.document import Term
 from semflow.errors import SemFlowError
 
 N = 40  # images
@@ -60,46 +65,79 @@ def test_cost_at_equal_miou_is_that_of_reaching_95_per_cent_of_the_others_best(m
 def test_sampling_seeds_are_averaged_and_models_of_other_perturbations_left_out(make_synthesis):
     runs = [make_synthesis(10.0), make_synthesis(14.0, sampling_seed=1), make_synthesis(99.0, b=0.0, drawn_with=0.0)]
     runs += [make_synthesis(50.0, drawn_with=12.0), make_synthesis(11.0, steps=5), make_synthesis(11.0, steps=1)]
-    anchors = Anchors(k=6, s=50)
 
     def value(text):
-        (effect,) = effects.measured(runs, Term.parse(text), anchors).values()
+        (effect,) = effects.measured(runs, Term.parse(text)).values()
         return effect.values
 
     assert value("semflow synthesis euler-25 frechet") == {0: 12.0}
-    (effect,) = effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet"), anchors).values()
+    (effect,) = effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet")).values()
     assert effect.draws[0].mean() == pytest.approx(12, abs=0.1)
     assert value("semflow synthesis euler-25 frechet b=0") == {0: 99.0}
     assert value("semflow synthesis euler-25 frechet b'=2") == {0: 50.0}
     assert value("semflow synthesis euler-fewest frechet") == {0: 11.0}
-    assert effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet b=3"), anchors) == {}
+    assert effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet b=3")) == {}
 
 
 def test_distance_is_mmd2_below_2048_images(make_synthesis):
-    term, anchors = Term.parse("semflow synthesis euler-25 distance"), Anchors(k=6, s=50)
-    (effect,) = effects.measured([make_synthesis()], term, anchors).values()
+    term = Term.parse("semflow synthesis euler-25 distance")
+    (effect,) = effects.measured([make_synthesis()], term).values()
     assert effect.words == "SemFlow Euler-25 MMD² (EfficientNet-Lite0)"
     many = [make_synthesis(n_images=5000)]
-    (effect,) = effects.measured(many, term, anchors).values()
+    (effect,) = effects.measured(many, term).values()
     assert effect.words == "SemFlow Euler-25 Fréchet distance (EfficientNet-Lite0)"
 
 
-def test_anchors_are_kept_where_every_channel_lies_within_half_the_spacing(make_synthesis):
-    run = make_synthesis()
-    labels = np.array([[[7, 7], [0, 255]]], np.uint8)  # 7 = 0 * 36 + 1 * 6 + 1: drawn as (0, 50, 50)
-    start = np.array([[[24, 26], [0, 9]], [[50, 50], [10, 9]], [[30, 50], [0, 9]]], np.uint8)  # second pixel: 26 from 0
-    states = np.stack([start, start])[None]
-    arrays = type(run.arrays)(**(vars(run.arrays) | {"labels": labels, "states": states}))
-    kept = effects.label_recovery(run._replace(arrays=arrays), Anchors(k=6, s=50))
-    assert kept == pytest.approx([100 * 2 / 3])  # the ignored pixel is not counted
+def test_cost_in_seconds_is_that_of_the_records_own_speeds(make_run, matrices, verdict_of):
+    def at(run, images_per_s):
+        provenance = run.record.provenance.model_copy(update={"images_per_s": images_per_s})
+        return changed(run, provenance=provenance)
+
+    ours = [at(make_run("semflow", "euler", n, matrices(0.9)), 10 / n) for n in (1, 25)]
+    theirs = [at(make_run("dsm", "ddpm", n, matrices(share)), 5 / n) for n, share in ((2, 0.3), (100, 0.9))]
+    (part,) = verdict_of([*ours, *theirs], COST.replace("at_most", "cost: seconds, at_most"))["conditions"]
+    assert part["effect"] == pytest.approx(0.1 / 20)  # one step at 10 images a second, 100 steps at 1 / 20
+    assert part["what"].startswith("SemFlow Euler seconds / DSM DDPM seconds")
 
 
-def test_a_path_along_two_sides_of_a_square_is_41_per_cent_longer_than_its_chord(make_synthesis):
-    states = np.zeros((1, 3, 3, 1, 1), np.uint8)
-    states[0, 1, 0], states[0, 2, 0], states[0, 2, 1] = 10, 10, 10
+def test_a_variant_is_measured_at_its_own_perturbation_and_alone(make_synthesis):
+    plain, double = make_synthesis(10.0), make_synthesis(7.0, b=12.0, drawn_with=12.0, variant="double")
+    runs = [plain, double, make_synthesis(99.0, b=12.0, drawn_with=0.0, variant="double")]
+
+    def value(text):
+        return [effect.values for effect in effects.measured(runs, Term.parse(text)).values()]
+
+    assert value("semflow synthesis euler-25 frechet") == [{0: 10.0}]
+    assert value("semflow synthesis euler-25 frechet variant=double") == [{0: 7.0}]
+    assert value("semflow synthesis euler-25 frechet b'=0 variant=double") == [{0: 99.0}]
+    assert value("semflow synthesis euler-25 frechet variant=half") == []
+    (effect,) = effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet variant=double")).values()
+    assert effect.words == "SemFlow Euler-25 double Fréchet distance (EfficientNet-Lite0)"
+
+
+def test_a_metric_without_draws_counts_as_not_measured(make_synthesis):
+    """It has a value, but nothing says how sure that is."""
     run = make_synthesis()
-    arrays = type(run.arrays)(**(vars(run.arrays) | {"states": states}))
-    assert effects.path_length_excess(run._replace(arrays=arrays), Anchors(k=6, s=50)) == pytest.approx([100 * (2**0.5 - 1)])
+    draws = {name: drawn for name, drawn in run.arrays.draws.items() if not name.startswith("frechet")}
+    bare = run._replace(arrays=replace(run.arrays, draws=draws))
+    assert effects.measured([bare], Term.parse("semflow synthesis euler-25 frechet")) == {}
+    assert effects.measured([bare], Term.parse("semflow synthesis euler-25 mmd2"))
+    assert np.isnan(estimate([bare], "frechet")[1:3]).all()
+    assert with_interval(*estimate([bare], "frechet")[:3], 1) == "10.0"
+
+
+def test_an_estimate_over_trainings_has_the_t_interval_of_both_variances(make_synthesis):
+    """Three trainings with as many draws each: scipy's interval of their values, widened by that of the images."""
+    values = (10.0, 12.0, 15.0)
+    runs = [make_synthesis(value, training_seed=seed) for seed, value in enumerate(values)]
+    still = [run._replace(arrays=replace(run.arrays, draws={"frechet_efficientnet_lite0": np.zeros(400)})) for run in runs]
+    found = estimate(still, "frechet")
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(values), stats.sem(values)))
+    draws = np.mean([run.arrays.draws["frechet_efficientnet_lite0"] for run in runs], axis=0)
+    images = np.std(draws, ddof=1) * (3 / 2) ** 0.5  # three images
+    found, total = estimate(runs, "frechet"), images**2 + stats.sem(values) ** 2
+    df = total**2 / (images**4 / 2 + stats.sem(values) ** 4 / 2)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, df, np.mean(values), total**0.5))
 
 
 @pytest.mark.parametrize(
