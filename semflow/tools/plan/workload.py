@@ -51,11 +51,15 @@ class Count(NamedTuple):
 def work(suite: Suite, processes: Sequence[Process]) -> list[Job]:
     """All that is computed for the evaluations of a suite, by what they are shared out to."""
     chosen = [(one, process.name) for process in processes for one in process.evaluations]
+    first = {process: one for one, process in reversed(chosen) if one.task == "synthesis"}
     n, trained = count(suite.data, suite.evaluation.split).n, list(checkpoints([one for one, _ in chosen]))
     return [
         *_caching(suite, trained, count(suite.data, "train").n),
-        *(_training(suite, checkpoint) for checkpoint in trained),
-        *((_control if one.is_control else _evaluation)(suite, one, n, process) for one, process in chosen),
+        *(_training(suite, checkpoint) for checkpoint in trained if not suite.checkpoints),
+        *(
+            (_control if one.is_control else _evaluation)(suite, one, n, process, first.get(process) == one)
+            for one, process in chosen
+        ),
     ]
 
 
@@ -125,25 +129,26 @@ def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
     return Job(suite.data.name, stage, f"train {checkpoint}", images, flops, training.batch_size)
 
 
-def _evaluation(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
+def _evaluation(suite: Suite, one: Evaluation, n: int, process: str, first: bool) -> Job:
     images, again = n, 0.0
     if one.task == "seed_agreement":
         settings = suite.evaluation.seed_agreement
         images = min(settings.images, n) * settings.seeds
     elif one.task == "synthesis":
-        again = _comparing_flops(suite, n)
+        again = _comparing_flops(suite, n, first)
         if "segmentation" in METHODS[one.method].tasks:  # of what was drawn
             sampler = main_sampler(one.method, "segmentation")
             again += n * _output_flops(suite, one._replace(task="segmentation", sampler=sampler))
         if one.sampler == main_sampler(one.method, "synthesis"):
             layouts, samples = min(suite.synthesis.diversity.layouts, n), suite.synthesis.diversity.samples
             images += layouts * samples
-            again += 2 * layouts * comb(samples, 2) * _perceptual_flops(suite)
+            looks = samples if _looks_once(suite) else 2 * comb(samples, 2)
+            again += layouts * looks * _perceptual_flops(suite)
     return Job(suite.data.name, f"evaluate {one.task}", process, images, images * _output_flops(suite, one) + again)
 
 
-def _control(suite: Suite, one: Evaluation, n: int, process: str) -> Job:
-    flops = _comparing_flops(suite, n) if one.task == "synthesis" else 0.0
+def _control(suite: Suite, one: Evaluation, n: int, process: str, first: bool) -> Job:
+    flops = _comparing_flops(suite, n, first) if one.task == "synthesis" else 0.0
     if one.method == "oracle":
         flops = n * sum(coding_flops(unpretrained(suite).autoencoder, suite.data.size))
     return Job(suite.data.name, f"control {one.task}", process, n, flops)
@@ -154,9 +159,17 @@ def _output_flops(suite: Suite, one: Evaluation) -> int:
     return budget.sampling_flops(suite, one.method, _doing(one), one.sampler, known and known[0])
 
 
-def _comparing_flops(suite: Suite, n: int) -> float:
-    """Of n drawn images against the real ones, whose features are kept."""
-    return n * (FEATURES[suite.synthesis.features.network][0] + 2 * _perceptual_flops(suite))
+def _comparing_flops(suite: Suite, n: int, first: bool) -> float:
+    """Of n drawn images against the real ones, whose features are kept. first: of its process, which looks at the real ones."""
+    looks, features = 2, suite.synthesis.features.network
+    if _looks_once(suite):  # and gives features of the same look
+        looks = first + (features != suite.synthesis.perceptual.network)
+    return n * (FEATURES[features][0] + looks * _perceptual_flops(suite))
+
+
+def _looks_once(suite: Suite) -> bool:
+    """Whether the perceptual network looks at a picture once, however many it is compared with; LPIPS's does not."""
+    return not PERCEPTUAL[suite.synthesis.perceptual.network]
 
 
 def _perceptual_flops(suite: Suite) -> float:
