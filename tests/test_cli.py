@@ -17,6 +17,7 @@ from semflow.data.scenes import NAMES, PALETTE, Scenes
 from semflow.evaluation import records
 from semflow.files import write_json
 from semflow.loading.batches import Batch, Batches
+from semflow.method.settings import PseudoMask
 from semflow.suite import reading
 from semflow.training.build import make_model
 from semflow.training.loop import Trainer, checkpoints, make_accelerator
@@ -164,8 +165,9 @@ def test_gpus_are_claimed_by_what_computes_on_one(verb, computes):
 
 
 def test_choices_are_those_of_the_registries(run):
-    assert "{semflow,dsm}" in run("train", "--help")[1]
-    assert "{semflow,dsm,oracle,shuffled_labels,real_images,controls}" in run("evaluate", "--help")[1]
+    assert "{semflow,dsm,dsm_modified}" in run("train", "--help")[1]
+    controls = "oracle,shuffled_labels,repainted,blurred,grey_card,white_noise,real_images,controls"
+    assert f"{{semflow,dsm,dsm_modified,{controls}}}" in without_spaces(run("evaluate", "--help")[1])
     assert "{coco_stuff,celebamask_hq,cityscapes}" in run("data", "check", "--help")[1]
 
 
@@ -367,7 +369,8 @@ def test_dsm_goes_one_way_only(run, tiny_suite, checkpoint_of, tmp_path, verb):
 
 
 def test_info_says_what_a_checkpoint_is(run, tiny_suite, checkpoint_of):
-    folder = checkpoint_of(tiny_suite, "dsm")
+    suite = tiny_suite.model_copy(update={"pseudo_mask": PseudoMask(k=6, s=50, amplitude=6)})
+    folder = checkpoint_of(suite, "dsm")
     status, out, _ = run("info", folder)
     assert status == 0
     assert "method:          dsm" in out
@@ -399,9 +402,9 @@ def evaluation(tiny, tmp_path, *words):
     ("words", "named"),
     [
         (("--task", "synthesis", "--sampling-amplitude", "200"), "sampling amplitude 200 must be"),
-        (("--task", "synthesis", "--sampling-amplitude", "25"), "sampling amplitude 25 must be"),
+        (("--task", "synthesis", "--sampling-amplitude", "60"), "sampling amplitude 60 must be"),
         (("--sampling-amplitude", "3"), "--sampling-amplitude is for --task synthesis"),
-        (("--amplitude", "25"), "amplitude 25 must be"),
+        (("--amplitude", "60"), "amplitude 60 must be"),
         (("--amplitude", "0"), "trained with another pseudo_mask"),
     ],
     ids=str,
@@ -417,7 +420,9 @@ def test_perturbations_that_cannot_be_are_refused(run, tiny, tiny_suite, checkpo
 def test_evaluate_says_every_metric_by_its_name(run, tiny, tmp_path):
     status, said, _ = run(*evaluation(tiny, tmp_path, "--method", "real_images", "--task", "synthesis"))
     assert status == 0
-    assert re.search(r"^Fréchet distance \(EfficientNet-Lite0\) [\d.]+ \[[\d.-]+, [\d.-]+\]$", said, re.MULTILINE)
+    assert re.search(r"^Fréchet distance \(EfficientNet-Lite0\) [\d.]+$", said, re.MULTILINE)  # of 4 images no interval
+    assert re.search(r"^MMD² \(EfficientNet-Lite0\) [\d.-]+ \[[\d.-]+, [\d.-]+\]$", said, re.MULTILINE)
+    assert re.search(r"^recall \(EfficientNet-Lite0\) [\d.]+ \[[\d.]+, [\d.]+\] (%|percent)$", said, re.MULTILINE)
     assert re.search(r"^brightness [\d.]+ \[[\d.]+, [\d.]+\] grey levels$", said, re.MULTILINE)
 
 
@@ -430,6 +435,60 @@ def test_a_model_of_another_perturbation_is_trained_and_measured(run, tiny, tmp_
         run("evaluate", *options, "--checkpoint", tmp_path / "b12", "--sampler", "euler-1", "--out", tmp_path / "r.json")[0] == 0
     )
     assert records.read(tmp_path / "r.json").amplitude == 12
+
+
+@pytest.fixture
+def with_variant(tiny, tmp_path, monkeypatch):
+    """The options of a suite's file whose one run is of SemFlow in a variant that is perturbed otherwise."""
+    monkeypatch.chdir(tmp_path)
+    tiny["training"]["steps"] = 3
+    variants = {"short": {"training": {"steps": 1}, "pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}}}
+    tiny["runs"] = [{"method": "semflow", "task": "segmentation", "sampler": "euler", "steps": [1], "variants": ["short"]}]
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(tiny | {"variants": variants}))
+    return ("--config", tmp_path / "suite.yaml", "--method", "semflow")
+
+
+@pytest.mark.parametrize("amplitude", [6, 12])
+def test_a_variant_is_trained_and_its_record_says_it(run, with_variant, amplitude):
+    options = (*with_variant, "--variant", "short", *(("--amplitude", amplitude) if amplitude != 6 else ()))
+    assert run("train", *options, "--state", "state", "--out", "short")[0] == 0
+    card = checkpoints.read_card(Path("short"))
+    assert (card.training["steps"], card.pseudo_mask) == (1, {"k": 6, "s": 50, "amplitude": amplitude})
+    assert run("evaluate", *options, "--checkpoint", "short", "--sampler", "euler-1", "--out", "r.json")[0] == 0
+    record = records.read(Path("r.json"))
+    assert (record.variant, record.amplitude) == ("short", amplitude)
+
+
+def test_a_checkpoint_of_a_variant_is_not_taken_for_the_suites_own(run, with_variant):
+    assert run("train", *with_variant, "--variant", "short", "--state", "state", "--out", "short")[0] == 0
+    status, _, error = run("evaluate", *with_variant, "--checkpoint", "short", "--sampler", "euler-1", "--out", "r.json")
+    assert status == 2
+    assert is_one_sentence(error, "short was trained with another", "training.steps", "pseudo_mask.s")
+    assert not Path("r.json").exists()
+
+
+def test_all_runs_of_a_variant_are_evaluated_where_its_records_lie(run, with_variant):
+    options = (*with_variant, "--variant", "short")
+    assert run("train", *options, "--state", "state", "--out", "short")[0] == 0
+    place = Path("results/tiny/records/scenes-test/semflow-short/segmentation/euler-1/train0-sample0.json")
+    assert run("evaluate", *options, "--checkpoint", "short", "--all", "--out", place)[0] == 0
+    assert records.read(place).variant == "short"
+    status, _, error = run("evaluate", *with_variant, "--checkpoint", "short", "--all")
+    assert status == 2
+    assert is_one_sentence(error, "runs no semflow of training seed 0 and amplitude")
+    status, _, error = run("evaluate", *options, "--amplitude", 3, "--checkpoint", "short", "--all")
+    assert status == 2
+    assert is_one_sentence(error, "runs no semflow of training seed 0 and amplitude 3 in variant short")
+
+
+@pytest.mark.parametrize(
+    "words", [("train", "--state", "s", "--out", "o"), ("evaluate", "--checkpoint", "c", "--out", "r.json")], ids=lambda w: w[0]
+)
+def test_an_unknown_variant_is_named_with_the_nearest(run, with_variant, words):
+    verb, *rest = words
+    status, _, error = run(verb, *with_variant, "--variant", "shrot", *rest)
+    assert status == 2
+    assert is_one_sentence(error, "suite tiny has no variant shrot; did you mean short?")
 
 
 def test_without_a_sampler_a_method_is_evaluated_by_its_own(run, tiny, tiny_suite, checkpoint_of, tmp_path):
@@ -495,7 +554,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
     mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", disk], capture_output=True).returncode
     try:
         trainer = Trainer(make_accelerator(suite, disk / "state"), suite, "semflow", 0, disk / "state")
-        trainer.advance(Batch(*Batches(Scenes(8, suite.data.size, 0, "train"))[range(4)]))
+        trainer.advance(Batch(*Batches(Scenes(8, suite.data.size, 0, "train", 2))[range(4)]))
         trainer.save()
         state = (disk / "state/state.safetensors").stat().st_size
         used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*"))
