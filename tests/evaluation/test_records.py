@@ -14,12 +14,12 @@ from semflow.evaluation import records
 
 VALUES = {
     "suite": "tiny", "dataset": "scenes", "split": "test", "method": "semflow", "task": "segmentation",
-    "sampler": "euler", "steps": 25, "amplitude": 6.0, "sampling_amplitude": 0.0,
+    "sampler": "euler", "steps": 25, "variant": "", "amplitude": 6.0, "sampling_amplitude": 0.0,
     "settings": {}, "training_seed": 0, "sampling_seed": 1,
     "n_images": 3,
     "budget": {
         "parameters_sampling": 1000, "parameters_training": 1200, "images_seen": 64, "optimizer_steps": 4, "training_flops": 1e9,
-        "training_wall_s": 2.0, "training_device": "cpu", "flops_per_output": 1e6,
+        "training_wall_s": 2.0, "training_device": "cpu", "first_losses": [1.5, 1.25], "flops_per_output": 1e6,
     },
     "evaluations": 25.0,
     "classes": ["sky", "sea"], "palette": [[1, 2, 3], [4, 5, 6]],
@@ -32,7 +32,7 @@ VALUES = {
     },
     "provenance": {
         "command": "semflow evaluate", "commit": "0", "dirty": False, "config_sha256": "1", "data_sha256": "2",
-        "checkpoint_sha256": None, "code_sha256": "3", "versions": {"torch": "2"}, "device": "cpu", "threads": 1,
+        "checkpoint_sha256": None, "code_sha256": "3", "versions": {"torch": "2"}, "device": "cpu", "host": "Linux", "threads": 1,
         "wall_s": 1.5, "images_per_s": 2.0,
     },
 }  # fmt: skip
@@ -68,10 +68,10 @@ def test_a_record_comes_back_as_it_was(path, record):
 
 
 def test_a_record_is_plain_json(path):
-    assert json.loads(path.read_text()) == VALUES | {"format": 3}
+    assert json.loads(path.read_text()) == VALUES | {"format": 4}
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": 3', "[]", "null", "\0"])
+@pytest.mark.parametrize("content", ["", "{", '{"format": 4', "[]", "null", "\0"])
 def test_damaged_json_is_named(path, content):
     path.write_text(content)
     complaint(path)
@@ -90,7 +90,7 @@ def test_a_missing_key_is_named(path, key):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"format": 2}, "is a record of format 2, not 3; evaluate again"),
+        ({"format": 3}, "is a record of format 3, not 4; evaluate again"),
         ({"budget": {"parameters_sampling": 1}}, "budget.parameters_training"),
         ({"n_images": 0}, "n_images"),
         ({"steps": -1}, "steps"),
@@ -120,14 +120,14 @@ def arrays() -> records.Arrays:
     labels, outputs = rng.integers(0, 256, (2, 2, 4, 6), dtype=np.uint8)
     return records.Arrays(
         np.array([0, 0, 1, 1, 2]), {"miou": rng.random(7)}, images, labels, outputs, {"brightness": rng.random(5)},
-        sparse.csr_array(counts), rng.random((5, 8), dtype=np.float32), states,
+        sparse.csr_array(counts), states,
     )  # fmt: skip
 
 
 def test_arrays_come_back_as_they_were(tmp_path, arrays):
     arrays.save(tmp_path / "record.npz")
     back = records.Arrays.load(tmp_path / "record.npz")
-    for name in ("units", "images", "labels", "outputs", "features", "states"):
+    for name in ("units", "images", "labels", "outputs", "states"):
         assert np.array_equal(getattr(back, name), getattr(arrays, name))
         assert getattr(back, name).dtype == getattr(arrays, name).dtype
     for group in ("draws", "values"):
@@ -139,9 +139,9 @@ def test_arrays_come_back_as_they_were(tmp_path, arrays):
 
 
 def test_what_a_task_does_not_have_stays_away(tmp_path, arrays):
-    dataclasses.replace(arrays, confusions=None, features=None, states=None, values={}).save(tmp_path / "record.npz")
+    dataclasses.replace(arrays, confusions=None, states=None, values={}).save(tmp_path / "record.npz")
     back = records.Arrays.load(tmp_path / "record.npz")
-    assert (back.confusions, back.features, back.states, back.values) == (None, None, None, {})
+    assert (back.confusions, back.states, back.values) == (None, None, {})
 
 
 @pytest.mark.parametrize(("name", "reach"), [("miou", None), ("frechet_efficientnet_lite0", 1.96)])
@@ -151,6 +151,13 @@ def test_an_interval_is_made_of_draws_as_the_metric_needs(name, reach):
     wanted = (12 - 1.96, 12 + 1.96) if reach is None else (10 - reach, 10 + reach)
     assert (made.low, made.high) == pytest.approx(wanted, abs=0.03)
     assert (made.unit, made.direction) == (("percent", "higher") if reach is None else ("none", "lower"))
+
+
+def test_a_value_without_draws_has_no_interval(path):
+    made = records.Metric.of("fid", 10.0, None)
+    assert (made.value, made.low, made.high, made.direction) == (10, None, None, "lower")
+    change(path, metrics={"fid": made.model_dump()})
+    assert records.read(path).metrics["fid"] == made
 
 
 def test_saving_returns_the_hash_of_the_file(tmp_path, arrays):

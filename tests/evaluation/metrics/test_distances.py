@@ -6,8 +6,10 @@ import torch
 from scipy import linalg
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
 
-from semflow.evaluation.metrics.distances import frechet_distance, frechet_draws, kernel_draws
+from semflow.evaluation.metrics.distances import among, frechet_distance, frechet_draws, kernel_draws
+from semflow.evaluation.metrics.fidelity import NEIGHBOURS, compare_sets
 
 
 def whitened(rng, n: int, d: int) -> np.ndarray:
@@ -59,6 +61,48 @@ def test_both_are_torch_fidelitys(d):
     kid = kid_features_to_metric(first, second, kid_subsets=1, kid_subset_size=40, verbose=False)
     assert frechet_distance(x, y) == pytest.approx(fid["frechet_inception_distance"], rel=1e-5)
     assert kernel_distance(x, y) == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-10)
+
+
+@pytest.mark.parametrize("sizes", [(40, 40), (31, 57)])
+@pytest.mark.parametrize("shift", [0.0, 0.5, 50.0])
+def test_precision_and_recall_are_torch_fidelitys(sizes, shift):
+    x, y = (z.astype(np.float32) for z in two_sets(*sizes, shift=shift))
+    theirs = prc_features_to_metric(torch.from_numpy(x), torch.from_numpy(y), prc_neighborhood=NEIGHBOURS, verbose=False)
+    precision, recall = among(x, y, NEIGHBOURS), among(y, x, NEIGHBOURS)
+    assert (precision.shape, recall.shape, precision.dtype) == ((sizes[0],), (sizes[1],), bool)
+    assert precision.mean() == pytest.approx(theirs["precision"], abs=1e-6)
+    assert recall.mean() == pytest.approx(theirs["recall"], abs=1e-6)
+    scores = compare_sets(x, y, 30)
+    assert (scores.precision, scores.recall) == pytest.approx((precision.mean(), recall.mean()), abs=1e-6)
+
+
+def test_a_row_is_among_others_where_it_is_no_farther_than_a_neighbours_kth_neighbour():
+    x, y = two_sets(12, 9, 2)
+
+    def distance(a, b):
+        return ((a - b) ** 2).sum() ** 0.5
+
+    for k in (1, 3, 8):
+        radii = [sorted(distance(a, b) for j, b in enumerate(y) if j != i)[k - 1] for i, a in enumerate(y)]
+        wanted = [any(distance(row, a) <= radius for a, radius in zip(y, radii, strict=True)) for row in x]
+        assert among(x, y, k).tolist() == wanted
+
+
+def test_on_a_line_reach_is_what_the_radii_say():
+    y = np.array([[0.0], [1.0], [10.0]])  # radii of the first neighbour: 1, 1, 9
+    x = np.array([[-1.0], [-1.1], [2.0], [18.9], [19.1]])
+    assert among(x, y, 1).tolist() == [True, False, True, True, False]
+
+
+def test_pictures_like_real_ones_have_both_a_heap_of_one_picture_no_recall_and_noise_no_precision():
+    rng = np.random.default_rng(5)
+    real, alike, noise = rng.normal(size=(200, 4)), rng.normal(size=(200, 4)), 20 * rng.normal(size=(200, 4))
+    heap = np.zeros((200, 4)) + 1e-6 * rng.normal(size=(200, 4))
+    found = {name: compare_sets(drawn, real, 200) for name, drawn in (("alike", alike), ("noise", noise), ("heap", heap))}
+    assert min(found["alike"].precision, found["alike"].recall) > 0.8
+    assert found["noise"].precision < 0.05
+    assert found["heap"].precision > 0.9
+    assert found["heap"].recall < 0.05
 
 
 def test_kernel_distance_is_the_mean_over_pairs():
