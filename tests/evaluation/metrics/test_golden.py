@@ -12,7 +12,7 @@ from scipy import sparse
 
 from semflow.evaluation.features import extract, make_extractor, make_perceptual
 from semflow.evaluation.metrics import appearance, distances, scores
-from semflow.evaluation.metrics.fidelity import fid_and_kid
+from semflow.evaluation.metrics.fidelity import compare_sets
 from semflow.evaluation.metrics.intervals import bootstrap, bootstrap_mean, interval
 from semflow.evaluation.metrics.segmentation import confusions
 from semflow.suite.measurements import EfficientNetLite0
@@ -70,13 +70,19 @@ def test_bootstrap_of_means_over_blocks_and_its_normal_interval():
 def test_distances_between_sets():
     assert distances.frechet_distance(X, Y) == close(4.934166827170316)
     assert distances.kernel_draws(X, Y, [np.ones(len(X))]) == close([0.29107208469049217])
-    assert fid_and_kid(X.astype(np.float32), Y.astype(np.float32), 60) == close((4.934167105946138, 0.29107213020324707))
+    known = (4.934167105946138, 0.29107213020324707, 58 / 60, 30 / 60)
+    assert compare_sets(X.astype(np.float32), Y.astype(np.float32), 60) == close(known)
+    assert (distances.among(X, Y, 3).sum(), distances.among(Y, X, 3).sum()) == (58, 30)
 
 
 def test_brightness_and_detail_of_pictures():
     assert appearance.brightness(IMAGES).tolist() == close([128.97244262695312, 128.9375, 127.09843444824219, 127.20073699951172])
-    energy = [2086.43017578125, 1798.02001953125, 2058.6103515625, 1935.6705322265625]
-    assert appearance.high_frequency_energy(IMAGES).tolist() == close(energy)
+    layouts = LABELS[:4].repeat_interleave(4, 1).repeat_interleave(4, 2)
+    assert appearance.clipped(IMAGES).tolist() == close([2.44140625, 2.83203125, 2.1484375, 2.44140625])
+    detail = [2280.572021484375, 2134.606689453125, 2259.79248046875, 2216.94677734375]
+    gap = [1.0703527927398682, 1.0698407888412476, 0.9105948805809021, 1.064234733581543]
+    assert appearance.detail(IMAGES, layouts).tolist() == close(detail)
+    assert appearance.detail_gap(IMAGES, OTHERS, layouts).tolist() == close(gap)
 
 
 def test_straightness_of_paths():
@@ -93,6 +99,7 @@ def test_features_and_distances_of_the_offline_network():
     assert features.shape == (4, 1280)
     assert features.sum(1) == pytest.approx(sums, rel=1e-5)
     with torch.inference_mode():
-        between = make_perceptual(network, torch.device("cpu")).distance(IMAGES, OTHERS)
+        perceptual = make_perceptual(network, torch.device("cpu"))
+        between = perceptual.between(perceptual.look(IMAGES), perceptual.look(OTHERS))
     known = [2.919750690460205, 2.9349679946899414, 2.9072036743164062, 3.1129183769226074]
     assert between.tolist() == pytest.approx(known, rel=1e-5)
