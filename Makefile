@@ -2,14 +2,14 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report test test-slow test-all test-slurm check cluster
+.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report test test-slow test-all test-slurm check cluster
 
 setup: .venv/.done
 
 .venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv && .venv/bin/pip install --quiet --constraint constraints.txt --editable .[dev] && touch $@
 
-reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift report: setup
+reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report: setup
 	snakemake --cores all $@
 
 test: setup

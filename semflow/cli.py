@@ -386,19 +386,59 @@ def _report(p: Parser) -> Command:
     return run
 
 
+@verb("publish --records results/mini/records/*/*/*/*/*.json --report results/mini/report --out reports/mini")
+def _publish(p: Parser) -> Command:
+    """Copy a report and the records behind it to where they are committed."""
+    p.add_argument("--records", type=Path, nargs="+", required=True, help="records, their arrays beside them")
+    p.add_argument("--report", type=Path, help="folder of the report")
+    p.add_argument("--tables", type=Path, nargs="*", default=[], help="CSV and JSON files that belong to it")
+    p.add_argument("--out", type=Path, required=True, help="folder for all of it; records that are there of other runs stay")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.publish import publish
+
+        publish(a.records, a.out, a.report, a.tables)
+
+    return run
+
+
 @verb("regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json")
 def _regression_check(p: Parser) -> Command:
-    """Compare records with a reference: exit status 1 if a metric worsens, 3 if some metric cannot be compared."""
+    """Compare records with a reference: exit status 1 if a number drifted, 3 if one is not the same metric, 4 if none can be
+    told, else 0."""
+    _reference(p)
+    p.add_argument("--out", type=Path, help="JSON file for the same")
+    p.add_argument("--page", type=Path, help="HTML file for the same")
+
+    def run(a: Arguments) -> None:
+        from semflow import files
+        from semflow.claims import document, drift
+        from semflow.claims.collect import read_runs
+        from semflow.report.drift_page import drift_page
+
+        runs, reference = read_runs(a.records), drift.read(a.reference)
+        check = drift.check(drift.reference_of(runs), reference, document.load())
+        print(check.text())
+        if a.out:
+            files.write_json(a.out, check.plain())
+        if a.page:
+            files.write_text(a.page, drift_page(check, runs))
+        sys.exit(check.status)
+
+    return run
+
+
+@verb("regression table --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json")
+def _regression_table(p: Parser) -> Command:
+    """Print Table 2: yours, the reference's trainings, and the paper's."""
     _reference(p)
 
     def run(a: Arguments) -> None:
         from semflow.claims import drift
         from semflow.claims.collect import read_runs
+        from semflow.report.table2 import beside_reference
 
-        reference = drift.read(a.reference)
-        check = drift.check(drift.reference_of(read_runs(a.records)), reference)
-        print(check.text())
-        sys.exit(check.status)
+        print(beside_reference(read_runs(a.records), drift.read(a.reference)), end="")
 
     return run
 

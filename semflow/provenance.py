@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from semflow.files import file_hash
 
-__all__ = ["code_hash", "commit", "content_hash", "file_hash", "had", "introduced", "versions"]
+__all__ = ["code_hash", "commit", "content_hash", "file_hash", "had", "host", "introduced", "versions"]
 
 PACKAGES = (__package__, "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in (*PACKAGES, "workflow", "config", "Snakefile"))
@@ -92,6 +92,16 @@ def had(wanted: str, commits: Iterable[str]) -> bool | None:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that touch a number."""
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in VERSIONED}
+
+
+def host() -> str:
+    """The kind of machine, such as "Linux x86_64, AMD EPYC": what may change the last bits of a number, and no name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        processor = platform.processor() or "unknown processor"
+    return f"{platform.system()} {platform.machine()}, {processor}"
 
 
 def _git(folder: Path, *words: str) -> str:

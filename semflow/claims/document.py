@@ -255,7 +255,7 @@ class Scale(_Entry):
 
 
 class Document(_Entry):
-    """The whole file."""
+    """The whole file. watched: what a drift check compares where weights are others, the first with half of its errors."""
 
     version: int
     scale: Scale
@@ -263,6 +263,7 @@ class Document(_Entry):
     table_entries: tuple[TableEntries, ...]
     claims: tuple[Claim, ...]
     discrepancies: tuple[Discrepancy, ...]
+    watched: tuple[Written, ...] = ()
 
     @model_validator(mode="after")
     def _names_fit(self) -> "Document":

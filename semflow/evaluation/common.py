@@ -23,7 +23,7 @@ from semflow.evaluation.session import Session
 from semflow.loading.pixels import to_bytes
 from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
-from semflow.provenance import commit, versions
+from semflow.provenance import commit, host, versions
 from semflow.suite.keys import scores_key
 from semflow.suite.measurements import doing
 from semflow.suite.reading import result_hash
@@ -209,6 +209,7 @@ class Measurement:
             code_sha256=scores_key(self.suite, self.evaluation),
             versions=versions(),
             device=devices.name_of(self.device),
+            host=host(),
             threads=torch.get_num_threads(),
             wall_s=round(self.wall_s, 3),
             images_per_s=round(n_images / max(self.wall_s, 1e-9), 3),

@@ -66,6 +66,7 @@ class Provenance(Fields):
     code_sha256: str
     versions: dict[str, str]
     device: str
+    host: str
     threads: int
     wall_s: float
     images_per_s: float
@@ -76,7 +77,7 @@ class Budget(Fields):
 
     parameters_sampling, parameters_training: weights of the networks that sampling needs, and of all that are trained.
     training_flops: of all phases, forward and backward, and of the encoders that ran in its steps.  Of weights that were trained
-    elsewhere it is not known what their training took.
+    elsewhere it is not known what their training took.  first_losses: of its first steps.
     """
 
     parameters_sampling: int
@@ -86,6 +87,7 @@ class Budget(Fields):
     training_flops: float | None = None
     training_wall_s: float | None = None
     training_device: str | None = None
+    first_losses: tuple[float, ...] = ()
     flops_per_output: float
 
 

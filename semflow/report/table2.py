@@ -4,7 +4,21 @@ import math
 from typing import TYPE_CHECKING
 
 from semflow import published
-from semflow.claims.collect import Names, Run, by_row, check_one, comparable, modified, only, seed_sd, title
+from semflow.claims.collect import (
+    Names,
+    Run,
+    by_row,
+    check_one,
+    comparable,
+    estimate,
+    modified,
+    only,
+    seed_sd,
+    title,
+    with_interval,
+)
+from semflow.claims.document import Term
+from semflow.claims.drift import Reference, band
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.report import selection
@@ -31,11 +45,13 @@ if TYPE_CHECKING:
 
 
 def rows_of(evaluations: Evaluations) -> Evaluations:
-    """Segmentation by a suite's own models: by the samplers of the paper's rows at all numbers of steps, by the main samplers of
-    methods that the paper's tables do not have; and the controls."""
+    """Segmentation by a suite's own models: by the samplers of the paper's rows at all numbers of steps; by the same samplers,
+    and by their main ones, methods that the paper's tables do not have; and the controls."""
     segmented = selection.only(evaluations, task="segmentation")
     rows = {(row["method"], row["sampler"]) for row in published.table(2)["rows"]}
-    rows |= {(name, known.name) for name, samplers in selection.newer(segmented).items() for known in samplers if known.steps}
+    papers = {sampler for _, sampler in rows}
+    for name, samplers in selection.newer(segmented).items():
+        rows |= {(name, sampler) for sampler in papers | {known.name for known in samplers if known.steps}}
     chosen = [one for one in segmented if (one.method, one.sampler.name) in rows]
     return [*chosen, *selection.controls(evaluations, "segmentation")]
 
@@ -127,3 +143,18 @@ def markdown(known: Grid, runs: list[Run]) -> str:
     parts = [f"# Table 2, suite {runs[0].record.suite}", markdown_table(known.header, known.values), *before]
     parts += [f"{WITH_INTERVALS}. {intervals}", markdown_table(known.header, known.texts)]
     return "\n\n".join(parts) + "\n"
+
+
+def beside_reference(runs: list[Run], reference: Reference) -> str:
+    """Table 2 as Markdown: measured here, the mean and range of the reference's trainings, and the paper's."""
+    numbers, rows = published.table2(), list[list[str]]()
+    for (method, sampler, steps), group in by_row(only(runs, task="segmentation")).items():
+        if not steps:
+            continue
+        known = band(reference, Term(method, "segmentation", sampler, steps, "miou"))
+        theirs = "-" if known is None else with_interval(*known, 1)
+        ours, paper = estimate(group, "miou").value, numbers.get((method, sampler, steps))
+        rows.append([title(method, sampler, steps), f"{ours:.1f}", theirs, "-" if paper is None else f"{paper:.1f}"])
+    counts = {len(kept.weights) for kept in reference.evaluations.values()}
+    header = ["mIoU in percent", "here", f"reference: mean [range] of up to {max(counts, default=0)} trainings", "published"]
+    return markdown_table(header, rows) + "\n"

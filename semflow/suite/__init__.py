@@ -1,5 +1,6 @@
 """The schema of a suite: every section of its configuration file, strict; only `runs` have defaults. Imports no torch."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
@@ -79,11 +80,13 @@ class Suite(Section):
     """Everything a suite is.
 
     shares: another suite, whose trainings and records are taken where they are the same.
+    checkpoints: a folder of finished checkpoints, each named after its method, that are evaluated in place of trainings.
     variants: by a name, keys of sections that some trainings have otherwise.
     """
 
     suite: Name
     shares: Name | None = None
+    checkpoints: Path | None = Field(default=None, strict=False)
     data: Data
     pseudo_mask: PseudoMask
     autoencoder: Autoencoder

@@ -208,7 +208,8 @@ def check(raw: Any, origin: str, above: tuple[str, ...] = ("datasets",)) -> Suit
 
 def result_hash(suite: Suite) -> str:
     """SHA-256 of all of a suite that a result depends on: not how it is run, nor where its files lie."""
-    return content_hash({name: section for name, section in without_places(suite).items() if name not in ("run", "shares")})
+    how = ("run", "shares", "checkpoints")
+    return content_hash({name: section for name, section in without_places(suite).items() if name not in how})
 
 
 def without_places(suite: Suite) -> dict[str, Any]:

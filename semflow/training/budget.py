@@ -23,7 +23,7 @@ from semflow.provenance import content_hash
 from semflow.suite import Suite
 from semflow.training import optimizers
 from semflow.training.build import make_shape, unpretrained
-from semflow.training.spent import TrainingBudget
+from semflow.training.spent import Spent, TrainingBudget
 
 META = torch.device("meta")
 IMAGES = 2  # that FLOPs are counted of: batch norm has no statistics of one
@@ -65,8 +65,8 @@ class Parameters(NamedTuple):
     training: int
 
 
-def of_training(suite: Suite, method: str, wall_s: float | None, device: str | None) -> TrainingBudget:
-    """Of a whole training. wall_s, device: what it took, on what."""
+def of_training(suite: Suite, method: str, spent: Spent | None, device: str | None) -> TrainingBudget:
+    """Of a whole training. spent: what it took, if that is known.  device: on what."""
     steps, batch_size = optimizers.length(suite, method)
     weights, images = parameters(suite, method), steps * batch_size
     return TrainingBudget(
@@ -75,8 +75,9 @@ def of_training(suite: Suite, method: str, wall_s: float | None, device: str | N
         images_seen=images,
         optimizer_steps=steps * len(_model(suite, method).phases),
         training_flops=float(images * training_flops(suite, method)),
-        training_wall_s=None if wall_s is None else round(wall_s, 1),
+        training_wall_s=None if spent is None else round(spent.wall_s, 1),
         training_device=device,
+        first_losses=() if spent is None else spent.first_losses,
     )
 
 

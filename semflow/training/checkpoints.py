@@ -1,5 +1,6 @@
 """Training state that survives SIGKILL, and finished weights in folders that `Network.load` opens. Safetensors and JSON only."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from semflow.method.pseudo_mask import PseudoMask
 from semflow.section import Section
 from semflow.suite import Suite, keys
 from semflow.training import budget, optimizers
-from semflow.training.spent import TrainingBudget
+from semflow.training.spent import Spent, TrainingBudget
 
 STATE = "state.safetensors"
 CARD = "semflow.json"
@@ -46,15 +47,14 @@ def only_trainer(folder: Path) -> Iterator[None]:
 def save_state(
     folder: Path,
     key: str,
-    step: int,
-    wall_s: float,
+    spent: Spent,
     networks: nn.ModuleDict,
     turns: Sequence[optimizers.Turn],
     average: optimizers.Average | None,
 ) -> None:
-    """Write everything that step `step` leaves behind; data order, noise and schedules are functions of the step.
+    """Write everything that a step leaves behind; data order, noise and schedules are functions of the step.
 
-    key: of the training (keys.weights_key), so that no other training goes on from it.  wall_s: that it took so far.
+    key: of the training (keys.weights_key), so that no other training goes on from it.
     """
     tensors = {f"networks.{name}": value for name, value in networks.state_dict().items()}
     tensors |= {f"ema.{name}": value for name, value in (average.values if average else {}).items()}
@@ -63,20 +63,20 @@ def save_state(
             for moment, value in turn.optimizer.state.get(weight, {}).items():
                 tensors[f"optimizers.{turn.phase.name}.{name}.{moment}"] = value
     tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
-    metadata = {"step": str(step), "key": key, "wall_s": str(wall_s)}
+    metadata = {"key": key} | {name: json.dumps(value) for name, value in spent._asdict().items()}
     files.write_atomically(folder / STATE, lambda part: save_file(tensors, part, metadata))
 
 
 def load_state(
     folder: Path, key: str, networks: nn.ModuleDict, turns: Sequence[optimizers.Turn], average: optimizers.Average | None
-) -> tuple[int, float]:
-    """Restore what `save_state` wrote and return its step and wall_s; 0 where there is nothing. Holds one tensor at a time.
+) -> Spent:
+    """Restore what `save_state` wrote; step 0 where there is nothing. Holds one tensor at a time.
 
     SemFlowError if it is damaged, or if it belongs to another training than `key`.
     """
     path = folder / STATE
     if not path.exists():
-        return 0, 0.0
+        return Spent()
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -86,15 +86,15 @@ def load_state(
                     "give another --state or delete it"
                 )
             _restore(file, networks, turns, average)
-            step, wall_s = int(metadata["step"]), float(metadata["wall_s"])
+            spent = Spent(**{name: json.loads(metadata[name]) for name in Spent._fields})
     except (KeyError, ValueError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SemFlowError(f"{path} belongs to another network ({reason}); delete it to start again") from None
     except (OSError, SafetensorError) as error:
         raise SemFlowError(f"{path} is damaged or not safetensors ({error}); delete it to start this training again") from None
     if average is not None:
-        average.steps = step
-    return step, wall_s
+        average.steps = spent.step
+    return spent._replace(first_losses=tuple(spent.first_losses))
 
 
 def _restore(file: Any, networks: nn.ModuleDict, turns: Sequence[optimizers.Turn], average: optimizers.Average | None) -> None:
@@ -189,7 +189,7 @@ def export(
     method: str,
     seed: int,
     model: Any,
-    wall_s: float | None = None,
+    spent: Spent | None = None,
     device: str | None = None,
     converted: dict[str, str] | None = None,
 ) -> None:
@@ -212,7 +212,7 @@ def export(
             autoencoder_key=keys.autoencoder_key(suite.autoencoder, opened=True) if "autoencoder" in reads else None,
             settings=suite.methods[method].model_dump(mode="json"),
             training=suite.training.model_dump(mode="json", exclude={"seeds"}),
-            budget=None if converted else budget.of_training(suite, method, wall_s, device),
+            budget=None if converted else budget.of_training(suite, method, spent, device),
             weights={str(path.relative_to(scratch)): provenance.file_hash(path) for path in _files(scratch)},
             commit=commit, dirty=dirty, versions=provenance.versions(), converted=converted,
         )  # fmt: skip

@@ -35,6 +35,7 @@ from semflow.seeds import Stream, seed_of
 from semflow.suite import RunSettings, Suite, keys
 from semflow.training import checkpoints, devices, optimizers
 from semflow.training.build import make_model
+from semflow.training.spent import FIRST, Spent
 from semflow.training.training_set import training_set
 
 NO_ROOM = ("ALLOC_FAILED", "out of memory", "unable to find an engine")  # what CUDA's libraries say near a full card
@@ -87,8 +88,9 @@ class Trainer:
             optimizers.Turn(phase, self.networks, optimizers.recipe(suite, method, phase.name)) for phase in self.model.phases
         ]
         self.average = self._average()
-        self.step, self.wall_s = checkpoints.load_state(state, self.key, self.networks, self.turns, self.average)
-        self.started = time.monotonic() - self.wall_s
+        self.spent = checkpoints.load_state(state, self.key, self.networks, self.turns, self.average)
+        self.step, self.started = self.spent.step, time.monotonic() - self.spent.wall_s
+        self.first_losses = [torch.tensor(loss) for loss in self.spent.first_losses]
         self.networks.train()
         self.check_buffers()
         self.first_bad_step = torch.full((), -1, device=accelerator.device)  # read now and then: looking stalls an accelerator
@@ -120,11 +122,12 @@ class Trainer:
         batch = batch.on(self.accelerator.device)
         if not self.fits:
             self.micro_batch, self.fits = self.find_micro_batch(batch), True
-        parts, scalars = self.parts(batch), dict[str, Tensor]()
+        parts, scalars, total = self.parts(batch), dict[str, Tensor](), list[Tensor]()
         for turn in self.turns:
             self.freeze_all_but(turn)
             losses = self.accumulate(turn, parts)
             self.sum_gradients(turn)
+            total.append(losses["loss"])
             losses["grad_norm"] = turn.take(self.step)
             prefix = f"{turn.phase.name}/" if len(self.turns) > 1 else ""
             scalars |= {f"{prefix}{name}": value for name, value in losses.items()}
@@ -132,6 +135,8 @@ class Trainer:
             self.first_bad_step = torch.where(newly_bad, self.step, self.first_bad_step)
         if self.average is not None:
             self.average.step()
+        if self.step < FIRST:
+            self.first_losses.append(sum_of(total))
         self.step += 1
         return scalars
 
@@ -216,9 +221,9 @@ class Trainer:
     def save(self) -> None:
         """Write the state, unless it is spoilt."""
         self.check_finite()
-        self.wall_s = time.monotonic() - self.started
+        self.spent = Spent(self.step, time.monotonic() - self.started, tuple(map(float, self.first_losses)))
         if self.accelerator.is_main_process:
-            checkpoints.save_state(self.state, self.key, self.step, self.wall_s, self.networks, self.turns, self.average)
+            checkpoints.save_state(self.state, self.key, self.spent, self.networks, self.turns, self.average)
 
     def export(self, out: Path) -> None:
         """End, and write the averaged weights, or without an average the last ones, as a finished checkpoint."""
@@ -229,7 +234,7 @@ class Trainer:
             device = devices.name_of(self.accelerator.device)
             if self.rank.processes > 1:
                 device = f"{self.rank.processes} x {device}"
-            checkpoints.export(out, self.suite, self.method, self.seed, self.model, wall_s=self.wall_s, device=device)
+            checkpoints.export(out, self.suite, self.method, self.seed, self.model, self.spent, device)
 
     def end(self) -> None:
         """Close the log."""

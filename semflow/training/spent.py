@@ -1,6 +1,18 @@
 """What a training took, as its checkpoint's card and every record measured on it say. Imports no torch."""
 
+from typing import NamedTuple
+
 from pydantic import BaseModel, ConfigDict
+
+FIRST = 20  # steps whose losses are kept
+
+
+class Spent(NamedTuple):
+    """A training up to some step. wall_s: seconds.  first_losses: of the first steps."""
+
+    step: int = 0
+    wall_s: float = 0.0
+    first_losses: tuple[float, ...] = ()
 
 
 class TrainingBudget(BaseModel):
@@ -8,6 +20,8 @@ class TrainingBudget(BaseModel):
 
     parameters_sampling, parameters_training: weights that sampling needs, and all that are trained.
     training_wall_s, training_device: None where they are not known, as of weights that were trained elsewhere.
+    first_losses: of the first steps, summed over phases, as the first process saw them; by them a training is compared with
+    another of the same settings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -19,3 +33,4 @@ class TrainingBudget(BaseModel):
     training_flops: float
     training_wall_s: float | None
     training_device: str | None
+    first_losses: tuple[float, ...] = ()

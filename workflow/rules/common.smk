@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ try:
         changes = {
             key: value
             for key, value in workflow.config_settings.config.items()
-            if key != "reason"
+            if key not in ("reason", "records")
         }
         given = configuration.given(paths, changes)
         # A job that runs elsewhere, with copies of the sources, needs those that the named ones build on too.
@@ -53,6 +54,7 @@ CONFIG = (
     f"{RESULTS}/config.json"  # what every command reads, with all that it builds on
 )
 LOGS = f"{RESULTS}/logs"
+REFERENCES = "results/reference"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FIRST = next(iter(STUDY.suites.values()))  # whose `run` and seeds are those of all
 STORE = f"results/{FIRST.shares or STUDY.name}"  # of what is under way and was made, by keys that say all that determines it
@@ -94,14 +96,34 @@ if (
 
 def records(name):
     """Record files that a table or figure is made from; none where the suite does not measure what it shows."""
-    return products.records(name, STUDY)
+    return kept(products.records(name, STUDY))
 
 
-ALL_RECORDS = [
-    runs.record_path(evaluation, suite)
-    for suite in STUDY.suites.values()
-    for evaluation in runs.evaluations(suite)
-]
+def kept(paths):
+    """The same, or those of them that are among the committed ones, where products are made from these."""
+    if not KEPT:
+        return paths
+    there = [path.replace(f"{RESULTS}/records", KEPT.rstrip("/"), 1) for path in paths]
+    return [path for path in there if Path(path).exists()]
+
+
+ALL_RECORDS = kept(
+    [
+        runs.record_path(evaluation, suite)
+        for suite in STUDY.suites.values()
+        for evaluation in runs.evaluations(suite)
+    ]
+)
+SHIPPED = {  # weights that the reference keeps: of the methods of Table 2, from the first training seed
+    row["method"]: CHECKPOINT.format(
+        data=next(iter(STUDY.suites)),
+        method=row["method"],
+        variant="",
+        seed=FIRST.training.seeds[0],
+    )
+    for row in published.table(2)["rows"]
+    if row["method"] in FIRST.methods
+}
 TABLES = [name for name in ("table1", "table2") if records(name)]
 FIGURES = [name for name in products.FIGURES if records(name)]
 LEFT_OUT = [
@@ -166,6 +188,8 @@ def checkpoint_of(job):
     """The finished weights that a job's records are measured on."""
     if job.checkpoint is None:
         return []
+    if job.suite.checkpoints:
+        return str(job.suite.checkpoints / job.checkpoint.method)
     return CHECKPOINT.format(
         data=job.suite.data.name,
         method=job.checkpoint.method,
@@ -188,10 +212,10 @@ def trained(wildcards):
     """The checkpoint that a training rule gives, of those that the suite's runs need."""
     suite = dataset_of(wildcards)
     return next(
-        checkpoint
-        for checkpoint in runs.checkpoints(runs.evaluations(suite))
-        if (checkpoint.method, checkpoint.seed) == (wildcards.method, int(wildcards.seed))
-        and runs.variant_path(checkpoint, suite) == wildcards.variant
+        one
+        for one in runs.checkpoints(runs.evaluations(suite))
+        if (one.method, one.seed) == (wildcards.method, int(wildcards.seed))
+        and runs.variant_path(one, suite) == wildcards.variant
     )
 
 
@@ -309,6 +333,18 @@ PAGE_FILES = files_key(
 )
 
 
+def print_beside_reference():
+    """Table 2: this run's, the reference's trainings', the paper's."""
+    made = [path for path in records("table2") if Path(path).exists()]
+    if made and any(Path(path).stat().st_mtime >= STARTED for path in made):
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "semflow", "regression", "table"),
+                *("--reference", REFERENCE, "--records", *made),
+            ]
+        )
+
+
 def print_tables():
     """Every table whose report this run made a part of; an older one is not what was asked for."""
     for name in TABLES:
@@ -318,6 +354,8 @@ def print_tables():
         ):
             print(Path(f"{REPORTS}/{name}.md").read_text().partition(WITH_INTERVALS)[0])
             print(f"Report: {Path(REPORTS).resolve() / f'{name}.html'}")
+    if "table2" in TABLES and Path(REFERENCE).exists():
+        print_beside_reference()
     index = Path(INDEX)
     if index.exists() and index.stat().st_mtime >= STARTED:
         counts = json.loads(Path(CLAIMS).read_text())["counts"]

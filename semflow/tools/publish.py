@@ -1,0 +1,54 @@
+"""A report and the records behind it, copied to where they are committed: small enough for git, and enough to make it again."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from semflow.errors import SemFlowError
+from semflow.evaluation import records
+from semflow.evaluation.records import Arrays
+from semflow.progress import Progress
+
+RECORDS = "records"  # the folder of records within that of a suite, here and there
+
+
+def publish(paths: Sequence[Path], out: Path, report: Path | None = None, tables: Iterable[Path] = ()) -> None:
+    """Copy records to `out`/records, without what no product is made from, and the report and tables beside them.
+
+    Records that are there of other evaluations stay, so that a study may be made on several machines. SemFlowError if a path has
+    no folder of records, or for records of several suites.
+    """
+    kept = {path: records.read(path) for path in paths}
+    if len({record.suite for record in kept.values()}) > 1:
+        raise SemFlowError("--records are of several suites; publish one at a time")
+    first = min((record.training_seed for record in kept.values()), default=0)
+    with Progress("publish records", len(kept)) as progress:
+        for path, record in kept.items():
+            if RECORDS not in path.parts:
+                raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
+            target = Path(out, *path.parts[path.parts.index(RECORDS) :])
+            slim = _slim(Arrays.load(records.arrays_path(path)), record.training_seed == first)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            digest = slim.save(records.arrays_path(target))
+            records.write(target, record.model_copy(update={"arrays_sha256": digest}))
+            progress.update(1)
+    if report is not None:
+        for place in report.iterdir():
+            if place.is_dir():
+                shutil.copytree(place, out / place.name, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(place, out / place.name)
+    for table in tables:
+        shutil.copyfile(table, out / table.name)
+
+
+def _slim(arrays: Arrays, shown: bool) -> Arrays:
+    """Without per-image confusions, which no product reads, and, unless they are shown, without pictures; draws in float32."""
+    draws = {name: values.astype(np.float32) for name, values in arrays.draws.items()}
+    slim = replace(arrays, draws=draws, confusions=None)
+    if shown:
+        return slim
+    return replace(slim, images=arrays.images[:0], labels=arrays.labels[:0], outputs=arrays.outputs[:0], states=None)
