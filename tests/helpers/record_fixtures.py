@@ -48,7 +48,7 @@ def record_of(task, metrics, draws, **fields):
             ),
             "provenance": Provenance(
                 command="semflow", commit="c" * 40, dirty=False, config_sha256="1", data_sha256="2", checkpoint_sha256=None,
-                code_sha256="3", versions={}, device="cpu", threads=1, wall_s=1.0, images_per_s=1.0,
+                code_sha256="3", versions={}, device="cpu", host="a", threads=1, wall_s=1.0, images_per_s=1.0,
             ),
         } | translated(fields)
     )  # fmt: skip
