@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from baselines import METHODS
-from semflow.suite import reading as config
+from semflow.suite.variants import with_amplitude
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 
@@ -16,7 +16,7 @@ def weights_of(tiny_suite, tmp_path) -> Callable[..., Path]:
     """weights_of(method, amplitude=None): a checkpoint of the tiny suite with fresh weights."""
 
     def make(method: str, amplitude: float | None = None) -> Path:
-        suite = tiny_suite if amplitude is None else config.with_amplitude(tiny_suite, amplitude)
+        suite = tiny_suite if amplitude is None else with_amplitude(tiny_suite, amplitude)
         folder = tmp_path / f"{method}-{amplitude}"
         if not folder.exists():
             checkpoints.export(folder, suite, method, 0, make_model(suite, method))

@@ -74,18 +74,8 @@ def test_scores_of_sets_are_those_of_torch_fidelitys_own_command(inception_weigh
         (tmp_path / name).mkdir()
         for number, image in enumerate(images):
             Image.fromarray(image.movedim(0, -1).numpy()).save(tmp_path / name / f"{number:02}.png")
-    command = [
-        str(Path(sys.executable).with_name("fidelity")),
-        "--cpu",
-        "--fid",
-        "--kid",
-        "--prc",
-        "--feature-layer-prc",
-        "2048",
-        "--json",
-        "--silent",
-        "--no-cache",
-    ]
+    command = [str(Path(sys.executable).with_name("fidelity")), "--cpu", "--fid", "--kid", "--prc", "--json", "--silent"]
+    command += ["--no-cache", "--feature-extractor", "inception-v3-compat", "--feature-layer-prc", "2048"]
     command += ["--kid-subset-size", "8", "--input1", str(tmp_path / "a"), "--input2", str(tmp_path / "b"), "--save-cpu-ram"]
     command += ["--feature-extractor-weights-path", str(inception_weights)]
     theirs = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -28,7 +28,7 @@ def test_the_oracle_of_a_lossless_representation_is_100_percent(tiny_suite, tmp_
 
 def test_shuffled_labels_give_the_agreement_of_pictures_half_the_set_apart(tiny_suite, tmp_path):
     record = evaluate(tiny_suite, Evaluation("shuffled_labels", "segmentation", DIRECT), None, tmp_path / "r.json", tmp_path)
-    labels = [Scenes(4, (16, 16), 0, "test")[index].labels for index in range(4)]
+    labels = [Scenes(4, (16, 16), 0, "test", 2)[index].labels for index in range(4)]
     agreement = np.mean([labels[index] == labels[(index + 2) % 4] for index in range(4)])
     assert record.metrics["pixel_accuracy"].value == pytest.approx(100 * agreement)
 
@@ -36,6 +36,7 @@ def test_shuffled_labels_give_the_agreement_of_pictures_half_the_set_apart(tiny_
 def test_labels_on_disk_are_scored_at_their_own_size_too(tiny, tmp_path):
     data = {"name": "coco_stuff", "root": str(coco_stuff_tree(tmp_path / "coco", 4)), "size": [16, 16]}
     tiny["data"] = data | {"view": "crop", "masks": "labels"}
+    tiny |= {"pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}, "runs": tiny["runs"][:1]}  # 171 classes
     tiny["evaluation"]["split"] = "val"
     suite = config.check(tiny, "tiny")
     record = evaluate(suite, Evaluation("oracle", "segmentation", DIRECT), None, tmp_path / "r.json", tmp_path)
@@ -66,7 +67,7 @@ def test_a_record_counts_every_pixel_and_carries_where_it_came_from(tiny_suite, 
     assert records.read(tmp_path / "r.json") == record
     assert record.sampling_seed == 5
     assert record.provenance.checkpoint_sha256 == checkpoints.read_card(checkpoint).weights_sha256
-    assert record.provenance.data_sha256 == Scenes(4, (16, 16), 0, "test").fingerprint()
+    assert record.provenance.data_sha256 == Scenes(4, (16, 16), 0, "test", 2).fingerprint()
     assert record.metrics["miou"].low <= record.metrics["miou"].value <= record.metrics["miou"].high
 
 
@@ -182,6 +183,22 @@ def test_states_of_what_figures_show_are_kept_from_the_image_to_the_read_labels(
     last = torch.from_numpy(arrays.states[:, -1])
     read = make_model(tiny_suite, "semflow").pseudo_mask.read(to_unit_range(last)).numpy()
     assert (read == arrays.outputs).mean() > 0.95  # but for rounding to bytes
+
+
+def test_paths_of_the_main_sampler_are_measured(tiny_suite, weights_of, tmp_path, monkeypatch):
+    b = tiny_suite.pseudo_mask.amplitude
+    found = {}
+    for sampler in ("euler-5", "euler-2"):
+        evaluation = Evaluation("semflow", "segmentation", Sampler.parse(sampler), b)
+        found[sampler] = evaluate(tiny_suite, evaluation, weights_of("semflow"), tmp_path / "r.json", tmp_path).metrics
+        if sampler == "euler-5":
+            model, images = checkpoints.open_checkpoint(weights_of("semflow"))[0], records.Arrays.load(tmp_path / "r.npz").images
+    with torch.inference_mode():
+        states = torch.stack(list(model.path(model.encode_images(to_unit_range(torch.from_numpy(images))), Sampler("euler", 5))))
+    steps = states.diff(dim=0).flatten(2).norm(dim=2).sum(0)
+    excess = steps / (states[-1] - states[0]).flatten(1).norm(dim=1) - 1
+    assert found["euler-5"]["path_length_excess"].value == pytest.approx(100 * excess.mean().item(), rel=1e-4)
+    assert "path_length_excess" not in found["euler-2"]
 
 
 def test_of_many_states_eleven_are_kept_its_ends_included(tiny_suite):

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from semflow.data.sample import IGNORE_INDEX
 from semflow.data.scenes import Scenes
 from semflow.evaluation import common, evaluate, records, session
 from semflow.evaluation.features import EfficientNetLite0, extract
-from semflow.evaluation.metrics.appearance import brightness
-from semflow.evaluation.metrics.distances import frechet_distance, kernel_draws
+from semflow.evaluation.metrics import catalogue
+from semflow.evaluation.metrics.appearance import brightness, clipped, detail, detail_gap
+from semflow.evaluation.metrics.distances import among, frechet_distance, kernel_draws
 from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
+from semflow.evaluation.synthesis import _recovered
 from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite.measurements import AlexNet, InceptionV3
@@ -39,6 +42,50 @@ def measure(tiny_suite, weights_of, tmp_path):
     return run
 
 
+@pytest.mark.parametrize("enough", [4, 5])
+def test_the_frechet_distance_has_an_interval_from_enough_images_on(measure, monkeypatch, enough):
+    assert catalogue.ENOUGH_FOR_FRECHET == 2048
+    monkeypatch.setattr("semflow.evaluation.synthesis.ENOUGH_FOR_FRECHET", enough)
+    record, arrays = measure()  # of 4 images
+    frechet, name = record.metrics["frechet_efficientnet_lite0"], "frechet_efficientnet_lite0"
+    assert (name in arrays.draws) == (frechet.low is not None) == (frechet.high is not None) == (enough == 4)
+    assert record.metrics["mmd2_efficientnet_lite0"].low is not None
+    assert f"fewer than {enough} images" in record.protocol.interval
+
+
+def test_features_and_distances_of_one_look_are_those_of_two(tiny_suite, tmp_path, monkeypatch):
+    control = Evaluation("real_images", "synthesis", DIRECT)
+    drawn = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8)
+    looked, look = [], EfficientNetLite0.look
+    monkeypatch.setattr(EfficientNetLite0, "look", lambda self, images: looked.append(len(images)) or look(self, images))
+    run = session.Session(tiny_suite, control, None, tmp_path)
+    features, distances = run.see(drawn)
+    run.see(drawn)
+    assert looked == [4, 4, 4]  # the real images once, the drawn ones every time
+    lite0 = EfficientNetLite0(CPU)
+    np.testing.assert_allclose(features, extract(lite0, drawn), rtol=1e-4, atol=1e-5)
+    with torch.inference_mode():
+        wanted = lite0.between(lite0.look(drawn), lite0.look(run.pictures[0]))
+    np.testing.assert_allclose(distances, wanted, rtol=1e-5)
+
+
+def test_what_is_read_back_of_a_mask_is_the_share_of_its_pixels_that_have_a_label(measure, monkeypatch):
+    whole, arrays = measure("euler-5")
+    assert whole.metrics["label_recovery"].value == 100  # b = 6 moves no colour past the middle between two
+    assert arrays.values["label_recovery"].tolist() == [100] * 4
+    assert "label_recovery" not in measure("euler-2")[0].metrics
+    read, labels = torch.tensor([[[1, 2], [3, 4]]]), torch.tensor([[[1, 2], [0, IGNORE_INDEX]]])
+    assert _recovered(read, labels).tolist() == pytest.approx([100 * 2 / 3])
+
+
+def test_paths_of_the_main_sampler_alone_are_measured_and_are_no_shorter_than_their_chords(measure):
+    record, arrays = measure("euler-5")
+    assert len(arrays.values["path_length_excess"]) == 4
+    assert (arrays.values["path_length_excess"] > 0).all()
+    assert record.metrics["path_length_excess"].unit == "percent"
+    assert "path_length_excess" not in measure("euler-2")[0].metrics
+
+
 def test_without_perturbation_pictures_do_not_vary_at_all_and_with_it_they_do(measure):
     (one, _), (two, _) = measure("euler-5", b=0.0), measure("euler-5", b=0.0, seed=1)
     assert one.metrics["diversity_efficientnet_lite0"].value == two.metrics["diversity_efficientnet_lite0"].value == 0
@@ -56,20 +103,28 @@ def test_every_number_is_that_of_the_kept_pictures(measure, tiny_suite, weights_
     assert len(arrays.outputs) == record.n_images == 4  # all are examples
     drawn, real = torch.from_numpy(arrays.outputs), torch.from_numpy(arrays.images)
     x, y = extract(lite0, drawn), extract(lite0, real)
-    np.testing.assert_allclose(arrays.features, x, atol=1e-5)
     value = {name: metric.value for name, metric in record.metrics.items()}
     assert value["frechet_efficientnet_lite0"] == pytest.approx(frechet_distance(x, y), rel=1e-4)
     assert value["mmd2_efficientnet_lite0"] == pytest.approx(kernel_draws(x, y, [np.ones(4)])[0], rel=1e-4)
     with torch.inference_mode():
-        assert value["perceptual_efficientnet_lite0"] == pytest.approx(lite0.distance(drawn, real).mean().item(), rel=1e-5)
-    assert value["brightness"] == pytest.approx(brightness(drawn).mean().item(), rel=1e-6)
+        pairs = lite0.between(lite0.look(drawn), lite0.look(real))
+    assert value["perceptual_efficientnet_lite0"] == pytest.approx(pairs.mean().item(), rel=1e-5)
+    assert value["precision_efficientnet_lite0"] == pytest.approx(100 * among(x, y, 3).mean())
+    assert value["recall_efficientnet_lite0"] == pytest.approx(100 * among(y, x, 3).mean())
+    layouts = torch.from_numpy(arrays.labels)
+    for name, values in (
+        ("brightness", brightness(drawn)), ("clipped", clipped(drawn)), ("detail", detail(drawn, layouts)),
+        ("detail_gap", detail_gap(drawn, real, layouts)),
+    ):  # fmt: skip
+        assert value[name] == pytest.approx(values.mean().item(), rel=1e-6)
+        assert arrays.values[name] == pytest.approx(values.numpy(), rel=1e-6)
     model, _ = open_checkpoint(weights_of("semflow", 6.0))
     with torch.inference_mode():
         read = model.segment(to_unit_range(drawn), Sampler("euler", 5), torch.Generator())
     matrix = confusions(read, torch.from_numpy(arrays.labels), 16).sum(0).numpy()
     assert value["round_trip_miou"] == pytest.approx(100 * mean_iou(matrix))
     for name, metric in record.metrics.items():
-        assert metric.low <= metric.value <= metric.high, name
+        assert name.startswith("frechet") or metric.low <= metric.value <= metric.high, name
 
 
 def test_a_proxy_is_labelled_with_its_own_name(measure):
@@ -88,7 +143,8 @@ def test_with_the_networks_of_the_field_the_metrics_have_the_names_of_the_field(
     suite = tiny_suite.model_copy(update={"synthesis": tiny_suite.synthesis.model_copy(update=networks)})
     evaluation = Evaluation("semflow", "synthesis", Sampler("euler", 5), 6.0, 6.0)
     record = evaluate(suite, evaluation, weights_of("semflow"), tmp_path / "r.json", tmp_path)
-    assert {"fid", "kid", "lpips", "diversity_lpips"} <= record.metrics.keys()
+    networks = {"precision_inception_v3", "recall_inception_v3"}
+    assert {"fid", "kid", "lpips", "diversity_lpips"} | networks <= record.metrics.keys()
     assert not [name for name in record.metrics if "lite0" in name]
 
 
@@ -128,7 +184,7 @@ def test_states_are_kept_from_the_pseudo_mask_to_the_picture(measure, tiny_suite
     _, arrays = measure("euler-5")
     assert arrays.states.shape == (4, 6, 3, 16, 16)
     assert np.array_equal(arrays.states[:, -1], arrays.outputs)
-    anchors = 50 * np.stack([arrays.labels // 36, arrays.labels // 6 % 6, arrays.labels % 6], axis=1)
+    anchors = 120 * np.stack([arrays.labels // 9, arrays.labels // 3 % 3, arrays.labels % 3], axis=1)
     assert np.abs(arrays.states[:, 0].astype(int) - anchors).max() <= 7  # b = 6, clipped and rounded
     assert measure("euler-2")[1].states is None
     assert measure("euler-5", seed=1)[1].states is not None  # whichever seeds a suite names first
@@ -151,7 +207,8 @@ def test_features_of_real_images_are_computed_once(measure, tmp_path):
 def test_real_images_of_other_layouts_are_a_control(tiny_suite, tmp_path):
     record = evaluate(tiny_suite, Evaluation("real_images", "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path)
     arrays = records.Arrays.load(tmp_path / "r.npz")
-    train = Scenes(8, (16, 16), 0, "train")
+    train = Scenes(8, (16, 16), 0, "train", 2)
     assert np.array_equal(arrays.outputs, np.stack([train[index].image for index in (0, 2, 4, 6)]))
-    assert not {"diversity_efficientnet_lite0", "round_trip_miou", "straightness"} & record.metrics.keys()
+    of_models = {"diversity_efficientnet_lite0", "round_trip_miou", "straightness", "path_length_excess", "label_recovery"}
+    assert not of_models & record.metrics.keys()
     assert (record.evaluations, record.n_parameters, record.class_iou) == (0, None, {})
