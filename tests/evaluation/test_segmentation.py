@@ -287,6 +287,13 @@ def test_nothing_is_measured_or_opened_where_all_records_are_there(all_of, monke
     assert all_of() == first
 
 
+def test_a_suite_that_takes_anothers_records_has_them_under_its_own_name(all_of, monkeypatch):
+    first = all_of()
+    monkeypatch.setattr(session, "open_checkpoint", lambda *_: pytest.fail("opened again"))
+    assert all_of(suite="other", shares="tiny") == [record.model_copy(update={"suite": "other"}) for record in first]
+    assert all_of() == first
+
+
 def test_a_damaged_record_or_one_of_other_settings_is_measured_again(all_of, tmp_path, tiny_suite):
     first = all_of()
     (kept,) = (tmp_path / "s/dsm-segmentation-ddim-1-b0-b0-train0-sample0").glob("*.npz")
