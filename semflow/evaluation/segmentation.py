@@ -21,7 +21,11 @@ from semflow.loading.pixels import to_unit_range
 from semflow.progress import Progress
 from semflow.seeds import generator
 
-MEAN_OVER = {"miou": "classes present in ground truth", "miou_either": "classes present in ground truth or prediction"}
+MEAN_OVER = {  # the same for all of a task, whether or not a record has the metric
+    "miou": "classes present in ground truth",
+    "miou_either": "classes present in ground truth or prediction",
+    "path_length_excess": "all steps of the main sampler, in latents",
+}
 NATIVE = f"{MEAN_OVER['miou']}; predictions brought by nearest neighbour to each label map's own size, and scored there"
 
 
@@ -38,7 +42,6 @@ def measure(run: Measurement, out: Path) -> Record:
     per_image = {} if excess is None else {"path_length_excess": excess}
     for name, value in per_image.items():
         scored[name] = float(value.mean()), bootstrap_mean(value, run.units, run.n_samples, BOOTSTRAP_SEED)
-        mean_over[name] = "all steps of the main sampler, in latents"
     values, draws = {name: value for name, (value, _) in scored.items()}, {name: drawn for name, (_, drawn) in scored.items()}
     arrays = Arrays(
         run.units, draws, run.images[run.shown].numpy(), run.labels[run.shown].numpy(), predictions[run.shown].numpy(),

