@@ -13,6 +13,7 @@ from semflow.claims.collect import (
     estimate,
     modified,
     only,
+    own,
     seed_sd,
     title,
     with_interval,
@@ -148,7 +149,7 @@ def markdown(known: Grid, runs: list[Run]) -> str:
 def beside_reference(runs: list[Run], reference: Reference) -> str:
     """Table 2 as Markdown: measured here, the mean and range of the reference's trainings, and the paper's."""
     numbers, rows = published.table2(), list[list[str]]()
-    for (method, sampler, steps), group in by_row(only(runs, task="segmentation")).items():
+    for (method, sampler, steps), group in by_row(only(own(runs), task="segmentation")).items():
         if not steps:
             continue
         known = band(reference, Term(method, "segmentation", sampler, steps, "miou"))

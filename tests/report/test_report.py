@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from record_fixtures import changed
 
 from semflow import cli
 from semflow.errors import SemFlowError
@@ -92,7 +93,7 @@ def run(*words) -> int:
     return int(end.value.code or 0)
 
 
-def test_regression_check_ends_with_0_as_before_1_where_worse_and_3_where_it_cannot_tell(stored, tmp_path, capsys):
+def test_regression_check_ends_with_0_as_before_1_where_worse_and_3_where_something_is_missing(stored, tmp_path, capsys):
     reference = tmp_path / "reference.json"
     against = ["--reference", reference, "--records"]
     cli.main(["regression", "accept", "--reason", "first", *map(str, [*against, *stored])])
@@ -103,7 +104,9 @@ def test_regression_check_ends_with_0_as_before_1_where_worse_and_3_where_it_can
     record = read_record(stored[2])
     write_record(stored[2], record.model_copy(update={"evaluations": 7.0}))
     assert run("regression", "check", *against, *stored) == 1
-    assert "DRIFT SemFlow Euler-1 segmentation, b = 6: evaluations of the network were 1, are 7" in capsys.readouterr().out
+    assert (
+        "DRIFT SemFlow, b = 6: SemFlow Euler-1 segmentation: evaluations of the network were 1, are 7" in capsys.readouterr().out
+    )
 
 
 def test_a_reference_is_not_written_without_a_reason(stored, tmp_path, capsys):
@@ -112,15 +115,40 @@ def test_a_reference_is_not_written_without_a_reason(stored, tmp_path, capsys):
     assert not (tmp_path / "r.json").exists()
 
 
-def test_a_damaged_reference_or_another_suite_s_ends_with_2_and_one_sentence(stored, tmp_path, capsys):
+def test_a_damaged_reference_ends_with_2_and_one_sentence(stored, tmp_path, capsys):
     reference = tmp_path / "reference.json"
     against = ["--reference", reference, "--records", *stored]
     cli.main(["regression", "accept", "--reason", "first", *map(str, against)])
-    whole = reference.read_text()
-    for damage, said in (('"suites"', "did you mean suite?"), ('"suite"', "the reference is of suite another")):
-        reference.write_text(whole.replace('"suite": "hand"', f'{damage}: "another"'))
-        assert run("regression", "check", *against) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert said in line
-        assert run("regression", "accept", "--reason", "second", *against) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1
+    reference.write_text(reference.read_text().replace('"suite": "hand"', '"suites": "hand"'))
+    assert run("regression", "check", *against) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "did you mean suite?" in line
+    assert run("regression", "accept", "--reason", "second", *against) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_check_is_told_as_json_and_as_a_page_too(stored, tmp_path):
+    reference = tmp_path / "reference.json"
+    against = ["--reference", reference, "--records", *stored]
+    cli.main(["regression", "accept", "--reason", "first", *map(str, against)])
+    write_record(stored[2], read_record(stored[2]).model_copy(update={"evaluations": 7.0}))
+    made = ["--out", tmp_path / "drift.json", "--page", tmp_path / "drift.html"]
+    assert run("regression", "check", *against, *made) == 1
+    told = json.loads((tmp_path / "drift.json").read_text())
+    assert (told["verdict"], told["status"]) == ("drift", 1)
+    text = (tmp_path / "drift.html").read_text()
+    assert told["drifted"][0] in text
+    assert "Verdict: drift." in text
+    assert "scenes <b>" not in text
+
+
+def test_table_2_beside_a_reference_has_its_trainings_and_the_papers_number(runs, make_run, store, tmp_path, capsys):
+    """SemFlow at 25 steps is perfect here, and was 50 in one of two trainings; models of other perturbations are left out."""
+    other = make_run("semflow", "euler", 25, [[[4, 0], [4, 4]]] * 3, training_seed=1)
+    weaker = [changed(run, amplitude=0.0) for run in runs[:1]]
+    paths, reference = store([*runs, *weaker, other]), tmp_path / "reference.json"
+    cli.main(["regression", "accept", "--reason", "first", "--reference", str(reference), "--records", *map(str, paths)])
+    capsys.readouterr()
+    cli.main(["regression", "table", "--reference", str(reference), "--records", *map(str, paths[:-1])])
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "Euler-25" in line]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["SemFlow Euler-25", "100.0", "75.0 [50.0, 100.0]", "38.6"]
