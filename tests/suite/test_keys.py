@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -157,6 +158,13 @@ def test_the_sampler_is_no_part_of_the_weights_but_of_the_scores(tiny_suite, mon
     assert keys.scores_key(tiny_suite, SEGMENTATION) != scores
     provenance._written.cache_clear()
     provenance.code_hash.cache_clear()
+
+
+def test_results_do_not_depend_on_whose_they_may_be(tiny_suite):
+    other = tiny_suite.model_copy(update={"shares": "mini", "checkpoints": Path("weights")})
+    assert config.result_hash(other) == config.result_hash(tiny_suite)
+    assert keys.weights_key(other, "semflow", 0) == keys.weights_key(tiny_suite, "semflow", 0)
+    assert keys.scores_key(other, SYNTHESIS) == keys.scores_key(tiny_suite, SYNTHESIS)
 
 
 def test_scores_of_a_task_depend_on_what_that_task_uses(tiny_suite):

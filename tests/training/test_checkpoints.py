@@ -18,7 +18,6 @@ from semflow.method.network import WEIGHTS
 from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.provenance import file_hash
-from semflow.suite import reading as config
 from semflow.suite.runs import Evaluation
 from semflow.suite.variants import with_amplitude
 from semflow.training import checkpoints

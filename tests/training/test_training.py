@@ -222,6 +222,21 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_section, tmp_p
     assert trainer.model.weight(torch.tensor(5), torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32
 
 
+def test_a_finished_training_says_its_first_losses_though_it_was_interrupted(tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr("semflow.training.loop.FIRST", 3)
+    suite = with_run(with_training(tiny_suite, steps=4, batch_size=4), checkpoint_every=100)
+    trainer, losses = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path), []
+    for _ in range(2):
+        losses.append(trainer.advance(four_scenes(suite))["loss"].item())
+    trainer.save()
+    again = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
+    for _ in range(2):
+        losses.append(again.advance(four_scenes(suite))["loss"].item())
+    again.save()
+    again.export(tmp_path / "out")
+    assert checkpoints.read_card(tmp_path / "out").budget.first_losses == pytest.approx(losses[:3])
+
+
 @pytest.mark.parametrize("method", ["semflow", "dsm"])
 def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, tmp_path, method):
     tiny["autoencoder"] = kl_section
