@@ -34,23 +34,27 @@ def held(runs, reference):
     return drift.check(drift.reference_of(runs), reference)
 
 
-def kept(*values, draws=STILL, metric="miou", weights="a", n_units=100):
+def kept(*values, draws=STILL, metric="miou", weights="a", n_units=100, of="dsm segmentation ddpm-25"):
     """An evaluation in a reference: one metric, one value a training. Not checked, so that it may hold what no file can."""
     seeds = [str(seed) for seed in range(len(values))]
-    of_metric = drift.ReferenceMetric.model_construct(
-        values={seed: {"0": value} for seed, value in zip(seeds, values, strict=True)},
-        n_units=n_units,
-        draws={seed: list(draws) for seed in seeds},
-    )
-    digests = {name: {seed: {"0": f"{weights}{seed}"} for seed in seeds} for name in ("weights", "outputs", "matrices")}
-    what = {"protocol": "p", "network_evaluations": 25.0, "adaptive": False, "metrics": {metric: of_metric}}
-    return drift.ReferenceEntry.model_construct(**what, **digests)
+    of_metric = {seed: {"0": value} for seed, value in zip(seeds, values, strict=True)}
+    what = {
+        "of": of,
+        "own": True,
+        "protocol": "p",
+        "network_evaluations": 25.0,
+        "adaptive": False,
+        "metrics": {metric: of_metric},
+    }
+    return drift.ReferenceEntry.model_construct(**what, weights={seed: f"{weights}{seed}" for seed in seeds})
 
 
 def side(*evaluations):
     """What a reference keeps of such evaluations."""
     named = {f"evaluation {n}": one for n, one in enumerate(evaluations)}
-    return drift.Reference.model_construct(suite="hand", history=[], origin=ORIGIN, protocols={"p": {}}, evaluations=named)
+    return drift.Reference.model_construct(
+        suite="hand", history=[], origin=ORIGIN, protocols={"p": {}}, first_losses={}, evaluations=named
+    )
 
 
 def lost(*points, **fields):
