@@ -219,7 +219,10 @@ def _evaluate_all(a: Arguments) -> None:
     from semflow.evaluation import evaluate_all
     from semflow.suite import reading, runs
 
-    suite, trained, controls = reading.load(a.config, a.dataset), _suite(a), a.method == "controls"
+    controls = a.method == "controls"
+    if controls and (a.variant or a.amplitude is not None):
+        raise SemFlowError("controls are no training's: they take neither --variant nor --amplitude; leave them out")
+    suite, trained = reading.load(a.config, a.dataset), _suite(a)
     of = runs.Checkpoint(a.method, runs.amplitude_of(trained, a.method), a.training_seed, a.variant)
     own = [e for e in runs.evaluations(suite) if (e.is_control if controls else runs.checkpoint_of(e) == of)]
     if not own:

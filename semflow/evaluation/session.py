@@ -1,5 +1,6 @@
 """What the evaluations of one checkpoint share, each opened once, when it is first needed."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from semflow.suite.runs import Checkpoint, Evaluation, checkpoint_of
 from semflow.training import devices
 from semflow.training.build import place
 from semflow.training.checkpoints import Card, open_checkpoint
+
+FEW = 1024  # images; EfficientNet-Lite0's stages of one are 1.4 MB
 
 
 class Session:
@@ -94,10 +97,14 @@ class Session:
         return make_perceptual(self.suite.synthesis.perceptual, self.device)
 
     @cached_property
-    def real_looks(self) -> list[list[Tensor]]:
-        """What distances need of the split's images, by batches of `BATCH`: looked at once for all records."""
-        with torch.inference_mode():
-            return [self.perceptual.look(part) for part in self.pictures[0].split(BATCH)]
+    def kept_looks(self) -> list[list[Tensor]]:
+        """What distances need of the split's images, by batches of `BATCH`."""
+        return [self.perceptual.look(part) for part in self.pictures[0].split(BATCH)]
+
+    def real_looks(self) -> Iterable[list[Tensor]]:
+        """The same: of a few images looked at once for all records, of many, which memory would not hold, anew."""
+        images = self.pictures[0]
+        return self.kept_looks if len(images) <= FEW else (self.perceptual.look(part) for part in images.split(BATCH))
 
     def see(self, drawn: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Features of drawn pictures uint8 (n, 3, H, W), float32 (n, d), and the distance of each to the real one of its layout,
@@ -105,7 +112,7 @@ class Session:
         """
         extractor, perceptual, rows = self.extractor, self.perceptual, list[tuple[Tensor, Tensor]]()
         with torch.inference_mode(), Progress("compare", len(drawn)) as progress:
-            for part, real in zip(drawn.split(BATCH), self.real_looks, strict=True):
+            for part, real in zip(drawn.split(BATCH), self.real_looks(), strict=True):
                 looks = perceptual.look(part)
                 both = isinstance(extractor, EfficientNetLite0) and isinstance(perceptual, EfficientNetLite0)
                 features = extractor.pool(looks) if both else extractor.features(part)  # type: ignore[attr-defined]

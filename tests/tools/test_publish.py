@@ -1,0 +1,63 @@
+"""Records and a report, copied to where they are committed."""
+
+import numpy as np
+import pytest
+
+from semflow.claims.collect import read_runs
+from semflow.errors import SemFlowError
+from semflow.evaluation.records import arrays_path, write
+from semflow.tools.publish import publish
+
+
+@pytest.fixture
+def results(tmp_path, runs, make_run):
+    """A suite's folder with records of two training seeds; returns it and the records' paths."""
+    folder, paths = tmp_path / "results/hand", []
+    again = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3, training_seed=1)
+    for number, run in enumerate([*runs, again]):
+        path = folder / f"records/scenes-test/{run.record.method}/segmentation/{run.record.steps}/{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, run.record.model_copy(update={"arrays_sha256": run.arrays.save(arrays_path(path))}))
+        paths.append(path)
+    return folder, paths
+
+
+def test_published_records_read_back_with_the_same_numbers(results, tmp_path):
+    _, paths = results
+    publish(paths, tmp_path / "reports/hand")
+    there = [tmp_path / "reports/hand" / path.relative_to(tmp_path / "results/hand") for path in paths]
+    for before, after in zip(read_runs(paths), read_runs(there), strict=True):
+        assert after.record.metrics == before.record.metrics
+        for name, draws in before.arrays.draws.items():
+            np.testing.assert_allclose(after.arrays.draws[name], draws, rtol=1e-6)
+
+
+def test_pictures_stay_with_the_first_training_alone_and_confusions_with_none(results, tmp_path):
+    _, paths = results
+    publish(paths, tmp_path / "out")
+    published = read_runs(sorted((tmp_path / "out").rglob("*.json")))
+    assert {(run.record.training_seed, len(run.arrays.images) > 0) for run in published} == {(0, True), (1, False)}
+    assert all(run.arrays.confusions is None for run in published)
+
+
+def test_records_of_another_run_stay_and_the_report_comes_beside_them(results, tmp_path):
+    folder, paths = results
+    (folder / "report/figures").mkdir(parents=True)
+    (folder / "report/index.html").write_text("page")
+    (folder / "report/figures/a.svg").write_text("drawing")
+    (folder / "table2.csv").write_text("numbers")
+    publish(paths[:2], tmp_path / "out")
+    publish(paths[2:], tmp_path / "out", folder / "report", [folder / "table2.csv"])
+    assert len(list((tmp_path / "out/records").rglob("*.json"))) == len(paths)
+    made = {name: (tmp_path / "out" / name).read_text() for name in ("index.html", "figures/a.svg", "table2.csv")}
+    assert made == {"index.html": "page", "figures/a.svg": "drawing", "table2.csv": "numbers"}
+
+
+def test_records_of_two_suites_or_of_no_folder_of_records_are_refused(results, tmp_path, store, runs):
+    _, paths = results
+    other = store([runs[0]])
+    with pytest.raises(SemFlowError, match="lies in no folder 'records'"):
+        publish(other, tmp_path / "out")
+    write(other[0], runs[0].record.model_copy(update={"suite": "another"}))
+    with pytest.raises(SemFlowError, match="are of several suites"):
+        publish([*paths, *other], tmp_path / "out")
