@@ -439,7 +439,7 @@ def _regression_table(p: Parser) -> Command:
     def run(a: Arguments) -> None:
         from semflow.claims import drift
         from semflow.claims.collect import read_runs
-        from semflow.report.table2 import beside_reference
+        from semflow.report.beside_reference import beside_reference
 
         print(beside_reference(read_runs(a.records), drift.read(a.reference)), end="")
 

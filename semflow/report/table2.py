@@ -10,16 +10,11 @@ from semflow.claims.collect import (
     by_row,
     check_one,
     comparable,
-    estimate,
     modified,
     only,
-    own,
     seed_sd,
     title,
-    with_interval,
 )
-from semflow.claims.document import Term
-from semflow.claims.drift import Reference, band
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.report import selection
@@ -144,18 +139,3 @@ def markdown(known: Grid, runs: list[Run]) -> str:
     parts = [f"# Table 2, suite {runs[0].record.suite}", markdown_table(known.header, known.values), *before]
     parts += [f"{WITH_INTERVALS}. {intervals}", markdown_table(known.header, known.texts)]
     return "\n\n".join(parts) + "\n"
-
-
-def beside_reference(runs: list[Run], reference: Reference) -> str:
-    """Table 2 as Markdown: measured here, the mean and range of the reference's trainings, and the paper's."""
-    numbers, rows = published.table2(), list[list[str]]()
-    for (method, sampler, steps), group in by_row(only(own(runs), task="segmentation")).items():
-        if not steps:
-            continue
-        known = band(reference, Term(method, "segmentation", sampler, steps, "miou"))
-        theirs = "-" if known is None else with_interval(*known, 1)
-        ours, paper = estimate(group, "miou").value, numbers.get((method, sampler, steps))
-        rows.append([title(method, sampler, steps), f"{ours:.1f}", theirs, "-" if paper is None else f"{paper:.1f}"])
-    counts = {len(kept.weights) for kept in reference.evaluations.values()}
-    header = ["mIoU in percent", "here", f"reference: mean [range] of up to {max(counts, default=0)} trainings", "published"]
-    return markdown_table(header, rows) + "\n"
