@@ -111,6 +111,7 @@ def test_every_evaluation_of_table_2_is_in_the_long_table_with_its_interval(fini
     ]  # fmt: skip
     miou = frame[frame.metric == "miou"].set_index(["method", "sampler", "steps"])
     wanted = {("semflow", "euler", n) for n in (1, 2, 5, 25)} | {("oracle", "direct", 0), ("shuffled_labels", "direct", 0)}
+    wanted |= {("dsm_modified", name, n) for name in ("ddim", "ddpm") for n in (2, 25)}
     assert set(miou.index) == wanted | {("dsm", name, n) for name in ("ddim", "ddpm") for n in (2, 5, 25)}
     assert (miou.low <= miou.value).all()
     assert (miou.value <= miou.high).all()
@@ -156,7 +157,7 @@ def test_table_1_and_the_ablations_hold_both_tasks_and_both_models(finished):
     rows = pd.read_csv(finished[0] / "results/smoke/ablations.csv")
     diversity = rows[(rows.metric == "diversity_efficientnet_lite0") & (rows.steps == 25)]
     by_amplitude = diversity[diversity.amplitude == diversity.sampling_amplitude].set_index("amplitude").value
-    assert by_amplitude[0] == 0 < by_amplitude[6]
+    assert by_amplitude[0] == 0 < by_amplitude[14.4]
     assert set(rows[rows.sampler == "rk45"].task) == {"segmentation", "synthesis"}
     agreement = rows[rows.metric == "seed_agreement"].set_index("sampler").value
     assert agreement["euler"] == 100 > agreement["ddpm"]
@@ -307,7 +308,96 @@ def test_numbers_do_not_drift_from_a_reference_just_accepted(finished, accepted)
 def test_a_worse_record_is_drift_and_its_metric_is_named(finished, accepted, worse):
     done = snakemake(finished[0], "check_drift", "--configfile", "config/smoke.yaml")
     assert done.returncode != 0
-    assert re.search(r"^DRIFT oracle segmentation: mIoU was 100\.0, is \d", done.stdout + done.stderr, re.MULTILINE)
+    said = done.stdout + done.stderr
+    assert re.search(r"^DRIFT oracle: oracle segmentation: mIoU of the same weights was 100, is \d", said, re.MULTILINE)
+    told = json.loads((finished[0] / "results/smoke/report/drift.json").read_text())
+    assert (told["verdict"], told["status"]) == ("drift", 1)
+    assert "Verdict: drift" in (finished[0] / "results/smoke/report/drift.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_suite_that_shares_results_trains_and_measures_what_is_new_alone(finished):
+    tree = finished[0]
+    (tree / "config/again.yaml").write_text(
+        "base: smoke.yaml\nsuite: again\nshares: smoke\ntraining: {seeds: [0, 1]}\nvariants: {long: {training: {steps: 44}}}\n"
+        "runs:\n"
+        "  - {method: semflow, task: [segmentation, synthesis], sampler: euler, steps: [25]}\n"
+        "  - {method: semflow, task: segmentation, sampler: euler, steps: [25], variants: [long], training_seeds: [0]}\n"
+    )
+    done = snakemake(tree, "reproduce_table1", "results/again/ablations.csv", "--configfile", "config/again.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    digests = [
+        json.loads((tree / f"results/{suite}/checkpoints/semflow/seed0/semflow.json").read_text())["weights"]
+        for suite in ("smoke", "again")
+    ]
+    assert digests[0] == digests[1]
+    assert "train semflow" not in (tree / "results/again/logs/train-semflow-seed0.log").read_text()
+    place = "records/scenes-test/semflow/segmentation/euler-25/train0-sample0.json"
+    first, second = (json.loads((tree / f"results/{suite}/{place}").read_text()) for suite in ("smoke", "again"))
+    assert first.pop("suite") == "smoke" != second.pop("suite")
+    assert first == second
+    ablations = pd.read_csv(tree / "results/again/ablations.csv")
+    assert set(ablations.variant.dropna()) == {"long"}
+    images = json.loads((tree / f"results/again/{place.replace('semflow/', 'semflow-long/', 1)}").read_text())["budget"][
+        "images_seen"
+    ]
+    assert images == 44 * 8
+
+
+@pytest.mark.slow
+def test_the_references_weights_verify_table_2_without_training_until_a_number_differs(finished, accepted):
+    tree = finished[0]
+    (tree / "config/verify.yaml").write_text(
+        "base: smoke.yaml\nsuite: verify\ncheckpoints: results/reference/weights\ndata: {n_test: 6}\nruns:\n"
+        "  - {method: semflow, task: segmentation, sampler: euler, steps: [1, 25]}\n"
+        "  - {method: dsm, task: segmentation, sampler: ddim, steps: [2, 25]}\n"
+    )
+    words = ("accept_reference", "--configfile", "config/verify.yaml", "--config", "reason=first")
+    assert snakemake(tree, *words).returncode == 0
+    done = snakemake(tree, "verify_table2", "--configfile", "config/smoke.yaml")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "Verdict: no drift." in said
+    assert not (tree / "results/verify/checkpoints").exists()
+    path = tree / "results/reference/verify.json"
+    reference = json.loads(path.read_text())
+    name = next(name for name in reference["evaluations"] if "Euler-25" in name)
+    reference["evaluations"][name]["metrics"]["miou"]["0"]["0"] += 0.02
+    path.write_text(json.dumps(reference))
+    done = snakemake(tree, "verify_table2", "--configfile", "config/smoke.yaml")
+    assert done.returncode != 0
+    assert f"DRIFT {name}: mIoU of the same weights" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_published_report_is_made_again_from_its_records_alone(finished):
+    tree = finished[0]
+    done = snakemake(tree, "publish_report", "--configfile", "config/smoke.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = tree / "reports/smoke"
+    assert {"index.html", "claims.md", "table2.csv", "claims.json"} <= {path.name for path in out.iterdir()}
+    before = json.loads((tree / "results/smoke/claims.json").read_text())
+    again = tree.parent / "again"
+    shutil.copytree(out / "records", again / "records")
+    for part in PARTS:
+        (again / part).symlink_to(tree / part)
+    words = (
+        "results/smoke/claims.json",
+        "results/smoke/table2.csv",
+        "--configfile",
+        "config/smoke.yaml",
+        "--config",
+        "records=records",
+    )
+    done = snakemake(again, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = json.loads((again / "results/smoke/claims.json").read_text())
+    assert {claim["id"]: claim["verdict"] for claim in after["claims"]} == {
+        claim["id"]: claim["verdict"] for claim in before["claims"]
+    }
+    tables = [pd.read_csv(folder / "results/smoke/table2.csv") for folder in (tree, again)]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-5)
+    assert not (again / "results/smoke/checkpoints").exists()
 
 
 @pytest.mark.slow
