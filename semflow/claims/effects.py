@@ -2,8 +2,8 @@
 
 All of it is on one data set. `semflow/published/claims.yaml` says how terms are written. An effect has one or two sources of
 chance: the test images (a bootstrap that is paired over methods, as every record draws the same resamples) and, where there are
-several, the trainings (paired by seed). Their variances are added, with Satterthwaite's degrees of freedom (1946). Student's t
-throughout, so that few seeds or images widen an interval.
+several, the trainings (paired by seed). Their variances are added, and a tail's probability is the mean of those of the two t
+distributions, weighted by the variances. Student's t throughout, so that few seeds or images widen an interval.
 """
 
 import math

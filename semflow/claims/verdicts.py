@@ -537,8 +537,8 @@ def _trainings(runs: list[Run]) -> str:
             "have, and those between samplers of one model too. Margins allow for some of it."
         )
     return (
-        f"Up to {len(trainings)} training seeds a model: variances of images and of trainings are added, with Satterthwaite's "
-        "degrees of freedom."
+        f"Up to {len(trainings)} training seeds a model: variances of images and of trainings are added, and a p-value is the "
+        "mean of those of the two t-tests, weighted by the variances."
     )
 
 
