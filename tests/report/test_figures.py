@@ -132,6 +132,7 @@ def given(make_synthesis, make_seed_agreement, real, runs):
         "training_amplitudes": [*segmented_at, *trained, real],
         "sampling_amplitudes": [*sampled, real],
         "evaluations": [segmented, in_one_step, *main, *by_steps, *segmented_by, *drawn_by, real],
+        "variants": [segmented, but(segmented, variant="double"), *main, *(but(run, variant="double") for run in main)],
         "seed_agreement": [
             make_seed_agreement("dsm", "ddpm", 72.5), make_seed_agreement("semflow", "euler", 100.0),
             make_seed_agreement("dsm", "ddim", 99.999),
@@ -480,3 +481,20 @@ def test_captions_list_every_sampler_amplitude_and_seed(given):
     assert "trained with b = 6) by Euler-25, midpoint-12, Heun-12 and RK45; training seed 0, sampling seed 0." in caption
     _, caption = FIGURES["figure04"](given["figure04"])
     assert "trained with b = 0 and 6.375) by Euler-25; training seed 0, sampling seeds 0 and 1." in caption
+
+
+def test_variants_stand_beside_the_suite_as_it_is_in_the_order_of_their_images(given, runs):
+    def seen(run, variant, n):
+        return but(run, variant=variant, budget=run.record.budget.model_copy(update={"images_seen": n}))
+
+    dsm = but(runs[3], steps=200)
+    of = [seen(run, *which) for run in (runs[0], dsm) for which in (("double", 128), ("", 64), ("quarter", 16))]
+    (axes,) = FIGURES["variants"](of)[0].axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "quarter\n16 images",
+        "as it is\n64 images",
+        "double\n128 images",
+    ]
+    assert axes.get_legend_handles_labels()[1] == ["SemFlow Euler-25", "DSM DDPM-200"]
+    with pytest.raises(SemFlowError, match="a method under several variants"):
+        FIGURES["variants"]([runs[0]])

@@ -86,15 +86,20 @@ def test_other_solvers_and_other_perturbations_are_in_no_table(running):
     assert report.needs("table1", suite) == report.needs("table2", suite) == []
 
 
-def test_a_variant_of_the_suite_is_in_no_table_and_no_figure(running):
+def test_a_variant_of_the_suite_is_in_no_table_and_in_no_figure_but_its_own(running):
     runs = [SEGMENTED | {"steps": [1, 25]}, DRAWN]
     plain = running(*runs)
     double = {"variants": {"double": {"training": {"steps": 10}}}}
     suite = running(*runs, *(run | {"variants": ["double"]} for run in runs), **double)
     assert {one.variant for one in evaluations(suite)} == {"", "double"}
     for name in report.PRODUCTS:
-        if name not in EVERYTHING:
+        if name not in (*EVERYTHING, "variants"):
             assert report.needs(name, suite) == report.needs(name, plain), name
+    shown = report.needs("variants", suite)
+    assert {(one.task, str(one.sampler), one.variant) for one in shown} == {
+        (task, "euler-25", variant) for task in ("segmentation", "synthesis") for variant in ("", "double")
+    }
+    assert report.needs("variants", plain) == []
 
 
 def test_tables_and_curves_stand_beside_their_controls(mini):

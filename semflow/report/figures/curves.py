@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from baselines import METHODS
 from semflow import published
-from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, method_title, only, size_of, title
+from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, method_title, only, row_of, size_of, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import DIRECT, Sampler
@@ -19,6 +20,7 @@ from semflow.report.products import Drawn, figure
 from semflow.report.selection import Evaluations
 from semflow.report.tables import CONTROLS, intervals
 from semflow.suite import Suite
+from semflow.suite.runs import main_sampler
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +54,20 @@ def _trained_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
     known = selection.as_trained(evaluations)
     tasks = [selection.ours(known, task) for task in ("segmentation", "synthesis")]
     return _beside_real(evaluations, *(selection.varied(of_task, lambda one: one.amplitude) for of_task in tasks))
+
+
+def _in_variants(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """Methods that are trained in variants of the suite, in these and as it is, by their main samplers, sampled as trained."""
+    varied = {one.method for one in evaluations if one.variant}
+    usual = set(selection.own(evaluations, suite))
+    return [
+        one
+        for one in selection.as_trained(evaluations)
+        if one.method in varied
+        and one.task in ("segmentation", "synthesis")
+        and (one.variant or one in usual)
+        and one.sampler == main_sampler(one.method, one.task)
+    ]
 
 
 def _drawn_otherwise(evaluations: Evaluations, suite: Suite) -> Evaluations:
@@ -120,6 +136,48 @@ def training_amplitudes(runs: list[Run]) -> Drawn:
         f"segmentation. Points are means over all seeds. {REAL} {table1.ROUND_TRIP} {intervals([*drawn, *segmented])} {PICTURES}",
         papers_data(drawn[0].record, 4),
     )
+
+
+@figure("variants", needs=_in_variants)
+def variants(runs: list[Run]) -> Drawn:
+    """Both tasks by the suite's variants: other lengths of training, other anchors."""
+    trained = [run for run in runs if run.record.method in METHODS]
+    tasks = [(role, only(trained, task=task)) for role, task in (("miou", "segmentation"), ("mmd2", "synthesis"))]
+    panels = [(role, of) for role, of in tasks if len({run.record.variant for run in of}) > 1]
+    if not panels:
+        needed(runs, "the figure of variants", task="segmentation")
+        raise SemFlowError("the figure of variants needs a method under several variants; give the records of both")
+    drawing = empty(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    for number, (role, of) in enumerate(panels):
+        axes = drawing.add_subplot(1, len(panels), number + 1)
+        names = sorted({run.record.variant for run in of}, key=lambda name: (_images_seen(only(of, variant=name)), name))
+        groups = {(method, sampler): only(of, method=method, sampler=sampler) for method, sampler, _ in _rows_of(of)}
+        looks = styles(groups)
+        for place, (key, group) in enumerate(groups.items()):
+            known = [(x, only(group, variant=name)) for x, name in enumerate(names) if only(group, variant=name)]
+            points = [estimate(here, role) for _, here in known]
+            shifted = [x + 0.12 * (place - (len(groups) - 1) / 2) for x, _ in known]
+            _plot(axes, shifted, points, **looks[key] | {"linestyle": "none"}, ms=5, label=title(*key, group[0].record.steps))
+        labels = [f"{name or 'as it is'}\n{_images_seen(only(of, variant=name)):,} images" for name in names]
+        axes.set_xticks(range(len(names)), labels, fontsize=8)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.grid(alpha=0.25, axis="y")
+        _entitle(axes, of, role)
+    _legend(drawing, drawing.axes)
+    return drawing, joined(
+        f"Models trained in the variants of the suite's file, by the sampler that each is known by. {setting(trained)} Look for "
+        "what more training gives each method, and for what other anchors change. Points are means over all seeds. "
+        f"{intervals(trained)} {PICTURES if len(panels) > 1 else ''}".strip()
+    )
+
+
+def _rows_of(runs: list[Run]) -> list[tuple[str, str, int]]:
+    """(method, sampler, steps) of runs, each once, in the order of the registry."""
+    return sorted({row_of(run.record) for run in runs}, key=lambda key: selection.place(*key))
+
+
+def _images_seen(runs: list[Run]) -> int:
+    return max((run.record.budget.images_seen or 0 for run in runs if run.record.budget), default=0)
 
 
 @figure("sampling_amplitudes", needs=_drawn_otherwise)
