@@ -135,7 +135,7 @@ def test_claims_ablations_and_the_page_are_made_of_everything(mini, name):
 
 def test_every_figure_of_the_paper_that_shows_a_result_can_be_drawn_of_mini(mini):
     assert {f"figure{number:02}" for number in range(2, 13)} <= set(FIGURES)
-    assert all(report.needs(name, mini) for name in FIGURES)
+    assert all(report.needs(name, mini) for name in FIGURES if name != "variants")
 
 
 @pytest.mark.parametrize("name", list(report.PRODUCTS))
@@ -245,7 +245,7 @@ def test_records_are_chosen_as_evaluations_are(mini, name, make_run, make_synthe
 def test_planning_brings_in_neither_torch_nor_what_draws(config_folder):
     code = (
         "import sys\nfrom semflow import report\nfrom semflow.suite.reading import load\n"
-        f"suite = load({str(config_folder / 'mini.yaml')!r})\n"
+        f"suite = load({str(config_folder / 'study.yaml')!r})\n"
         "assert all(report.needs(name, suite) for name in report.PRODUCTS)\n"
         "print(sorted({'torch', 'diffusers', 'transformers', 'matplotlib', 'pandas', 'scipy.stats'} & set(sys.modules)))"
     )
