@@ -7,7 +7,8 @@ What is compared depends on what is the same:
   where a metric has one: a t-test of the new trainings among the old, `ALPHA` over all of them, half of it for the first.
 
 tests/claims/test_drift.py simulates the errors: with eight trainings in the reference a check of one new training raises a false
-alarm in at most 1 % of cases, and finds a loss of five standard deviations of a training in 95 %.
+alarm in at most 1 % of cases. It finds a loss, in the first watched number, of five standard deviations of a training in 84 %,
+and one of six in 95 %; of two new trainings five are found in 98 %.
 """
 
 import json
@@ -16,10 +17,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy import special
 
 from semflow import files
@@ -103,6 +104,13 @@ class ReferenceEntry(_Part):
     adaptive: bool
     weights: Seeds[str | None]
     metrics: dict[Annotated[str, AfterValidator(_known)], Seeds[Seeds[float]]]
+
+    @model_validator(mode="after")
+    def _same_seeds(self) -> Self:
+        for metric, by_seed in self.metrics.items():
+            if by_seed.keys() != self.weights.keys():
+                raise ValueError(f"{metric} has training seeds {', '.join(by_seed)}, but weights {', '.join(self.weights)}")
+        return self
 
 
 class Reference(_Part):
@@ -313,7 +321,7 @@ def check(measured: Reference, reference: Reference, document: Document) -> Chec
             unlike.append(f"{name}: not the same metric, since its protocol changed in {changed}")
             continue
         drifted += _effort(name, then, now)
-        seeds = [seed for seed in now.weights if seed in then.weights and now.weights[seed] == then.weights[seed]]
+        seeds = _same(then, now)
         n, gone, lost = _compared(name, then, now, seeds)
         exact, drifted, unlike = exact + n, drifted + gone, unlike + lost
         if len(seeds) < len(now.weights):
@@ -323,8 +331,15 @@ def check(measured: Reference, reference: Reference, document: Document) -> Chec
     watched, untold = _watched(document.watched, measured, reference, others)
     drifted += [_sentence(one) for one in watched if one.drifted]
     n_trainings, gone = _losses(measured, reference)
+    if not (exact or watched or drifted or unlike or untold):
+        untold = ["no metric was compared: weights or sampling seeds are others than the reference's, and no number is watched"]
     origins, differs = _origins(reference.origin, measured.origin)
     return Check(drifted + gone, sorted(unlike), untold, exact, n_trainings, watched, origins, differs)
+
+
+def _same(then: ReferenceEntry, now: ReferenceEntry) -> list[str]:
+    """The training seeds whose weights are the same."""
+    return [seed for seed in now.weights if seed in then.weights and now.weights[seed] == then.weights[seed]]
 
 
 def _effort(name: str, then: ReferenceEntry, now: ReferenceEntry) -> list[str]:
@@ -363,29 +378,34 @@ def _watched(
     """The watched numbers of evaluations whose weights are others; and a sentence on each that cannot be told."""
     found, untold, terms = list[Watched](), list[str](), list(terms)
     for place, term in enumerate(terms):
-        name = _of(reference, term)
-        if name is None or name not in others:
-            continue
-        then, now = reference.evaluations[name].metrics, measured.evaluations[name].metrics
-        metric = filling(term.metric, then)
-        if metric not in then or metric not in now:
-            continue  # said already
-        was, new = (np.array([np.mean([*by_seed.values()]) for by_seed in side[metric].values()]) for side in (then, now))
-        called = f"{name}: {KINDS[metric].title}"
-        if len(was) < ENOUGH or not np.isfinite([*was, *new]).all():
-            why = f"the reference has {len(was)} trainings, and at least {ENOUGH} are needed"
-            untold.append(f"{called} cannot be told: {why if len(was) < ENOUGH else 'a value is no number'}")
-            continue
-        alpha = ALPHA / 2 if place == 0 else ALPHA / 2 / max(1, len(terms) - 1)
-        found.append(_among(called, term.metric, metric, was, new, alpha))
+        names, alpha = _of(reference, term), ALPHA / 2 if place == 0 else ALPHA / 2 / (len(terms) - 1)
+        for name in filter(others.__contains__, names):
+            then, now = reference.evaluations[name], measured.evaluations[name]
+            metric = filling(term.metric, then.metrics)
+            if metric not in then.metrics or metric not in now.metrics:
+                continue  # said already
+            was, new = _means(then, metric, then.weights), _means(now, metric, now.weights.keys() - _same(then, now))
+            called = f"{name}: {KINDS[metric].title}"
+            if len(was) < ENOUGH:
+                why = f"the reference has {len(was)} trainings, and at least {ENOUGH} are needed"
+                untold.append(f"{called} cannot be told: {why}")
+            elif not np.isfinite([*was, *new]).all():
+                untold.append(f"{called} cannot be told: a value is no number")
+            else:
+                found.append(_among(called, term.metric, metric, was, new, alpha / len(names)))
     return found, untold
 
 
-def _of(reference: Reference, term: Term) -> str | None:
-    """The name of the evaluation that a term is about, of the suite's own models."""
+def _means(kept: ReferenceEntry, metric: str, trainings: Iterable[str]) -> np.ndarray:
+    """Of a metric over sampling seeds, (n_trainings,)."""
+    return np.array([np.mean([*kept.metrics[metric][seed].values()]) for seed in sorted(trainings)])
+
+
+def _of(reference: Reference, term: Term) -> list[str]:
+    """The names of the evaluations that a term is about, of the suite's own models: one on every data set."""
     sampler = Sampler(term.sampler, term.steps if isinstance(term.steps, int) else 0)
     wanted = f"{term.method} {term.task} {sampler}"
-    return next((name for name, kept in reference.evaluations.items() if kept.own and kept.of == wanted), None)
+    return [name for name, kept in reference.evaluations.items() if kept.own and kept.of == wanted]
 
 
 def _among(called: str, role: str, metric: str, was: np.ndarray, new: np.ndarray, alpha: float) -> Watched:
@@ -422,7 +442,7 @@ def _losses(measured: Reference, reference: Reference) -> tuple[int, list[str]]:
     ]
     told = []
     for name, seed, was, now in shared:
-        off = [abs(b - a) > TOLERANCE * max(abs(a), TOLERANCE) for a, b in zip(was, now, strict=False)]
+        off = [not abs(b - a) <= TOLERANCE * max(abs(a), TOLERANCE) for a, b in zip(was, now, strict=False)]  # NaN too
         if any(off) or len(was) != len(now):
             step = off.index(True) if any(off) else min(len(was), len(now))
             told.append(f"training {name}, seed {seed}: its losses differ from step {step} on by more than {TOLERANCE:g} of them")
@@ -449,10 +469,10 @@ def _origins(then: Origin, now: Origin) -> tuple[list[tuple[str, str, str]], lis
 
 def band(reference: Reference, term: Term) -> tuple[float, float, float] | None:
     """Mean, lowest and highest of a term over the reference's trainings; None where it has none."""
-    if (name := _of(reference, term)) is None:
+    if not (names := _of(reference, term)):
         return None
-    metrics = reference.evaluations[name].metrics
+    metrics = reference.evaluations[names[0]].metrics
     if (metric := filling(term.metric, metrics)) not in metrics:
         return None
-    values = [float(np.mean([*by_seed.values()])) for by_seed in metrics[metric].values()]
+    values = _means(reference.evaluations[names[0]], metric, metrics[metric]).tolist()
     return float(np.mean(values)), min(values), max(values)
