@@ -339,7 +339,7 @@ def print_beside_reference():
     if made and any(Path(path).stat().st_mtime >= STARTED for path in made):
         subprocess.run(
             [
-                *(sys.executable, "-m", "semflow", "regression", "table"),
+                *(sys.executable, *"-m semflow regression table".split()),
                 *("--reference", REFERENCE, "--records", *made),
             ]
         )
