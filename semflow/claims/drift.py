@@ -467,12 +467,11 @@ def _origins(then: Origin, now: Origin) -> tuple[list[tuple[str, str, str]], lis
     return [one for one in both if one[0] in ("commit", "host", "device", "torch", *differs)], differs
 
 
-def band(reference: Reference, term: Term) -> tuple[float, float, float] | None:
+def band(reference: Reference, term: Term, dataset: str) -> tuple[float, float, float] | None:
     """Mean, lowest and highest of a term over the reference's trainings; None where it has none."""
-    if not (names := _of(reference, term)):
+    found = (reference.evaluations[name] for name in _of(reference, term))
+    kept = next((one for one in found if reference.protocols[one.protocol].get("dataset") == dataset), None)
+    if kept is None or (metric := filling(term.metric, kept.metrics)) not in kept.metrics:
         return None
-    metrics = reference.evaluations[names[0]].metrics
-    if (metric := filling(term.metric, metrics)) not in metrics:
-        return None
-    values = _means(reference.evaluations[names[0]], metric, metrics[metric]).tolist()
+    values = _means(kept, metric, kept.weights).tolist()
     return float(np.mean(values)), min(values), max(values)

@@ -13,7 +13,7 @@ def beside_reference(runs: list[Run], reference: Reference) -> str:
     for (method, sampler, steps), group in by_row(only(own(runs), task="segmentation")).items():
         if not steps:
             continue
-        known = band(reference, Term(method, "segmentation", sampler, steps, "miou"))
+        known = band(reference, Term(method, "segmentation", sampler, steps, "miou"), group[0].record.dataset)
         theirs = "-" if known is None else with_interval(*known, 1)
         ours, paper = estimate(group, "miou").value, numbers.get((method, sampler, steps))
         rows.append([title(method, sampler, steps), f"{ours:.1f}", theirs, "-" if paper is None else f"{paper:.1f}"])

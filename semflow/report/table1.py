@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 PAPER = {"miou": "miou", "mmd2": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
 OF_TASK = {"segmentation": ("miou",), "synthesis": ("fid", "lpips")}  # the paper's columns
-OURS = ("diversity", "round_trip_miou", "straightness")
+OURS = ("precision", "recall", "diversity", "round_trip_miou", "straightness")
 ROUND_TRIP = (
     "Round-trip mIoU runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
     "nothing of quality."
