@@ -418,11 +418,15 @@ def test_what_is_told_as_json_is_the_same():
 
 
 def test_the_band_of_a_term_is_that_of_the_references_trainings():
-    reference = side(kept({"miou": [{"0": 58.0, "1": 60.0}, 60.0, 64.0]}), kept({MMD2: [0.2, 0.1]}, of=DRAWN))
-    assert drift.band(reference, Term.parse(f"{EULER} miou")) == (61.0, 59.0, 64.0)
-    assert drift.band(reference, Term.parse(f"{DRAWN} mmd2")) == pytest.approx((0.15, 0.1, 0.2))
-    assert drift.band(reference, Term.parse(f"{DSM} miou")) is None
-    assert drift.band(reference, Term.parse(f"{DRAWN} perceptual")) is None
+    other = kept({"miou": [1.0]}, protocol="q")
+    known = kept({"miou": [{"0": 58.0, "1": 60.0}, 60.0, 64.0]})
+    protocols = {"p": {"dataset": "scenes"}, "q": {"dataset": "faces"}}
+    reference = side(other, known, kept({MMD2: [0.2, 0.1]}, of=DRAWN), protocols=protocols)
+    assert drift.band(reference, Term.parse(f"{EULER} miou"), "scenes") == (61.0, 59.0, 64.0)
+    assert drift.band(reference, Term.parse(f"{EULER} miou"), "faces") == (1.0, 1.0, 1.0)
+    assert drift.band(reference, Term.parse(f"{DRAWN} mmd2"), "scenes") == pytest.approx((0.15, 0.1, 0.2))
+    assert drift.band(reference, Term.parse(f"{DSM} miou"), "scenes") is None
+    assert drift.band(reference, Term.parse(f"{DRAWN} perceptual"), "scenes") is None
 
 
 # Accepting, and the file.
