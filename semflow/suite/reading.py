@@ -200,8 +200,8 @@ def check(raw: Any, origin: str, above: tuple[str, ...] = ("datasets",)) -> Suit
     plain = {key: value for key, value in raw.items() if key not in ("variants", "runs")}
     for name, changes in suite.variants.items():
         own = [entry | {"variants": None} for entry in raw["runs"] if name in (entry.get("variants") or ())]
-        if not own:
-            raise SemFlowError(f"{origin}: variants.{name} is in no entry of runs; remove it, or name it there under variants")
+        if not own:  # as in a file that has other runs than the one that it builds on
+            continue
         check(merged(Resolved(plain, {}), Resolved(changes, {})).raw | {"runs": own}, f"{origin}, variant {name}", above)
     return suite
 

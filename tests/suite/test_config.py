@@ -523,7 +523,6 @@ def test_a_variant_that_there_is_not_is_named_with_the_nearest(mini):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"idle": {"training": {"steps": 1}}}, "some.yaml: variants.idle is in no entry of runs; remove it, or name it there"),
         ({"long": {"training": {"stepz": 1}}}, "some.yaml, variant long: unknown key training.stepz; did you mean steps?"),
         ({"long": {"training": {"steps": 0}}}, "some.yaml, variant long: training.steps is 0"),
         ({"long": {"network": {"block_out_channels": [12, 32, 64, 64]}}}, "some.yaml, variant long: network"),

@@ -167,7 +167,7 @@ def test_table_1_and_the_ablations_hold_both_tasks_and_both_models(finished):
 @pytest.mark.parametrize("reverse", [False, True], ids=["segmentation", "synthesis"])
 def test_rk45_agrees_with_two_thousand_euler_steps_on_the_trained_model(finished, reverse):
     model, _ = open_checkpoint(finished[0] / "results/smoke/checkpoints/semflow/seed0")
-    images, labels = Batches(Scenes(4, (16, 16), 0, "test"))[range(4)]
+    images, labels = Batches(Scenes(4, (16, 16), 0, "test", 2))[range(4)]
     with torch.inference_mode():
         z0, z1 = model.encode_images(to_unit_range(images)), model.encode_labels(labels, torch.Generator().manual_seed(0))
         z = z1 if reverse else z0

@@ -1,5 +1,5 @@
 # What the paper claims, judged on the records, and whether the numbers moved.
-REFERENCE = f"results/reference/{STUDY.name}.json"
+REFERENCE = f"{REFERENCES}/{FIRST.shares or STUDY.name}.json"
 
 if "accept_reference" in sys.argv and not REASON.strip():
     raise WorkflowError(
@@ -40,6 +40,7 @@ use rule table as claims with:
 
 
 rule check_drift:
+    # Exit status 0: no drift, 1: drift, 3: not the same metric, 4: cannot be told. The check writes its files before it ends.
     input:
         ALL_RECORDS,
     log:
@@ -48,13 +49,17 @@ rule check_drift:
         "../../environment.yml"
     params:
         reference=REFERENCE,
+        out=f"{REPORTS}/drift",
     shell:
-        "python -m semflow regression check --records {input} --reference {params.reference} 2>&1 | tee -i {log}"
+        "set -o pipefail; python -m semflow regression check --records {input} --reference {params.reference}"
+        " --out {params.out}.json --page {params.out}.html 2>&1 | tee -i {log}"
 
 
 rule accept_reference:
+    # With the weights of the first training seed, where the suite trains: what `verify_table2` evaluates.
     input:
-        ALL_RECORDS,
+        records=ALL_RECORDS,
+        weights=[] if FIRST.checkpoints else list(SHIPPED.values()),
     log:
         f"{LOGS}/accept_reference.log",
     conda:
@@ -62,6 +67,29 @@ rule accept_reference:
     params:
         reference=REFERENCE,
         reason=REASON,
+        weights=lambda w, input: " ".join(
+            f"rm -rf {REFERENCES}/weights/{method} && mkdir -p {REFERENCES}/weights && cp -r {path} {REFERENCES}/weights/{method} &&"
+            for method, path in SHIPPED.items()
+            if input.weights
+        ),
     shell:
-        "python -m semflow regression accept --records {input} --reference {params.reference} --reason {params.reason:q}"
-        " 2>&1 | tee -i {log}"
+        "({params.weights} python -m semflow regression accept --records {input.records} --reference {params.reference}"
+        " --reason {params.reason:q}) 2>&1 | tee -i {log}"
+
+
+rule verify_table2:
+    # A second Snakemake evaluates the reference's weights as config/verify.yaml says, and compares; --nolock, since this one holds
+    # the lock.
+    log:
+        f"{LOGS}/verify_table2.log",
+    conda:
+        "../../environment.yml"
+    threads: workflow.cores or 1
+    params:
+        config=os.path.relpath(
+            Path(str(workflow.current_basedir)).parent.parent / "config/verify.yaml"
+        ),
+        snakefile=os.path.relpath(workflow.main_snakefile),
+    shell:
+        "set -o pipefail; python -m snakemake reproduce_table2 check_drift --cores {threads} --snakefile {params.snakefile}"
+        " --configfile {params.config} --nolock 2>&1 | tee -i {log}"
