@@ -56,7 +56,7 @@ def test_weights_depend_on_every_setting_of_the_recipe(tiny_suite, section, valu
     assert keys.weights_key(other, "semflow", 0) != keys.weights_key(tiny_suite, "semflow", 0)
 
 
-@pytest.mark.parametrize(("own", "values"), [("dsm_modified", {"mask_scale": 0.5}), ("dsm", {"timestep_spacing": "trailing"})])
+@pytest.mark.parametrize(("own", "values"), [("dsm_modified", {"mask_scale": 0.2}), ("dsm", {"timestep_spacing": "trailing"})])
 def test_weights_depend_on_the_settings_of_their_own_method(tiny_suite, own, values):
     methods = tiny_suite.methods | {own: tiny_suite.methods[own].model_copy(update=values)}
     other = tiny_suite.model_copy(update={"methods": methods})

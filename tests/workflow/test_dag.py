@@ -443,9 +443,11 @@ def test_evaluations_take_ten_processes_at_most_and_what_is_deleted_comes_back_w
 @pytest.mark.parametrize("suite", SUITES)
 def test_dry_run_of_every_suite(suite, tmp_path):
     tree = copy_of_the_tree(tmp_path)
+    for method in ("semflow", "dsm"):  # what is committed
+        (tree / f"results/reference/weights/{method}").mkdir(parents=True)
     done = snakemake(tree, "-n", "--configfile", f"config/{suite}.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "train" in done.stdout + done.stderr
+    assert ("rule train:" in done.stdout + done.stderr) == (suite != "verify")
 
 
 def test_a_reference_is_accepted_for_a_reason_only(tmp_path):
