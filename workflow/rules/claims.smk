@@ -84,7 +84,7 @@ rule verify_table2:
         f"{LOGS}/verify_table2.log",
     conda:
         "../../environment.yml"
-    threads: workflow.cores or 1
+    threads: workflow.resource_settings.cores or 1
     params:
         config=os.path.relpath(
             Path(str(workflow.current_basedir)).parent.parent / "config/verify.yaml"
