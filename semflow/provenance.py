@@ -72,10 +72,11 @@ def commit() -> tuple[str, bool]:
         return "unknown", True
 
 
-def introduced(path: Path, text: str) -> str:
-    """The commit in which a text last came into a file; "" outside git."""
+def introduced(text: str) -> str:
+    """The first commit in which a text came into any file of this checkout; "" outside git."""
     try:
-        return _git(path.parent, "log", "-1", "--format=%H", "-S", text, "--", path.name).strip()
+        commits = _git(Path(__file__).resolve().parent, "log", "--reverse", "--format=%H", "-S", text).split()
+        return commits[0] if commits else ""
     except (OSError, subprocess.CalledProcessError):
         return ""
 

@@ -255,9 +255,14 @@ class Scale(_Entry):
 
 
 class Document(_Entry):
-    """The whole file. watched: what a drift check compares where weights are others, the first with half of its errors."""
+    """The whole file.
+
+    decides: hash of all that decides a verdict; a test holds it.
+    watched: what a drift check compares where weights are others, the first with half of its errors.
+    """
 
     version: int
+    decides: str = ""
     scale: Scale
     sanity_checks: dict[str, SanityCheck]
     table_entries: tuple[TableEntries, ...]

@@ -148,6 +148,7 @@ def ratio(a: Effect, b: Effect) -> Effect:
 
 def cost(a: dict[int, Effect], b: dict[int, Effect], of: str = "evaluations") -> Effect:
     """Over the evaluations, or seconds, that b needs to reach `REACHED` of its own best, those that a needs to reach as much."""
+    a, b = _of_shared_seeds(a), _of_shared_seeds(b)
     first, other, top = next(iter(a.values())), next(iter(b.values())), best(b)
 
     def share(field: Literal["values", "draws"], x: int, y: int) -> np.ndarray:
@@ -162,6 +163,18 @@ def cost(a: dict[int, Effect], b: dict[int, Effect], of: str = "evaluations") ->
     runs = tuple(run for side in (a, b) for effect in side.values() for run in effect.runs)
     units = min(first.n_images, other.n_images), min(first.n_units, other.n_units)
     return Effect(words, "none", 2, values, draws, *units, min(first.n_seeds, other.n_seeds), runs)
+
+
+def _of_shared_seeds(by_steps: dict[int, Effect]) -> dict[int, Effect]:
+    """The same at the training seeds that every number of steps has."""
+    shared = set.intersection(*(set(effect.values) for effect in by_steps.values()))
+    return {
+        steps: effect._replace(
+            values={seed: value for seed, value in effect.values.items() if seed in shared},
+            draws={seed: draws for seed, draws in effect.draws.items() if seed in shared},
+        )
+        for steps, effect in by_steps.items()
+    }
 
 
 def _needed(by_steps: dict[int, Effect], seed: int, field: str, level: np.ndarray, of: str) -> np.ndarray:

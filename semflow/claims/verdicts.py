@@ -48,7 +48,6 @@ JUDGED = VERDICTS[:3]  # those that say something of the claim
 Reasoned = tuple[Verdict, str, str]  # a verdict, why, and what it needs
 SETTLES = 1_000_000  # units; an effect that needs more lies on the bound
 FIRM = 0.01  # a decision with a larger p-value is flagged: another such study might not reach it
-DOCUMENT = Path(published.__file__).with_name("claims.yaml")
 OF_ENTRY = {  # of the tables' metrics: task, and our role
     "miou": ("segmentation", "miou"), "fid": ("synthesis", "frechet"), "lpips": ("synthesis", "perceptual"),
 }  # fmt: skip
@@ -168,12 +167,13 @@ def judge(runs: list[Run], document: Document) -> dict[str, Any]:
     """Every claim with its verdict, in the form of claims.json."""
     sets = by_dataset(runs)
     weighed = [_Weighed.of(claim, sets, document) for claim in document.claims]
-    primary = {claim.entry.id: claim.ps for claim in weighed if claim.entry.primary and claim.ps}
+    # All of them count, also those that cannot be tested: which these are depends on the data.
+    primary = {claim.entry.id: claim.ps or (1.0, 1.0) for claim in weighed if claim.entry.primary}
     corrected = dict(zip(primary, zip(*map(holm, zip(*primary.values(), strict=True)), strict=True), strict=True))
-    claims = [claim.judged(corrected.get(claim.entry.id, claim.ps), len(primary)) for claim in weighed]
+    claims = [claim.judged(claim.ps and corrected.get(claim.entry.id, claim.ps), len(primary)) for claim in weighed]
     claims += [_judged_entry(entry, sets, document) for table in document.table_entries for entry in _entries(table)]
     counts = Counter(claim.verdict for claim in claims)
-    judged_by = provenance.introduced(DOCUMENT, f"version: {document.version}")
+    judged_by = provenance.introduced(document.decides) if document.decides else ""
     return Judged(
         suite=runs[0].record.suite,
         scale=scale(runs, document.scale),
@@ -498,7 +498,7 @@ def _notes(sets: dict[str, list[Run]], document: Document, n_primary: int) -> li
     notes = [
         f"Claims of version {document.version}. An ordering or a shape is reproduced if the p-value of its failing (the largest "
         f"over its conditions) is at most {ALPHA:.0%}, and not reproduced if that of its holding (the smallest over its "
-        f"conditions times their number) is. Both are Holm's over the {n_primary} primary claims that were tested; the others "
+        f"conditions times their number) is. Both are Holm's over the {n_primary} primary claims; the others "
         f"are secondary and uncorrected. A table entry is reproduced if its 90 % interval lies within the margin (TOST at "
         f"{ALPHA:.0%}).",
         f"Comparisons are paired by test image ({n_images}): all records use the same bootstrap resamples. Metrics that are "

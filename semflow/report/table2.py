@@ -129,7 +129,8 @@ def _seeds(runs: list[Run]) -> str:
     for key, group in by_row(runs).items():
         if (spread := seed_sd(group, "miou")) is not None:
             how = "identical to the bit" if same_for_every_seed(group) else f"mIoU standard deviation {spread:.2f}"
-            parts.append(f"{title(*key)} under {len(group)} seeds: {how}")
+            seeds = len({run.record.sampling_seed for run in group})
+            parts.append(f"{title(*key)} under {seeds} seeds: {how}")
     return f"Sampling seeds: {'; '.join(parts)}." if parts else ""
 
 

@@ -1,4 +1,4 @@
-"""The schema of a suite: every section of its configuration file, strict; only `runs` have defaults. Imports no torch."""
+"""The schema of a suite: every section of its configuration file, strict; little has a default. Imports no torch."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal

@@ -14,6 +14,7 @@ from semflow.errors import SemFlowError, did_you_mean, sentence
 from semflow.provenance import content_hash
 from semflow.suite import Suite
 
+PERTURBED = ("variants", "amplitudes", "sampling_amplitudes")  # keys of an entry that a variant may not fit
 KINDS = ("name", "kind", "network")  # keys that say which of several sections one is
 
 
@@ -201,7 +202,7 @@ def check(raw: Any, origin: str, above: tuple[str, ...] = ("datasets",)) -> Suit
     for name, changes in suite.variants.items():
         own = [entry | {"variants": None} for entry in raw["runs"] if name in (entry.get("variants") or ())]
         if not own:  # as in a file that has other runs than the one that it builds on
-            continue
+            own = [{key: value for key, value in raw["runs"][0].items() if key not in PERTURBED}]
         check(merged(Resolved(plain, {}), Resolved(changes, {})).raw | {"runs": own}, f"{origin}, variant {name}", above)
     return suite
 

@@ -94,11 +94,8 @@ def test_six_claims_are_primary():
     assert sum(claim.primary for claim in load().claims) == 6
 
 
-DECIDES = {2: "d3489036f6b0d85f"}  # by the file's version
-
-
-def test_what_decides_a_verdict_changes_only_with_the_files_version():
-    """Margins, checks, sizes and primaries: a report names the commit in which the version came in as that which fixed them."""
+def test_what_decides_a_verdict_changes_only_with_its_hash_in_the_file():
+    """Margins, checks, sizes and primaries: a report names the commit in which the hash came in as that which fixed them."""
     raw = yaml.safe_load(resources.files(published).joinpath("claims.yaml").read_text(encoding="utf-8"))
     told = {"place", "words", "reason", "kind"}  # and decides nothing
     reasons = {"by_construction", "untested"}  # of which only counts whether there is one
@@ -109,9 +106,8 @@ def test_what_decides_a_verdict_changes_only_with_the_files_version():
     entries = [check | {"id": name} for name, check in raw["sanity_checks"].items()] + raw["table_entries"] + raw["claims"]
     text = json.dumps([raw["scale"], MinSamples().model_dump(), [*map(deciding, entries)]], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    assert DECIDES.get(raw["version"]) == digest, (
-        f"what decides verdicts is now {digest}: raise `version` in claims.yaml, since reports name the commit in which the "
-        "version appeared, and add it to DECIDES"
+    assert raw["decides"] == digest, (
+        f"what decides verdicts is now {digest}: say so in `decides` of claims.yaml and raise `version`"
     )
 
 

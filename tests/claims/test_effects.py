@@ -146,3 +146,18 @@ def test_an_estimate_over_trainings_has_the_t_interval_of_both_variances(make_sy
 def test_a_cell_that_is_not_understood_is_named(text, message):
     with pytest.raises(SemFlowError, match=message):
         Term.parse(text)
+
+
+def test_costs_are_paired_over_the_seeds_that_every_number_of_steps_has(make_run, document):
+    runs = [
+        make_run(method, sampler, steps, [[[n, 4 - n], [0, 4]]] * 30, training_seed=seed)
+        for method, sampler, by_steps in (("semflow", "euler", {1: 4, 25: 4}), ("dsm", "ddpm", {2: 1, 25: 3}))
+        for steps, n in by_steps.items()
+        for seed in ((0, 1) if steps == 25 else (0,))
+    ]
+    claim = (
+        "{id: c, place: p, words: w, kind: shape, reason: r, conditions: [{of: semflow segmentation euler-N miou, "
+        "cost_against: dsm segmentation ddpm-N miou, at_most: 0.5}]}"
+    )
+    (known,), missing = effects.tested(document(f"  - {claim}").claims[0].conditions, runs)
+    assert (known.effect.values, missing) == ({0: 1 / 25}, [])

@@ -312,12 +312,13 @@ def test_both_p_values_of_primary_claims_are_holms_and_others_are_as_they_are(sc
     assert (secondary["verdict"], secondary["p"], secondary["primary"]) == ("reproduced", pytest.approx(0.03), False)
 
 
-def test_a_primary_claim_that_is_not_tested_counts_for_no_correction(scored, document):
+def test_a_primary_claim_that_is_not_tested_counts_for_the_correction_all_the_same(scored, document):
     runs = [scored(p, steps) for steps, p in ((1, 0.004), (2, 0.03))]
     judged = verdicts.judge(runs, document(*map(reaching, (1, 2, 5))))
     first, second, third = judged["claims"]
-    assert (first["p"], second["p"], third["verdict"]) == (pytest.approx(0.008), pytest.approx(0.03), "not run")
-    assert "Both are Holm's over the 2 primary claims that were tested" in judged["notes"][0]
+    assert (first["p"], second["p"], third["verdict"]) == (pytest.approx(0.012), pytest.approx(0.06), "not run")
+    assert third["p"] is None
+    assert "Both are Holm's over the 3 primary claims" in judged["notes"][0]
 
 
 @pytest.mark.parametrize(
@@ -362,18 +363,21 @@ def test_of_six_primary_claims_that_are_true_by_a_hair_one_is_refuted_in_at_most
 # When it was fixed how claims are judged.
 
 
-def test_the_commit_in_which_the_version_came_in_is_named_and_whether_records_had_it(
-    pair, above, document, tmp_path, monkeypatch
-):
+@pytest.fixture
+def dated(head, above):
+    """A file of claims with the hash of what decides."""
+    return load((head + above).replace("version: 1", "version: 1\ndecides: abcd", 1))
+
+
+def test_the_commit_in_which_what_decides_came_in_is_named_and_whether_records_had_it(pair, dated, tmp_path, monkeypatch):
     git = partial(subprocess.check_output, cwd=tmp_path, text=True)
     git(["git", "init", "-q"])
     file, commits = tmp_path / "claims.yaml", []
-    for text in ("version: 0\n", "version: 1\n", "version: 1  # in other words\n"):
+    for text in ("decides: 1234\n", "decides: abcd\n", "# Moved.\ndecides: abcd  # in other words\n"):
         file.write_text(text)
         git(["git", "add", file.name])
         git(["git", "-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"])
         commits.append(git(["git", "rev-parse", "HEAD"]).strip())
-    monkeypatch.setattr(verdicts, "DOCUMENT", file)
     monkeypatch.setattr(provenance, "__file__", str(file))
 
     def judged(*made_by):
@@ -381,19 +385,18 @@ def test_the_commit_in_which_the_version_came_in_is_named_and_whether_records_ha
             changed(run, provenance=run.record.provenance.model_copy(update={"commit": commit}))
             for run, commit in zip(pair(0.9, 0.7), made_by, strict=True)
         ]
-        found = verdicts.judge(runs, document(above))
+        found = verdicts.judge(runs, dated)
         return found["judged_by"], found["before"]
 
     assert judged(commits[1], commits[2]) == (commits[1], True)
     assert judged(commits[0], commits[2]) == (commits[1], False)
     assert judged("c" * 40, commits[2]) == (commits[1], None)
-    text = claims_text.markdown(verdicts.judge(pair(0.9, 0.7), document(above)))
+    text = claims_text.markdown(verdicts.judge(pair(0.9, 0.7), dated))
     assert f"were fixed in commit {commits[1][:10]}." in text
 
 
-def test_outside_git_nothing_is_said_of_when(pair, above, document, tmp_path, monkeypatch):
-    monkeypatch.setattr(verdicts, "DOCUMENT", tmp_path / "claims.yaml")
+def test_outside_git_nothing_is_said_of_when(pair, dated, tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "claims.yaml"))
-    judged = verdicts.judge(pair(0.9, 0.7), document(above))
+    judged = verdicts.judge(pair(0.9, 0.7), dated)
     assert (judged["judged_by"], judged["before"]) == ("", None)
     assert "were fixed in commit" not in claims_text.markdown(judged)

@@ -104,7 +104,18 @@ def kept(paths):
     if not KEPT:
         return paths
     there = [path.replace(f"{RESULTS}/records", KEPT.rstrip("/"), 1) for path in paths]
-    return [path for path in there if Path(path).exists()]
+    found = [path for path in there if Path(path).exists()]
+    if paths and not found:
+        raise WorkflowError(
+            f"records={KEPT}: there is no record of suite {STUDY.name} that is asked for, such as {there[0]}"
+        )
+    if len(found) < len(there) and "publish_report" in sys.argv:
+        lost = next(path for path in there if path not in found)
+        raise WorkflowError(
+            f"records={KEPT}: {len(there) - len(found)} of {len(there)} records are missing, such as {lost}; a part of a suite is not"
+            " published as the whole"
+        )
+    return found
 
 
 ALL_RECORDS = kept(
