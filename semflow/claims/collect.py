@@ -65,9 +65,9 @@ def listed(words: Iterable[object]) -> str:
 
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
     """1.2 [0.5, 1.9]; a dash for what there is none of (None or NaN), and no interval where both ends are that."""
-    none = {number: number is None or math.isnan(number) for number in (value, low, high)}
-    text, *ends = ("-" if none[number] else f"{number:.{digits}f}" for number in (value, low, high))
-    return f"{text} [{', '.join(ends)}]" if not (none[low] and none[high]) or none[value] else text
+    numbers = (value, low, high)
+    text, *ends = ("-" if number is None or math.isnan(number) else f"{number:.{digits}f}" for number in numbers)
+    return text if ends == ["-", "-"] and text != "-" else f"{text} [{', '.join(ends)}]"
 
 
 def images_of(record: Record) -> str:

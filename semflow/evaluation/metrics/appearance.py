@@ -57,7 +57,28 @@ def box_mean(pixels: Tensor) -> Tensor:
     return functional.avg_pool2d(functional.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
-class Straightness:
+class _AlongPath:
+    """Adds up what the steps of paths give, (B,), as their states come."""
+
+    def __init__(self) -> None:
+        self.first: Tensor | None = None
+        self.last = self.total = torch.empty(0)
+
+    def add(self, state: Tensor) -> None:
+        """The next state (B, C, h, w)."""
+        state = state.double().flatten(1) if state.device.type != "mps" else state.cpu().double().flatten(1)
+        if self.first is None:
+            self.first, self.total = state, torch.zeros(len(state), dtype=torch.float64, device=state.device)
+        else:
+            self.total += self.of_step(state - self.last)
+        self.last = state
+
+    def of_step(self, step: Tensor) -> Tensor:
+        """What a step (B, C h w) adds, (B,)."""
+        raise NotImplementedError
+
+
+class Straightness(_AlongPath):
     """Integral over a path of norm((z_end - z_start) - v)^2, mean over elements; 0 for a straight path.
 
     Liu et al. (2023), section 2.2, in squared latent units, with v between two states the speed that the step took: the
@@ -67,18 +88,11 @@ class Straightness:
 
     def __init__(self, grid: Tensor) -> None:
         """grid: the times of the states, from one end of [0, 1] to the other."""
+        super().__init__()
         self.steps = iter(grid.diff().abs().tolist())
-        self.first: Tensor | None = None
-        self.last = self.total = torch.empty(0)
 
-    def add(self, state: Tensor) -> None:
-        """The state (B, C, h, w) at the next time of the grid."""
-        state = _flat(state)
-        if self.first is None:
-            self.first, self.total = state, torch.zeros(len(state), dtype=torch.float64, device=state.device)
-        else:
-            self.total += (state - self.last).square().mean(1) / next(self.steps)
-        self.last = state
+    def of_step(self, step: Tensor) -> Tensor:
+        return step.square().mean(1) / next(self.steps)
 
     def value(self) -> Tensor:
         """(B,), after all states were added."""
@@ -86,28 +100,13 @@ class Straightness:
         return (self.total - (self.last - self.first).square().mean(1)).clamp(min=0)
 
 
-class PathLength:
-    """By how many per cent the path through states (B, C, h, w) is longer than its chord; 0 for a straight one."""
+class PathLength(_AlongPath):
+    """By how many per cent the path through its states is longer than its chord; 0 for a straight one."""
 
-    def __init__(self) -> None:
-        self.first: Tensor | None = None
-        self.last = self.length = torch.empty(0)
-
-    def add(self, state: Tensor) -> None:
-        """The next state."""
-        state = _flat(state)
-        if self.first is None:
-            self.first, self.length = state, torch.zeros(len(state), dtype=torch.float64, device=state.device)
-        else:
-            self.length += (state - self.last).norm(dim=1)
-        self.last = state
+    def of_step(self, step: Tensor) -> Tensor:
+        return step.norm(dim=1)
 
     def value(self) -> Tensor:
         """(B,), after all states were added."""
         assert self.first is not None, "add a state"
-        return 100 * (self.length / (self.last - self.first).norm(dim=1).clamp(min=1e-12) - 1).clamp(min=0)
-
-
-def _flat(state: Tensor) -> Tensor:
-    """(B, C, h, w) to float64 (B, C h w)."""
-    return state.double().flatten(1) if state.device.type != "mps" else state.cpu().double().flatten(1)
+        return 100 * (self.total / (self.last - self.first).norm(dim=1).clamp(min=1e-12) - 1).clamp(min=0)
