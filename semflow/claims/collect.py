@@ -119,13 +119,15 @@ class Names(NamedTuple):
 
 def read_runs(paths: list[Path]) -> list[Run]:
     """Read records with their arrays. SemFlowError if one is damaged, if they are of two suites, if those of one data set are of
-    other splits or images of it, or if those of a task on it were not measured the same way.
+    other splits or images of it, if those of a task on it were not measured the same way, or those of a training not on the same
+    weights.
     """
     runs = [_read(path) for path in paths]
     if not runs:
         raise SemFlowError("no records were given; run the evaluation first")
     data: dict[str, tuple[Path, Record]] = {}
     tasks: dict[tuple[str, str], tuple[Path, Record]] = {}
+    trained: dict[tuple[object, ...], tuple[Path, Record]] = {}
     for path, (record, _) in zip(paths, runs, strict=True):
         if record.suite != runs[0].record.suite:
             raise SemFlowError(f"{path} is of another suite than {paths[0]}; give records of one suite")
@@ -135,6 +137,10 @@ def read_runs(paths: list[Path]) -> list[Run]:
         first, other = tasks.setdefault((record.task, record.dataset), (path, record))
         if record.protocol != other.protocol:
             raise SemFlowError(f"{path} was measured under another protocol than {first}; evaluate it again")
+        training = record.dataset, record.method, record.variant, record.amplitude, record.training_seed
+        first, other = trained.setdefault(training, (path, record))
+        if record.provenance.checkpoint_sha256 != other.provenance.checkpoint_sha256:
+            raise SemFlowError(f"{path} was measured on other weights than {first}, though of one training; evaluate one again")
     return runs
 
 
@@ -241,7 +247,10 @@ def estimate(group: list[Run], metric: str) -> Estimate:
     draws = np.mean([np.mean([run.arrays.draws[name] for run in of], axis=0) for of in by_training], axis=0)
     if len(trainings) > 1:
         chance = together(of_images(draws, int(group[0].arrays.units.max()) + 1), of_trainings(means))
-        return Estimate(value, *chance.interval(value, 0.95), len(group))
+        low, high = chance.interval(value, 0.95)
+        if KINDS[name].unit == "percent":  # of few trainings that differ, it would go on
+            low, high = max(low, 0.0), min(high, 100.0)
+        return Estimate(value, low, high, len(group))
     low, high = interval(value, draws, KINDS[name].resampled)
     return Estimate(value, low, high, len(group))
 

@@ -31,11 +31,10 @@ ScaleName = Literal["proxy", "paper"]
 
 
 class Term(NamedTuple):
-    """What is measured, as it is written: METHOD TASK SAMPLER METRIC, and b=, b'=, variant= where training or perturbation is not
-    the suite's own.
+    """What is measured, as it is written: METHOD TASK SAMPLER METRIC, and b=, b'= where the perturbation is not the suite's own.
 
     steps: a number, 0 for none, "N", or one of `CHOSEN`.  b: of the training, in 0..255 units; None for the suite's own.
-    drawn: b' in units of b; None for 1.  variant: of the suite; "" for none.
+    drawn: b' in units of b; None for 1.
     """
 
     method: str
@@ -45,27 +44,24 @@ class Term(NamedTuple):
     metric: str
     b: float | None = None
     drawn: float | None = None
-    variant: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "Term":
         """SemFlowError names what is not understood, or is nothing that could be measured."""
-        words, amplitudes, variant = list[str](), dict[str, float](), ""
+        words, amplitudes = list[str](), dict[str, float]()
         for word in str(text).split():
             if match := re.fullmatch(r"(b'?)=(\d+(?:\.\d+)?)", word):
                 amplitudes[match[1]] = float(match[2])
-            elif match := re.fullmatch(r"variant=([a-z0-9_]+)", word):
-                variant = match[1]
             else:
                 words.append(word)
         if len(words) != 4:
-            raise SemFlowError(f"term {text!r} is not METHOD TASK SAMPLER METRIC, with b=, b'= and variant= after it if need be")
+            raise SemFlowError(f"term {text!r} is not METHOD TASK SAMPLER METRIC, with b= and b'= after it if need be")
         method, task, sampler, metric = words
         name, _, ending = sampler.rpartition("-")
         steps: int | str = ending
         if steps not in (EVERY, *CHOSEN):
             name, steps = Sampler.parse(sampler)
-        term = cls(method, task, name, steps, metric, amplitudes.get("b"), amplitudes.get("b'"), variant)
+        term = cls(method, task, name, steps, metric, amplitudes.get("b"), amplitudes.get("b'"))
         if problem := term._problem():
             raise SemFlowError(f"term {text!r}: {problem}")
         return term

@@ -89,6 +89,13 @@ class Origin(_Part):
     hosts: list[str]
 
 
+class FirstLosses(_Part):
+    """Of a training. platform: hash of host, device and versions, without whose like the last bits are others."""
+
+    platform: str
+    losses: list[float]
+
+
 class ReferenceEntry(_Part):
     """Evaluations that differ in seeds alone. protocol: its hash.  network_evaluations: for one image.  adaptive: whether the
     sampler chooses its own steps.  weights: SHA-256 by training seed.  metrics: by training and sampling seed.
@@ -119,12 +126,12 @@ class Reference(_Part):
     first_losses: by the name of a training, such as "SemFlow, b = 6", and its seed.
     """
 
-    format: Literal[3]
+    format: Literal[4]
     suite: str
     history: Annotated[list[Accepted], Field(min_length=1)]
     origin: Origin
     protocols: dict[str, dict[str, Any]]
-    first_losses: dict[str, Seeds[list[float]]]
+    first_losses: dict[str, Seeds[FirstLosses]]
     evaluations: dict[str, ReferenceEntry]
 
 
@@ -138,9 +145,9 @@ def read(path: Path) -> Reference:
     except OSError as error:
         raise SemFlowError(f"{path} is not a readable reference ({error.strerror}); {mend}") from None
     except ValidationError as error:
-        raise SemFlowError(f"{path} is not a reference of format 3: {sentence(error)}; {mend}") from None
+        raise SemFlowError(f"{path} is not a reference of format 4: {sentence(error)}; {mend}") from None
     if lost := {kept.protocol for kept in reference.evaluations.values()} - reference.protocols.keys():
-        raise SemFlowError(f"{path} is not a reference of format 3: protocol {min(lost)} is not among protocols; {mend}")
+        raise SemFlowError(f"{path} is not a reference of format 4: protocol {min(lost)} is not among protocols; {mend}")
     return reference
 
 
@@ -157,10 +164,12 @@ def write(path: Path, reference: Reference) -> None:
 
 def accept(runs: list[Run], path: Path, reason: str) -> str:
     """Write a new reference from records, its history one entry longer, and say in a line what it holds. SemFlowError without a
-    reason, if the old one is damaged, or if a record holds what none can keep."""
+    reason, if the old one is damaged or has more trainings of an evaluation, or if a record holds what none can keep."""
     if not reason.strip():
         raise SemFlowError("a new reference needs its reason; give --reason '...'")
     made, old = reference_of(runs), read(path) if path.exists() else None
+    if old and (lost := _fewer(made, old)):
+        raise SemFlowError(f"{lost}, and what is accepted would lose them; run them too, or delete {path} if that is meant")
     today = datetime.now(UTC).date().isoformat()
     entry = Accepted(date=today, reason=reason.strip(), commit=commit()[0], records=made.origin.commits)
     write(path, made.model_copy(update={"history": [*(old.history if old else []), entry]}))
@@ -172,13 +181,22 @@ def accept(runs: list[Run], path: Path, reason: str) -> str:
     return f"{kept}; new: {new}; dropped: {dropped}"
 
 
+def _fewer(made: Reference, old: Reference) -> str:
+    """The first evaluation that a new reference would keep of fewer trainings than the old one; "" if there is none."""
+    for name, kept in made.evaluations.items():
+        n, before = len(kept.weights), len(old.evaluations[name].weights) if name in old.evaluations else 0
+        if n < before:
+            return f"the reference has {before} trainings of {name}, these records {n}"
+    return ""
+
+
 def reference_of(runs: list[Run]) -> Reference:
     """What a reference keeps of records, without a history, and not checked: values may be infinite or NaN."""
     sources = [run.record.provenance for run in runs]
     usual = {id(run.record) for of in by_dataset(runs).values() for run in own(of)}
     packages = sorted({name for source in sources for name in source.versions})
     return Reference.model_construct(
-        format=3,
+        format=4,
         suite=runs[0].record.suite,
         history=[],
         origin=Origin(
@@ -211,11 +229,14 @@ def _grouped(runs: list[Run]) -> dict[str, list[Run]]:
     return dict(groups)
 
 
-def _first_losses(runs: list[Run]) -> dict[str, dict[str, list[float]]]:
-    names, found = Names.among(runs), defaultdict[str, dict[str, list[float]]](dict)
+def _first_losses(runs: list[Run]) -> dict[str, dict[str, FirstLosses]]:
+    names, found = Names.among(runs), defaultdict[str, dict[str, FirstLosses]](dict)
     for run in only(runs):
-        if run.record.budget and run.record.budget.first_losses:
-            found[_trained(run, names)][str(run.record.training_seed)] = list(run.record.budget.first_losses)
+        source, budget = run.record.provenance, run.record.budget
+        if budget and budget.first_losses:
+            platform = content_hash(source.model_dump(include={"host", "device", "versions"}))
+            kept = FirstLosses.model_construct(platform=platform, losses=list(budget.first_losses))
+            found[_trained(run, names)].setdefault(str(run.record.training_seed), kept)
     return dict(found)
 
 
@@ -269,7 +290,8 @@ class Watched(NamedTuple):
 class Check(NamedTuple):
     """drifted, unlike, untold: a sentence on each number that drifted, is not the same metric, or cannot be told.
 
-    exact: how many metrics of the same weights were compared, trainings: how many first losses.  watched: of other weights.
+    exact: how many metrics of the same weights were compared, trainings: how many first losses, elsewhere: how many could not be,
+    being of another platform.  watched: of other weights.
     origins: what made the two sides, such as ("commit", "abc", "def").  differs: the names of those that are not the same.
     """
 
@@ -278,6 +300,7 @@ class Check(NamedTuple):
     untold: list[str]
     exact: int
     trainings: int
+    elsewhere: int
     watched: list[Watched]
     origins: list[tuple[str, str, str]]
     differs: list[str]
@@ -292,13 +315,19 @@ class Check(NamedTuple):
     def status(self) -> int:
         return STATUS[self.verdict]
 
+    @property
+    def compared(self) -> str:
+        """How many of what, in words."""
+        parts = [f"{self.exact} metrics of the same weights", f"{self.trainings} trainings by their first losses"]
+        parts += [f"{self.elsewhere} not, being of another platform"] * bool(self.elsewhere)
+        return ", ".join([*parts, f"{len(self.watched)} watched numbers of other weights"])
+
     def text(self) -> str:
         """One line a number that drifted or could not be compared, both sides, then a summary and what to do."""
         lines = [f"DRIFT {line}" for line in self.drifted] + self.unlike + self.untold
         lines += [f"{what}: {was} in the reference, {now} here" for what, was, now in self.origins]
         lines.append(f"Not the same on both sides: {', '.join(self.differs) or 'nothing'}.")
-        compared = f"{self.exact} metrics of the same weights, {self.trainings} trainings by their first losses"
-        lines.append(f"Compared: {compared}, {len(self.watched)} watched numbers of other weights. Verdict: {self.verdict}.")
+        lines.append(f"Compared: {self.compared}. Verdict: {self.verdict}.")
         return "\n".join([*lines, NEXT[self.verdict]])
 
     def plain(self) -> dict[str, Any]:
@@ -330,11 +359,11 @@ def check(measured: Reference, reference: Reference, document: Document) -> Chec
         unlike += [f"{name}: not measured, but in the reference" for name in reference.evaluations.keys() - measured.evaluations]
     watched, untold = _watched(document.watched, measured, reference, others)
     drifted += [_sentence(one) for one in watched if one.drifted]
-    n_trainings, gone = _losses(measured, reference)
+    n_trainings, n_elsewhere, gone = _losses(measured, reference)
     if not (exact or watched or drifted or unlike or untold):
         untold = ["no metric was compared: weights or sampling seeds are others than the reference's, and no number is watched"]
     origins, differs = _origins(reference.origin, measured.origin)
-    return Check(drifted + gone, sorted(unlike), untold, exact, n_trainings, watched, origins, differs)
+    return Check(drifted + gone, sorted(unlike), untold, exact, n_trainings, n_elsewhere, watched, origins, differs)
 
 
 def _same(then: ReferenceEntry, now: ReferenceEntry) -> list[str]:
@@ -387,7 +416,7 @@ def _watched(
             was, new = _means(then, metric, then.weights), _means(now, metric, now.weights.keys() - _same(then, now))
             called = f"{name}: {KINDS[metric].title}"
             if len(was) < ENOUGH:
-                why = f"the reference has {len(was)} trainings, and at least {ENOUGH} are needed"
+                why = f"the reference has {len(was)} training{'s' * (len(was) != 1)}, and at least {ENOUGH} are needed"
                 untold.append(f"{called} cannot be told: {why}")
             elif not np.isfinite([*was, *new]).all():
                 untold.append(f"{called} cannot be told: a value is no number")
@@ -431,26 +460,23 @@ def _sentence(one: Watched) -> str:
     )
 
 
-def _losses(measured: Reference, reference: Reference) -> tuple[int, list[str]]:
-    """How many trainings of both sides were compared, and a sentence on each whose first losses drifted. On another platform the
-    last bits are others, and grow from step to step."""
+def _losses(measured: Reference, reference: Reference) -> tuple[int, int, list[str]]:
+    """How many trainings of both sides were compared, how many could not be, and a sentence on each whose first losses drifted.
+    On another platform the last bits are others, and grow from step to step."""
     shared = [
-        (name, seed, reference.first_losses[name][seed], losses)
+        (name, seed, reference.first_losses[name][seed], now)
         for name, by_seed in measured.first_losses.items()
-        for seed, losses in by_seed.items()
+        for seed, now in by_seed.items()
         if seed in reference.first_losses.get(name, {})
     ]
+    here = [(name, seed, was.losses, now.losses) for name, seed, was, now in shared if was.platform == now.platform]
     told = []
-    for name, seed, was, now in shared:
-        off = [not abs(b - a) <= TOLERANCE * max(abs(a), TOLERANCE) for a, b in zip(was, now, strict=False)]  # NaN too
-        if any(off) or len(was) != len(now):
-            step = off.index(True) if any(off) else min(len(was), len(now))
+    for name, seed, old, new in here:
+        off = [not abs(b - a) <= TOLERANCE * max(abs(a), TOLERANCE) for a, b in zip(old, new, strict=False)]  # NaN too
+        if any(off) or len(old) != len(new):
+            step = off.index(True) if any(off) else min(len(old), len(new))
             told.append(f"training {name}, seed {seed}: its losses differ from step {step} on by more than {TOLERANCE:g} of them")
-    return (len(shared), told) if _platform(measured.origin) == _platform(reference.origin) else (0, [])
-
-
-def _platform(origin: Origin) -> tuple[Any, ...]:
-    return origin.hosts, origin.devices, origin.versions
+    return len(here), len(shared) - len(here), told
 
 
 def _origins(then: Origin, now: Origin) -> tuple[list[tuple[str, str, str]], list[str]]:

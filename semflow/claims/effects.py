@@ -27,6 +27,7 @@ class Effect(NamedTuple):
     """A number with its draws (n_samples,), each by training seed; means over sampling seeds.
 
     n_units: what the draws resample: images, blocks of frames, or layouts.  n_seeds: sampling seeds a training.
+    lowest: that it can be, which an interval ends at.
     """
 
     words: str
@@ -38,6 +39,7 @@ class Effect(NamedTuple):
     n_units: int
     n_seeds: int
     runs: tuple[Run, ...]
+    lowest: float = -math.inf
 
     @property
     def evaluations(self) -> float:
@@ -72,12 +74,9 @@ def measured(runs: list[Run], term: Term) -> dict[int, Effect]:
 
 
 def _candidates(runs: list[Run], term: Term) -> list[Run]:
-    """Runs of the term's method, task, sampler, variant and perturbation."""
+    """Runs of the term's method, task, sampler and perturbation, of no variant."""
     fields = {"method": term.method, "task": term.task, "sampler": term.sampler}
-    if term.variant:  # at its own perturbation
-        runs = [run._replace(record=run.record.model_copy(update={"variant": ""})) for run in only(runs, variant=term.variant)]
-    else:
-        runs = only(runs, variant="")
+    runs = only(runs, variant="")
     if not perturbed(term.method) or (term.b is None and term.drawn is None):
         return only(own(runs), **fields)
     b = next(iter(own_amplitudes(runs).values()), 0.0) if term.b is None else term.b
@@ -97,7 +96,7 @@ def _measure(group: list[Run], term: Term) -> Effect | None:
         units = found[0][2]
     name = _name(term.metric, group[0])
     kind = KINDS[name]
-    trained = f" {term.variant}" * bool(term.variant) + ("" if term.b is None else f" b = {term.b:g}")
+    trained = "" if term.b is None else f" b = {term.b:g}"
     drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
     words = f"{title(record.method, record.sampler, record.steps)}{trained}{drawn} {kind.title}"
     n_seeds = len({run.record.sampling_seed for run in group})
@@ -162,7 +161,7 @@ def cost(a: dict[int, Effect], b: dict[int, Effect], of: str = "evaluations") ->
     words = f"{ours} {of} / {theirs} {of} for {REACHED:.0%} of the latter's best"
     runs = tuple(run for side in (a, b) for effect in side.values() for run in effect.runs)
     units = min(first.n_images, other.n_images), min(first.n_units, other.n_units)
-    return Effect(words, "none", 2, values, draws, *units, min(first.n_seeds, other.n_seeds), runs)
+    return Effect(words, "none", 2, values, draws, *units, min(first.n_seeds, other.n_seeds), runs, lowest=0.0)
 
 
 def _of_shared_seeds(by_steps: dict[int, Effect]) -> dict[int, Effect]:
@@ -234,6 +233,11 @@ class Tested(NamedTuple):
     def value(self) -> float:
         return sum(self.effect.values.values()) / len(self.effect.values)
 
+    def interval(self, level: float) -> tuple[float, float]:
+        """Of the effect; no end lies below what it can be."""
+        low, high = self.chance.interval(self.value, level)
+        return max(low, self.effect.lowest), max(high, self.effect.lowest)
+
     @property
     def p(self) -> float:
         """Of the hypothesis that the condition does not hold."""
@@ -297,7 +301,7 @@ def _plain(term: Term) -> str:
     task = term.task.replace("_", " ")
     steps = "" if term.steps not in CHOSEN else " (best N)" if term.steps == "best" else f" ({term.steps} steps)"
     name = title(term.method, term.sampler, term.steps if isinstance(term.steps, int) else 0)
-    trained = f", {term.variant}" * bool(term.variant) + ("" if term.b is None else f", b = {term.b:g}")
+    trained = "" if term.b is None else f", b = {term.b:g}"
     drawn = "" if term.drawn is None else f", b' = {term.drawn:g} b"
     return f"{name}{steps} {task}{trained}{drawn}"
 

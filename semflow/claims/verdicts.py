@@ -286,8 +286,8 @@ def _constructed(claim: Claim, conditions: list[Tested]) -> Reasoned | None:
 
 
 def _judged_condition(condition: Tested, names: Names) -> JudgedCondition:
-    effect, value, chance, trainings = condition.effect, condition.value, condition.chance, condition.trainings
-    low, high, low90, high90 = map(_finite, (*chance.interval(value, 0.95), *chance.interval(value, 0.9)))
+    effect, value, trainings = condition.effect, condition.value, condition.trainings
+    low, high, low90, high90 = map(_finite, (*condition.interval(0.95), *condition.interval(0.9)))
     n_trainings = len(effect.values)
     return JudgedCondition(
         what=effect.words, unit=effect.unit, digits=effect.digits, effect=_finite(value), low=low, high=high, low90=low90,
@@ -463,7 +463,7 @@ def _said(condition: Tested) -> str:
 def _in_numbers(condition: Tested) -> str:
     """1.2 [0.5, 1.9], required >= 1.0; of what shows no spread, how many exceptions there may still be."""
     chance, value, region = condition.chance, condition.value, condition.region
-    low, high = map(_finite, chance.interval(value, 0.95))
+    low, high = map(_finite, condition.interval(0.95))
     d, n = condition.effect.digits, condition.effect.n_units
     text = f"{with_interval(_finite(value), low, high, d)}, required {_required(region, d)}"
     if chance.se == 0 and 0 in (region.distance(value), value):

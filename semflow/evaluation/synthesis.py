@@ -90,6 +90,8 @@ class Scores:
         self._add("mmd2", found.mmd2, kernel_draws(features, real, counts))
         self._add("frechet", found.frechet, frechet_draws(features, real, counts) if len(real) >= ENOUGH_FOR_FRECHET else None)
         for name, share, (x, y) in (("precision", found.precision, (features, real)), ("recall", found.recall, (real, features))):
+            if share is None:
+                continue
             inside = 100.0 * among(x, y, NEIGHBOURS)
             self._add(name, 100 * share, bootstrap_mean(inside, units, self.run.n_samples, BOOTSTRAP_SEED))
 

@@ -17,7 +17,7 @@ COLOURS = {
     "not run": "#6b6b6b", "true by construction": "#2c5aa0",
 }  # fmt: skip
 SCALES = {"proxy": "proxy scale", "paper": "paper scale"}
-HEADER = ["claim", "verdict", "effect", "p", "images", "why"]
+HEADER = ["claim", "verdict", "effect", "p", "images", "trainings", "why"]
 PRIMARY, KNIFE_EDGE = "primary", "knife edge: decided at 5 %, not at 1 %"
 DATA = "data"  # a column after the verdict, where a suite has several data sets
 
@@ -106,9 +106,9 @@ def committed(claims: dict[str, Any]) -> str:
 
 def _numbers(claim: dict[str, Any]) -> list[str]:
     if not claim["conditions"]:
-        return ["-", "-", "-"]
+        return ["-"] * 4
     first = claim["conditions"][0]
-    return [effect(first), p_value(decisive(claim)), f"{first['n_images']:,}"]
+    return [effect(first), p_value(decisive(claim)), f"{first['n_images']:,}", str(first["n_trainings"])]
 
 
 def _cell(text: str) -> str:

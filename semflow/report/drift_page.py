@@ -10,10 +10,7 @@ def drift_page(check: Check, runs: list[Run]) -> str:
     """HTML. runs: that were checked."""
     notes = [f"Verdict: {check.verdict}. {NEXT[check.verdict]}"]
     notes += [f"Drift: {line}." for line in check.drifted] + [f"{line}." for line in (*check.unlike, *check.untold)]
-    notes.append(
-        f"Compared: {check.exact} metrics of the same weights, {check.trainings} trainings by their first losses, "
-        f"{len(check.watched)} watched numbers of other weights."
-    )
+    notes.append(f"Compared: {check.compared}.")
     return page("Drift check", [_watched(check), _origins(check)], notes, [], runs)
 
 

@@ -16,11 +16,14 @@ RECORDS = "records"  # the folder of records within that of a suite, here and th
 
 
 def publish(paths: Sequence[Path], out: Path, report: Path | None = None, tables: Iterable[Path] = ()) -> None:
-    """Copy records to `out`/records, without what no product is made from, and the report and tables beside them.
+    """Copy records to `out`/records, without what no product is made from, and put report and tables beside them, in place of
+    those that were there.
 
     Records that are there of other evaluations stay, so that a study may be made on several machines. SemFlowError if a path has
-    no folder of records, or for records of several suites.
+    no folder of records, for records of several suites, or where a report would replace what is none.
     """
+    if report is not None and out.exists() and any(out.iterdir()) and not (out / RECORDS).is_dir():
+        raise SemFlowError(f"{out} has files but no {RECORDS}, so it is no published report that a new one may replace")
     kept = {path: records.read(path) for path in paths}
     if len({record.suite for record in kept.values()}) > 1:
         raise SemFlowError("--records are of several suites; publish one at a time")
@@ -36,11 +39,10 @@ def publish(paths: Sequence[Path], out: Path, report: Path | None = None, tables
             records.write(target, record.model_copy(update={"arrays_sha256": digest}))
             progress.update(1)
     if report is not None:
-        for place in report.iterdir():
-            if place.is_dir():
-                shutil.copytree(place, out / place.name, dirs_exist_ok=True)
-            else:
-                shutil.copyfile(place, out / place.name)
+        for old in out.iterdir():  # of which a new report may have no like
+            if old.name != RECORDS:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        shutil.copytree(report, out, dirs_exist_ok=True)
     for table in tables:
         shutil.copyfile(table, out / table.name)
 

@@ -11,8 +11,11 @@ from noising import ABAR, loss_of, perfect, seeded
 
 from baselines.dsm import CARD, DSMSettings
 from baselines.dsm.model import DSM
+from semflow.data import open_dataset
 from semflow.data.scenes import NAMES
 from semflow.errors import SemFlowError
+from semflow.loading.batches import Batches
+from semflow.loading.pixels import to_unit_range
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.contract import Settings
 from semflow.method.pseudo_mask import PseudoMask
@@ -20,6 +23,7 @@ from semflow.method.samplers import Sampler
 from semflow.suite import reading as config
 from semflow.training import budget
 from semflow.training.build import make_model
+from semflow.training.checkpoints import open_checkpoint
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SPACINGS = get_args(DSMSettings.model_fields["timestep_spacing"].annotation)
@@ -192,3 +196,17 @@ def test_nothing_of_eq_2_can_be_set(tiny):
         raw = tiny | {"methods": tiny["methods"] | {"dsm": {"timestep_spacing": "leading", name: 1}}}
         with pytest.raises(SemFlowError, match=f"unknown key methods.dsm.{name}"):
             config.check(raw, "tiny")
+
+
+def test_minis_dsm_looks_at_its_image_where_nothing_else_can_tell():
+    """At the last timestep x_t is all but noise: the error of the reference's weights on validation scenes is at least 20 % lower
+    with a scene's own image than with another's."""
+    data, n = open_dataset(config.load(CONFIG / "mini.yaml").data, "val"), 128
+    images, labels = Batches([data[i] for i in range(n)])[range(n)]
+    model, _ = open_checkpoint(CONFIG.parent / "results/reference/weights/dsm")
+    noise, t = torch.randn(n, 3, 32, 32, generator=seeded(0)), torch.full((n,), 999)
+    with torch.inference_mode():
+        x = model.forward_process.add_noise(model.encode_labels(labels, None), noise, t)
+        own = model.autoencoder.encode(to_unit_range(images))
+        error, of_others = ((model.predict_noise(x, image, t) - noise).square().mean() for image in (own, own.roll(1, 0)))
+    assert error < 0.8 * of_others

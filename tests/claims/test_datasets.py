@@ -43,6 +43,14 @@ def test_within_a_data_set_there_is_one_suite_split_set_of_images_and_protocol(m
         read_runs(store([*mixed[:-2], damage(mixed[-2]), mixed[-1]]))
 
 
+def test_records_of_one_training_are_of_the_same_weights(make_run, store):
+    run = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3)
+    provenance = run.record.provenance.model_copy(update={"checkpoint_sha256": "other"})
+    assert read_runs(store([run, changed(run, training_seed=1, provenance=provenance)]))
+    with pytest.raises(SemFlowError, match="was measured on other weights than .* though of one training"):
+        read_runs(store([run, changed(run, steps=5, provenance=provenance)]))
+
+
 def test_another_data_set_may_have_its_own_protocol(mixed, store):
     protocol = mixed[0].record.protocol.model_copy(update={"resize": "bilinear"})
     faces = [changed(run, protocol=protocol) for run in only(mixed, dataset=FACES, task="segmentation")]

@@ -254,7 +254,7 @@ def test_the_first_watched_number_has_half_of_the_errors_and_the_others_share_th
 def test_with_fewer_than_three_trainings_in_the_reference_it_cannot_be_told(trainings):
     found = check(miou(30, weights="b"), miou(*EIGHT[:trainings]))
     assert (found.verdict, found.status, found.watched) == ("cannot be told", 4, [])
-    why = f"the reference has {trainings} trainings, and at least 3 are needed"
+    why = f"the reference has {trainings} training{'s' * (trainings > 1)}, and at least 3 are needed"
     assert found.untold == [f"evaluation 0: mIoU cannot be told: {why}"]
     assert "train under at least 3 seeds" in found.text().splitlines()[-1]
     assert check(miou(30, weights="b"), miou(60, 60.1, 60.2)).status == 1
@@ -303,11 +303,10 @@ def source(run, **fields):
 # First losses.
 
 
-def trained(*losses, **origin):
+def trained(*losses, platform="here"):
     """A reference with a training of these first losses, and an evaluation that does not change."""
-    return miou(60).model_copy(
-        update={"first_losses": {"SemFlow, b = 6": {"0": list(losses)}}, "origin": ORIGIN.model_copy(update=origin)}
-    )
+    kept = drift.FirstLosses.model_construct(platform=platform, losses=list(losses))
+    return miou(60).model_copy(update={"first_losses": {"SemFlow, b = 6": {"0": kept}}})
 
 
 def test_first_losses_that_differ_where_everything_is_the_same_are_drift():
@@ -316,10 +315,21 @@ def test_first_losses_that_differ_where_everything_is_the_same_are_drift():
     assert found.drifted == ["training SemFlow, b = 6, seed 0: its losses differ from step 2 on by more than 0.0001 of them"]
 
 
-@pytest.mark.parametrize("origin", [{"hosts": ["b"]}, {"devices": ["NVIDIA H100"]}, {"versions": {"torch": ["2.13.0"]}}])
-def test_first_losses_that_differ_on_another_platform_say_nothing(origin):
-    found = check(trained(2.0, **origin), trained(1.0))
-    assert (found.status, found.trainings) == (0, 0)
+def test_first_losses_that_differ_on_another_platform_say_nothing_and_are_counted():
+    found = check(trained(2.0, platform="there"), trained(1.0))
+    assert (found.status, found.trainings, found.elsewhere) == (0, 0, 1)
+    assert "0 trainings by their first losses, 1 not, being of another platform" in found.text()
+
+
+@pytest.mark.parametrize("fields", [{"host": "b"}, {"device": "NVIDIA H100"}, {"versions": {"torch": "2.13.0"}}])
+def test_a_platform_is_host_device_and_versions(make_run, fields):
+    def platform(run):
+        ((kept,),) = (by_seed.values() for by_seed in drift.reference_of([run]).first_losses.values())
+        return kept.platform
+
+    run = make_run("semflow", "euler", 25, GOOD)
+    run = changed(run, budget=run.record.budget.model_copy(update={"first_losses": (1.0,)}))
+    assert platform(run) == platform(source(run, commit="f" * 40)) != platform(source(run, **fields))
 
 
 @pytest.mark.parametrize(
@@ -342,8 +352,12 @@ def test_first_losses_are_read_from_records_by_training_and_seed(make_synthesis)
         for seed in (0, 1)
         for of in ({}, {"variant": "double"}, {"steps": 5})
     ]
+    found = drift.reference_of(runs).first_losses
     known = {"0": [1.0, 0.0], "1": [1.0, 1.0]}
-    assert drift.reference_of(runs).first_losses == {"SemFlow, b = 6": known, "SemFlow, double, b = 6": known}
+    assert {name: {seed: kept.losses for seed, kept in by_seed.items()} for name, by_seed in found.items()} == {
+        "SemFlow, b = 6": known,
+        "SemFlow, double, b = 6": known,
+    }
 
 
 # Two suites, and several data sets.
@@ -470,6 +484,15 @@ def test_accepting_says_which_evaluations_are_new_or_dropped(make_run, tmp_path)
     )
 
 
+def test_accepting_fewer_trainings_is_refused_and_changes_nothing(make_run, tmp_path):
+    runs = [make_run("semflow", "euler", 25, GOOD, training_seed=seed) for seed in range(3)]
+    drift.accept(runs, tmp_path / "r.json", "first")
+    before = (tmp_path / "r.json").read_bytes()
+    with pytest.raises(SemFlowError, match="the reference has 3 trainings of SemFlow, b = 6: .* these records 2, .* delete"):
+        drift.accept(runs[:2], tmp_path / "r.json", "second")
+    assert (tmp_path / "r.json").read_bytes() == before
+
+
 def test_accepting_needs_a_reason(runs, tmp_path):
     with pytest.raises(SemFlowError, match="needs its reason; give --reason"):
         drift.accept(runs, tmp_path / "r.json", "  ")
@@ -505,7 +528,7 @@ def test_a_reference_that_is_missing_or_no_json_is_named(tmp_path):
         drift.read(tmp_path / "r.json")
     for damage in (b"{", b"\xff\xfe", b""):
         (tmp_path / "r.json").write_bytes(damage)
-        with pytest.raises(SemFlowError, match="r.json is not a reference of format 3: invalid JSON"):
+        with pytest.raises(SemFlowError, match="r.json is not a reference of format 4: invalid JSON"):
             drift.read(tmp_path / "r.json")
     with pytest.raises(SemFlowError, match="is not a readable reference"):
         drift.read(tmp_path)
@@ -536,11 +559,11 @@ METRICS = (*EVALUATION, "metrics")
         ((), {"suite": None}, "suite is missing"),
         ((), {"more": 1}, "unknown key more"),
         ((), {"history": []}, "history is []"),
-        ((), {"first_losses": {"SemFlow": {"0": ["a"]}}}, "first_losses.SemFlow.0.0 is 'a'"),
+        ((), {"first_losses": {"SemFlow": {"0": [1.0]}}}, "first_losses.SemFlow.0 is [1.0]"),
         (
             (),
-            {"first_losses": {"SemFlow": {"0": [math.nan]}}},
-            "first_losses.SemFlow.0.0 is nan; input should be a finite number",
+            {"first_losses": {"SemFlow": {"0": {"platform": "p", "losses": [math.nan]}}}},
+            "first_losses.SemFlow.0.losses.0 is nan; input should be a finite number",
         ),
         (("history", 0), {"reason": None}, "history.0.reason is missing"),
         (("history", 0), {"records": "c"}, "history.0.records is 'c'; input should be a valid array"),
@@ -563,7 +586,7 @@ def test_a_damaged_reference_is_one_sentence_with_file_field_and_mend(runs, tmp_
     for ask in (lambda: drift.read(path), lambda: drift.accept(runs, path, "second")):
         with pytest.raises(SemFlowError) as error:
             ask()
-        assert f"{path} is not a reference of format 3: " in str(error.value)
+        assert f"{path} is not a reference of format 4: " in str(error.value)
         assert field in str(error.value)
         assert str(error.value).endswith("; restore it from git, or delete it and make it again with `semflow regression accept`")
         assert "\n" not in str(error.value)

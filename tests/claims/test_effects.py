@@ -88,6 +88,19 @@ def test_distance_is_mmd2_below_2048_images(make_synthesis):
     assert effect.words == "SemFlow Euler-25 Fréchet distance (EfficientNet-Lite0)"
 
 
+def test_an_interval_of_a_cost_does_not_go_below_nothing(make_run, matrices, verdict_of):
+    """One training in three needs many more steps than the others."""
+    runs = []
+    for seed, late in enumerate((0.9, 0.9, 0.6)):
+        of = {"training_seed": seed}
+        runs += [make_run("semflow", "euler", n, matrices(s), **of) for n, s in ((1, late), (100, 0.9))]
+        runs += [make_run("dsm", "ddpm", n, matrices(s), **of) for n, s in ((5, 0.1), (100, 0.9))]
+    (part,) = verdict_of(runs, COST)["conditions"]
+    assert part["effect"] == pytest.approx((0.01 + 0.01 + 1) / 3)
+    assert part["low"] == part["low90"] == 0.0
+    assert part["high"] > 1
+
+
 def test_cost_in_seconds_is_that_of_the_records_own_speeds(make_run, matrices, verdict_of):
     def at(run, images_per_s):
         provenance = run.record.provenance.model_copy(update={"images_per_s": images_per_s})
@@ -100,19 +113,10 @@ def test_cost_in_seconds_is_that_of_the_records_own_speeds(make_run, matrices, v
     assert part["what"].startswith("SemFlow Euler seconds / DSM DDPM seconds")
 
 
-def test_a_variant_is_measured_at_its_own_perturbation_and_alone(make_synthesis):
-    plain, double = make_synthesis(10.0), make_synthesis(7.0, b=12.0, drawn_with=12.0, variant="double")
-    runs = [plain, double, make_synthesis(99.0, b=12.0, drawn_with=0.0, variant="double")]
-
-    def value(text):
-        return [effect.values for effect in effects.measured(runs, Term.parse(text)).values()]
-
-    assert value("semflow synthesis euler-25 frechet") == [{0: 10.0}]
-    assert value("semflow synthesis euler-25 frechet variant=double") == [{0: 7.0}]
-    assert value("semflow synthesis euler-25 frechet b'=0 variant=double") == [{0: 99.0}]
-    assert value("semflow synthesis euler-25 frechet variant=half") == []
-    (effect,) = effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet variant=double")).values()
-    assert effect.words == "SemFlow Euler-25 double Fréchet distance (EfficientNet-Lite0)"
+def test_a_variant_is_no_part_of_a_term(make_synthesis):
+    runs = [make_synthesis(10.0), make_synthesis(7.0, variant="double")]
+    (effect,) = effects.measured(runs, Term.parse("semflow synthesis euler-25 frechet")).values()
+    assert effect.values == {0: 10.0}
 
 
 def test_a_metric_without_draws_counts_as_not_measured(make_synthesis):

@@ -73,7 +73,7 @@ def test_a_page_names_what_is_not_the_same_metric_and_what_cannot_be_told(traine
     )
     assert check.verdict == "not the same metric"
     assert "SemFlow Euler-5 segmentation: measured, but not in the reference." in page
-    assert "mIoU cannot be told: the reference has 1 trainings, and at least 3 are needed." in page
+    assert "mIoU cannot be told: the reference has 1 training, and at least 3 are needed." in page
 
 
 def test_table_2_beside_a_reference_has_a_dash_for_what_reference_or_paper_lack(trained, make_run, reference):

@@ -53,6 +53,24 @@ def test_records_of_another_run_stay_and_the_report_comes_beside_them(results, t
     assert made == {"index.html": "page", "figures/a.svg": "drawing", "table2.csv": "numbers"}
 
 
+def test_a_report_replaces_the_one_that_was_there_and_nothing_else(results, tmp_path):
+    folder, paths = results
+    (folder / "report").mkdir()
+    (folder / "report/index.html").write_text("page")
+    publish(paths, tmp_path / "out", folder / "report")
+    (tmp_path / "out/figures").mkdir()
+    (tmp_path / "out/figures/old.svg").write_text("an older drawing")
+    (tmp_path / "out/old.html").write_text("an older page")
+    publish(paths[:1], tmp_path / "out", folder / "report")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"records", "index.html"}
+    assert len(list((tmp_path / "out/records").rglob("*.json"))) == len(paths)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/letter.txt").write_text("dear")
+    with pytest.raises(SemFlowError, match="is no published report"):
+        publish(paths, tmp_path / "home", folder / "report")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
+
+
 def test_records_of_two_suites_or_of_no_folder_of_records_are_refused(results, tmp_path, store, runs):
     _, paths = results
     other = store([runs[0]])

@@ -67,14 +67,14 @@ rule accept_reference:
     params:
         reference=REFERENCE,
         reason=REASON,
-        weights=lambda w, input: " ".join(
-            f"rm -rf {REFERENCES}/weights/{method} && mkdir -p {REFERENCES}/weights && cp -r {path} {REFERENCES}/weights/{method} &&"
+        weights=lambda w, input: "".join(
+            f" && mkdir -p {REFERENCES}/weights && rm -rf {REFERENCES}/weights/{method} && cp -r {path} {REFERENCES}/weights/{method}"
             for method, path in SHIPPED.items()
             if input.weights
         ),
     shell:
-        "({params.weights} python -m semflow regression accept --records {input.records} --reference {params.reference}"
-        " --reason {params.reason:q}) 2>&1 | tee -i {log}"
+        "(python -m semflow regression accept --records {input.records} --reference {params.reference} --reason {params.reason:q}"
+        "{params.weights}) 2>&1 | tee -i {log}"
 
 
 rule verify_table2:

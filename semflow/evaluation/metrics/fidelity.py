@@ -12,29 +12,31 @@ NEIGHBOURS = 3  # of precision and recall, as Kynkaanniemi et al. (2019) have it
 
 
 class SetScores(NamedTuple):
-    """Drawn pictures against real ones: distances (lower is better), shares in [0, 1] (higher is better)."""
+    """Drawn pictures against real ones: distances (lower is better), shares in [0, 1] (higher is better; None of too few)."""
 
     frechet: float
     mmd2: float
-    precision: float
-    recall: float
+    precision: float | None
+    recall: float | None
 
 
 def compare_sets(drawn: np.ndarray, real: np.ndarray, subset_size: int) -> SetScores:
     """FID's, KID's, precision's and recall's formulas on features (n, d) and (m, d), by torch_fidelity.calculate_metrics.
 
     subset_size: of KID's subsets, at most n and m. Where it is both, all 100 subsets are the whole, and one will do.
+    Precision and recall need more than `NEIGHBOURS` pictures.
     """
+    neighbours = min(len(drawn), len(real)) > NEIGHBOURS
     scores = torch_fidelity.calculate_metrics(
-        input1=_Rows(drawn), input2=_Rows(real), fid=True, kid=True, prc=True, feature_extractor=NAME,
+        input1=_Rows(drawn), input2=_Rows(real), fid=True, kid=True, prc=neighbours, feature_extractor=NAME,
         kid_subset_size=subset_size, kid_subsets=1 if subset_size == len(drawn) == len(real) else 100,
         prc_neighborhood=NEIGHBOURS, cuda=False, cache=False, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
     return SetScores(
         scores[torch_fidelity.KEY_METRIC_FID],
         scores[torch_fidelity.KEY_METRIC_KID_MEAN],
-        scores[torch_fidelity.KEY_METRIC_PRECISION],
-        scores[torch_fidelity.KEY_METRIC_RECALL],
+        scores.get(torch_fidelity.KEY_METRIC_PRECISION),
+        scores.get(torch_fidelity.KEY_METRIC_RECALL),
     )
 
 

@@ -175,3 +175,10 @@ def test_a_row_taken_twice_is_never_paired_with_itself():
     within = [np.mean([k(z[i], z[j]) for i in rows for j in rows if i != j]) for z in (x, y)]
     between = np.mean([k(x[i], y[j]) for i in rows for j in rows])
     assert kernel_draws(x, y, [times]) == pytest.approx([sum(within) - 2 * between])
+
+
+def test_too_few_pictures_for_neighbourhoods_have_distances_and_no_precision_or_recall():
+    x, y = np.random.default_rng(0).normal(size=(2, NEIGHBOURS, 8)).astype(np.float32)
+    scores = compare_sets(x, y, NEIGHBOURS)
+    assert (scores.precision, scores.recall) == (None, None)
+    assert np.isfinite([scores.frechet, scores.mmd2]).all()
