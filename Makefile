@@ -1,6 +1,11 @@
 # One line a target; the first use of any makes .venv, later ones find it up to date.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Snakemake needs a cache, by default in the home.
+ifneq ($(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo writable),writable)
+export XDG_CACHE_HOME := $(CURDIR)/results/.cache
+export MPLCONFIGDIR := $(XDG_CACHE_HOME)
+endif
 
 .PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report test test-slow test-all test-slurm check cluster
 

@@ -1,5 +1,6 @@
 """The three files that say what to install agree."""
 
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,18 @@ def test_the_conda_environment_installs_this_package_with_the_same_constraints_a
     assert pip == ["--constraint constraints.txt", "--editable .[dev]"]
     assert re.fullmatch(r"python=3\.\d+", python)
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.partition("=")[2] + ".0")
+
+
+def test_make_gives_snakemake_a_cache_where_the_home_cannot_be_written(tmp_path):
+    (tmp_path / "show.mk").write_text(f"include {ROOT}/Makefile\nshow:\n\t@echo $$XDG_CACHE_HOME\n")
+    nowhere = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"} | {"HOME": "/proc/nothing"}
+    words = ["make", "--silent", "-f", tmp_path / "show.mk", "show"]
+    made = subprocess.run(words, cwd=tmp_path, env=nowhere, capture_output=True, text=True)
+    assert made.stdout == f"{tmp_path}/results/.cache\n"
+    there = nowhere | {"XDG_CACHE_HOME": made.stdout.strip()}
+    planned = ["snakemake", "-n", "reproduce_table2", "--directory", tmp_path]
+    assert subprocess.run(planned, cwd=ROOT, env=there, capture_output=True).returncode == 0
+    assert subprocess.run(planned, cwd=ROOT, env=nowhere, capture_output=True).returncode != 0
 
 
 def test_make_targets_are_one_line_each():

@@ -476,16 +476,35 @@ def test_a_suite_may_build_on_another_and_be_changed_on_the_command_line(tmp_pat
     assert "Nothing to be done" in snakemake(tree, *words, "--config", "training={steps: 12}").stderr
 
 
-def test_another_workflow_may_have_this_one_as_a_module(tmp_path):
-    tree = copy_of_the_tree(tmp_path)
-    (tree / "other.smk").write_text(
-        "module suite:\n    snakefile: 'workflow/Snakefile'\n    config: {'base': 'config/smoke.yaml', 'suite': 'other'}\n\n\n"
+def having(folder: Path, config: str, prefix: str = "") -> Path:
+    """Another workflow in a folder of its own, with this one as a module and its Table 2 as what it makes."""
+    folder.mkdir()
+    (folder / "Snakefile").write_text(
+        f"module suite:\n    snakefile: '{ROOT}/workflow/Snakefile'\n    config: {config}\n{prefix}\n\n"
         "use rule * from suite as suite_*\n\n\n"
-        "rule everything:\n    default_target: True\n    input: 'results/other/checkpoints/semflow/seed0'\n"
+        "rule everything:\n    default_target: True\n    input: rules.suite_reproduce_table2.input\n"
     )
-    done = snakemake(tree, "--snakefile", "other.smk")
+    return folder
+
+
+def test_another_workflow_may_have_this_one_as_a_module_under_a_prefix(tmp_path):
+    runs = "[{method: semflow, task: segmentation, sampler: euler, steps: [1, 25]}]"
+    (tmp_path / "own.yaml").write_text(f"base: {ROOT}/config/smoke.yaml\nsuite: other\nruns: {runs}\n")
+    folder = having(tmp_path / "elsewhere", f"{{'base': '{tmp_path}/own.yaml'}}", "    prefix: 'replication'\n")
+    done = snakemake(folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads((tree / "results/other/config.json").read_text())["suite"] == "other"
+    page = (folder / "replication/results/other/report/table2.html").read_text()
+    assert "SemFlow Euler-25" in page
+    assert (folder / "replication/results/other/table2.csv").exists()
+
+
+@pytest.mark.parametrize("own", [(), ("--configfile", "own.yaml")], ids=["alone", "beside a configuration of its own"])
+def test_a_module_without_a_configuration_is_the_default_suite(tmp_path, own):
+    folder = having(tmp_path / "elsewhere", "{}")
+    (folder / "own.yaml").write_text("samples: [1, 2]\n")
+    done = snakemake(folder, "-n", *own)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "results/mini/report/table2.html" in done.stdout + done.stderr
 
 
 def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):

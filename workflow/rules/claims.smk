@@ -86,10 +86,8 @@ rule verify_table2:
         "../../environment.yml"
     threads: workflow.resource_settings.cores or 1
     params:
-        config=os.path.relpath(
-            Path(str(workflow.current_basedir)).parent.parent / "config/verify.yaml"
-        ),
-        snakefile=os.path.relpath(workflow.main_snakefile),
+        config=f"{Path(SOURCES).parent}/config/verify.yaml",
+        snakefile=f"{SOURCES}/Snakefile",
     shell:
         "set -o pipefail; python -m snakemake reproduce_table2 check_drift --cores {threads} --snakefile {params.snakefile}"
         " --configfile {params.config} --nolock 2>&1 | tee -i {log}"

@@ -22,10 +22,11 @@ from semflow.suite import reading as configuration
 
 try:
     if (
-        config and config != STATED
-    ):  # a dictionary, from the workflow that this one is a module of
+        workflow.modifier.parent_modifier
+    ):  # a module's: a dictionary, from the workflow that has this one
+        default = {"base": workflow.source_path("../../config/mini.yaml")}
         raw = configuration.on_base(
-            configuration.Resolved(dict(config), {}), Path("config")
+            configuration.Resolved(dict(config) or default, {}), Path("config")
         ).raw
     else:  # files, which Snakemake would read without `base` and with 1e-3 as a word; the default only where there are none
         paths = workflow.overwrite_configfiles or [
@@ -48,6 +49,7 @@ config.clear()
 config.update(raw)
 
 STARTED = time.time()
+SOURCES = os.path.relpath(Path(str(workflow.current_basedir)).parent)
 RESULTS = f"results/{STUDY.name}"
 REPORTS = f"{RESULTS}/report"
 CONFIG = (
@@ -163,9 +165,9 @@ def table(name):
     return [f"{RESULTS}/{name}.csv", *forms, *drawn(*PAGE_FIGURES[name])]
 
 
-def captions(names):
-    """The option that says which figures a page shows."""
-    found = drawn(*names, suffixes=("txt",))
+def captions(paths):
+    """The option that says which figures a page shows, of the files beside it."""
+    found = [path for path in paths if path.endswith(".txt")]
     return f"--captions {' '.join(found)}" if found else ""
 
 

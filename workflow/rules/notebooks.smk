@@ -1,5 +1,4 @@
 # Notebooks, executed on the suite's records.
-SOURCES = os.path.relpath(Path(str(workflow.current_basedir)).parent)
 
 
 rule notebook:
@@ -27,15 +26,15 @@ rule notebook:
     params:
         source=f"{SOURCES}/notebooks/{{notebook}}.ipynb",
         templates=f"{SOURCES}/notebooks",
-        run=f"{LOGS}/notebooks/{{notebook}}.ipynb",
         parameters=lambda w, input: json.dumps(
             {"records": input.records}
             | ({"claims": input.claims} if input.claims else {})
         ),
         key=lambda w: notebook_key(f"{SOURCES}/notebooks/{w.notebook}.ipynb"),
     shell:
-        "(python -m papermill --no-progress-bar --cwd . {params.source} {params.run} --parameters_yaml {params.parameters:q}"
-        " && cp {params.run} {output.ipynb}"
+        "run={log.text}; run=${{run%.log}}.ipynb; ("
+        "python -m papermill --no-progress-bar --cwd . {params.source} $run --parameters_yaml {params.parameters:q}"
+        " && cp $run {output.ipynb}"
         " && python -m nbconvert --to html --TemplateExporter.extra_template_basedirs={params.templates} --template offline"
         " --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=parameters"
         " --TagRemovePreprocessor.remove_cell_tags=injected-parameters {output.ipynb}"

@@ -85,7 +85,7 @@ use rule table as page with:
         f"{BENCHMARKS}/page-{{table}}.tsv"
     params:
         what=lambda w: f"{w.table}_page",
-        options=lambda w: captions(PAGE_FIGURES[w.table]),
+        options=lambda w, input: captions(input.get("beside", [])),
         key=lambda w: f"{code_of(f'{w.table}_page')}-{PAGE_FILES}-{PUBLISHED[w.table]}",
 
 
@@ -105,5 +105,5 @@ use rule table as site with:
         what="index",
         out=lambda w, output: output.html,
         words=products.PRODUCTS["index"].words,
-        options=f"--claims {CLAIMS} {captions(FIGURES)}",
+        options=lambda w, input: f"--claims {input.claims} {captions(input.get('beside', []))}",
         key=f"{code_of('index')}-{PAGE_FILES}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",
