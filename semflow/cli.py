@@ -53,14 +53,21 @@ def verb(example: str, computes: bool = False) -> Callable[[Any], Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one verb. Exit status 0, 2 for a mistake that is named in one sentence, 130 when interrupted."""
+    """Run one verb. Exit status 0, 2 for a mistake that is named in one sentence, 130 when interrupted, 141 when nobody
+    reads what is printed."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         a = parser(words).parse_args(words)
         if getattr(a, "threads", None) and launch.LAUNCHED not in os.environ:
             os.environ["OMP_NUM_THREADS"] = str(a.threads)  # read by torch when it is imported
-        if not (a.computes and launch.prepare(words, *_devices(a))):
-            a.run(a)
+        try:
+            if not (a.computes and launch.prepare(words, *_devices(a))):
+                a.run(a)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # who read has enough, as `head` has; nothing more can be said, nor at the interpreter's end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except Interrupted as stop:
         sys.exit(_say(str(stop), 130))
     except SemFlowError as error:
@@ -181,6 +188,7 @@ def _evaluate(p: Parser) -> Command:
     p.add_argument(
         "--store", type=Path, help="with --all: where records are kept, to go on from (default: results/SUITE/evaluated)"
     )
+    _json(p)
     out = "the record's JSON file, its arrays go beside it; with --all: the records that are wanted (default: all)"
     p.add_argument("--out", type=Path, nargs="+", default=[], help=out)
     return lambda a: _evaluate_all(a) if a.all or a.method == "controls" else _evaluate_one(a)
@@ -209,10 +217,12 @@ def _evaluate_one(a: Arguments) -> None:
     drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
     evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed, a.variant)
     record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache)
+    lines = []
     for name, metric in record.metrics.items():
         kind = KINDS[name]
         unit = "" if kind.unit == "none" else f" {kind.unit}"
-        print(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+        lines.append(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
+    _tell(a, "\n".join(lines), {name: metric.model_dump() for name, metric in record.metrics.items()})
 
 
 def _evaluate_all(a: Arguments) -> None:
@@ -220,6 +230,8 @@ def _evaluate_all(a: Arguments) -> None:
     from semflow.suite import reading, runs
 
     controls = a.method == "controls"
+    if a.json:
+        raise SemFlowError("--json is for one evaluation; the records that --all writes are JSON themselves")
     if controls and (a.variant or a.amplitude is not None):
         raise SemFlowError("controls are no training's: they take neither --variant nor --amplitude; leave them out")
     suite, trained = reading.load(a.config, a.dataset), _suite(a)
@@ -294,7 +306,7 @@ def _plan(p: Parser) -> Command:
     rate.add_argument("--tflops", type=above_zero, help="TFLOP/s of a GPU in training")
     p.add_argument("--fp32-tflops", type=above_zero, help="TFLOP/s of a GPU in float32, in which evaluations sample")
     p.add_argument("--efficiency", type=share, default=0.9, help="of several GPUs that share a training (default 0.9)")
-    p.add_argument("--json", type=Path, help="JSON file for the same")
+    _json(p)
 
     def run(a: Arguments) -> None:
         from semflow import report
@@ -304,9 +316,7 @@ def _plan(p: Parser) -> Command:
         study = reading.load_study(a.config)
         report.check_outputs(study)
         made = plan.make_plan(study, a.devices, plan.rates_of(study, a.tflops, a.measured, a.fp32_tflops), a.efficiency)
-        if a.json:
-            made.write(a.json)
-        print(made.text())
+        _tell(a, made.text(), made.plain())
 
     return run
 
@@ -410,7 +420,7 @@ def _regression_check(p: Parser) -> Command:
     """Compare records with a reference: exit status 1 if a number drifted, 3 if one is not the same metric, 4 if none can be
     told, else 0."""
     _reference(p)
-    p.add_argument("--out", type=Path, help="JSON file for the same")
+    _json(p, "--out")
     p.add_argument("--page", type=Path, help="HTML file for the same")
 
     def run(a: Arguments) -> None:
@@ -421,9 +431,7 @@ def _regression_check(p: Parser) -> Command:
 
         runs, reference = read_runs(a.records), drift.read(a.reference)
         check = drift.check(drift.reference_of(runs), reference, document.load())
-        print(check.text())
-        if a.out:
-            files.write_json(a.out, check.plain())
+        _tell(a, check.text(), check.plain())
         if a.page:
             files.write_text(a.page, drift_page(check, runs))
         sys.exit(check.status)
@@ -511,6 +519,25 @@ def _info(p: Parser) -> Command:
 
 def _config(p: Parser) -> None:
     p.add_argument("--config", type=Path, required=True, help="the suite's YAML file")
+
+
+def _json(p: Parser, *former: str) -> None:
+    """former: other names of the option."""
+    p.add_argument(
+        "--json", *former, type=Path, metavar="FILE", help="JSON file for the same; -: print that in place of the words"
+    )
+
+
+def _tell(a: Arguments, words: str, plain: Any) -> None:
+    """Print what was found, in words or as JSON, and write the file that was asked for."""
+    from semflow import files
+
+    if a.json == Path("-"):
+        print(files.json_text(plain), end="")
+        return
+    print(words)
+    if a.json:
+        files.write_json(a.json, plain)
 
 
 def _of_suite(p: Parser) -> None:

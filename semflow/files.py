@@ -64,9 +64,14 @@ def write_text(target: Path, text: str) -> None:
     write_atomically(target, lambda part: part.write_text(text, encoding="utf-8"))
 
 
+def json_text(value: Any) -> str:
+    """Indented JSON; NaN is refused, since JSON has none."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(target: Path, value: Any) -> None:
-    """Write indented JSON atomically; NaN is refused, since JSON has none."""
-    write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Write `json_text` atomically."""
+    write_text(target, json_text(value))
 
 
 def read_json(source: Path, what: str) -> Any:

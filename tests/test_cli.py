@@ -1,6 +1,7 @@
 """What a user sees: help at once, one sentence for a mistake, no traceback."""
 
 import argparse
+import json
 import re
 import shlex
 import subprocess
@@ -606,3 +607,49 @@ def test_finished_weights_never_take_the_place_of_other_files(run, tiny_suite, t
     assert is_one_sentence(error, tmp_path / out, named)
     assert (tmp_path / "thesis/chapter1.tex").read_text() == "years of work"
     assert not (tmp_path / state).exists()
+
+
+# What is printed, for people and for programs
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly():
+    """As `semflow config show FILE | head -1` does."""
+    command = [sys.executable, "-m", "semflow", "config", "show", Path(__file__).parents[1] / "config/paper.yaml"]
+    for verb in (command, [*command[:3], "regression", "check", "--help"]):
+        ended = subprocess.Popen(verb, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        ended.stdout.close()
+        assert ended.communicate()[1] == b""
+        assert ended.returncode in (0, 141)
+
+
+def plan(suite, *words):
+    return ("plan", "--config", suite, "--tflops", 1, *words)
+
+
+def test_json_is_a_file_beside_the_words_or_takes_their_place(run, tmp_path):
+    suite = Path(__file__).parents[1] / "config/smoke.yaml"
+    in_words = run(*plan(suite))[1]
+    status, out, _ = run(*plan(suite, "--json", tmp_path / "plan.json"))
+    assert (status, out) == (0, in_words)
+    status, out, _ = run(*plan(suite, "--json", "-"))
+    assert status == 0
+    assert json.loads(out) == json.loads((tmp_path / "plan.json").read_text())
+
+
+def test_a_check_in_json_has_the_exit_status_of_the_check(run, tmp_path):
+    root = Path(__file__).parents[1]
+    record = root / "reports/study/records/scenes-test/semflow/segmentation/euler-25/train0-sample0.json"
+    words = ("regression", "check", "--records", record, "--reference", root / "results/reference/mini.json")
+    status, out, _ = run(*words, "--json", "-")
+    assert status == json.loads(out)["status"]
+    assert run(*words, "--out", tmp_path / "check.json")[0] == status  # the option's former name
+    assert json.loads((tmp_path / "check.json").read_text()) == json.loads(out)
+
+
+def test_an_evaluation_in_json_has_its_metrics(run, tiny, tmp_path):
+    status, out, _ = run(*evaluation(tiny, tmp_path, "--method", "oracle", "--json", "-"))
+    assert status == 0
+    assert json.loads(out)["miou"]["value"] == 100
+    status, _, error = run(*evaluation(tiny, tmp_path, "--method", "controls", "--json", "-"))
+    assert status == 2
+    assert is_one_sentence(error, "--json is for one evaluation")

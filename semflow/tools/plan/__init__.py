@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+from typing import Any
 
-from semflow import files
 from semflow.data import OFFICIAL
 from semflow.report import PRODUCTS, evaluation_jobs, records
 from semflow.suite.reading import Study
@@ -60,9 +60,9 @@ class Plan:
     def total(self) -> Row:
         return Row("total", "", *map(sum, zip(*(astuple(row)[2:] for row in self.rows), strict=True)))
 
-    def write(self, out: Path) -> None:
-        """As JSON."""
-        files.write_json(out, asdict(self) | {"total": asdict(self.total)})
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self) | {"total": asdict(self.total)}
 
     def text(self) -> str:
         """For people, in Markdown."""
