@@ -250,15 +250,22 @@ class Scale(_Entry):
     datasets: dict[str, tuple[int, int]]
 
 
+class Decided(_Entry):
+    """What decides verdicts, as of some version. what: that it fixed or changed, in words."""
+
+    hash: str
+    what: str
+
+
 class Document(_Entry):
     """The whole file.
 
-    decides: hash of all that decides a verdict; a test holds it.
+    decides: hashes of all that decides a verdict, the present one last, which a test holds, each with what came with it.
     watched: what a drift check compares where weights are others, the first with half of its errors.
     """
 
     version: int
-    decides: str = ""
+    decides: tuple[Decided, ...] = ()
     scale: Scale
     sanity_checks: dict[str, SanityCheck]
     table_entries: tuple[TableEntries, ...]

@@ -121,18 +121,25 @@ class JudgedDiscrepancy(_Part):
     quoted: str
 
 
+class Fixed(_Part):
+    """A commit in which something of what decides verdicts was fixed. before: whether every record was made by code that had it;
+    None if git cannot tell."""
+
+    commit: str
+    what: str
+    before: bool | None
+
+
 class Judged(_Part):
     """The whole file.
 
-    judged_by: the commit in which the claims' margins, checks and primaries became what they are, "" if git cannot tell.  before:
-    whether every record was made by code that had them; None if git cannot tell.
+    fixed: the commits in which what decides verdicts became what it is; nothing outside git.
     """
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     suite: str
     scale: ScaleName
-    judged_by: str
-    before: bool | None
+    fixed: list[Fixed]
     counts: dict[Verdict, int]
     notes: list[str]
     claims: list[JudgedClaim]
@@ -146,7 +153,7 @@ def read(path: Path) -> dict[str, Any]:
         return Judged.model_validate(raw).model_dump()
     except ValidationError as error:
         mend = "make it again with `semflow report claims`"
-        raise SemFlowError(f"{path} is not a file of claims of format 3: {sentence(error, raw)}; {mend}") from None
+        raise SemFlowError(f"{path} is not a file of claims of format 4: {sentence(error, raw)}; {mend}") from None
 
 
 def orderings(claims: dict[str, Any]) -> list[dict[str, Any]]:
@@ -173,17 +180,20 @@ def judge(runs: list[Run], document: Document) -> dict[str, Any]:
     claims = [claim.judged(claim.ps and corrected.get(claim.entry.id, claim.ps), len(primary)) for claim in weighed]
     claims += [_judged_entry(entry, sets, document) for table in document.table_entries for entry in _entries(table)]
     counts = Counter(claim.verdict for claim in claims)
-    judged_by = provenance.introduced(document.decides) if document.decides else ""
     return Judged(
         suite=runs[0].record.suite,
         scale=scale(runs, document.scale),
-        judged_by=judged_by,
-        before=provenance.had(judged_by, sorted({run.record.provenance.commit for run in runs})),
+        fixed=_fixed(document, sorted({run.record.provenance.commit for run in runs})),
         counts={verdict: counts[verdict] for verdict in VERDICTS},
         notes=_notes(sets, document, len(primary)),
         claims=claims,
         discrepancies=[_told(discrepancy) for discrepancy in document.discrepancies],
     ).model_dump()
+
+
+def _fixed(document: Document, commits: list[str]) -> list[Fixed]:
+    found = ((provenance.introduced(decided.hash), decided.what) for decided in document.decides)
+    return [Fixed(commit=commit, what=what, before=provenance.had(commit, commits)) for commit, what in found if commit]
 
 
 class _Weighed(NamedTuple):

@@ -97,11 +97,11 @@ def markdown(claims: dict[str, Any]) -> str:
 
 def committed(claims: dict[str, Any]) -> str:
     """A sentence on when margins and checks were fixed; nothing outside git, or where nothing was judged."""
-    if not claims.get("judged_by"):
+    if not claims.get("fixed"):
         return ""
-    told = f"Margins, sanity checks and the list of primary claims were fixed in commit {claims['judged_by'][:10]}"
-    when = {True: ", before the runs that they judge.", False: ". Some of the records are older.", None: "."}
-    return told + when[claims["before"]]
+    when = {True: ", before the runs", False: "; some of the records are older", None: ""}
+    parts = [f"in commit {fixed['commit'][:10]} {fixed['what']}{when[fixed['before']]}" for fixed in claims["fixed"]]
+    return f"What decides verdicts was fixed: {'. Then '.join(parts)}."
 
 
 def _numbers(claim: dict[str, Any]) -> list[str]:

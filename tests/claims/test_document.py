@@ -106,8 +106,8 @@ def test_what_decides_a_verdict_changes_only_with_its_hash_in_the_file():
     entries = [check | {"id": name} for name, check in raw["sanity_checks"].items()] + raw["table_entries"] + raw["claims"]
     text = json.dumps([raw["scale"], MinSamples().model_dump(), [*map(deciding, entries)]], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    assert raw["decides"] == digest, (
-        f"what decides verdicts is now {digest}: say so in `decides` of claims.yaml and raise `version`"
+    assert raw["decides"][-1]["hash"] == digest, (
+        f"what decides verdicts is now {digest}: add that to `decides` of claims.yaml and raise `version`"
     )
 
 
@@ -181,7 +181,7 @@ def test_claims_json_of_another_form_is_one_sentence(pair, above, document, tmp_
         place = place[name]
     place |= fields
     path.write_text(json.dumps(judged))
-    with pytest.raises(SemFlowError, match=r"is not a file of claims of format 3: .*; make it again with") as error:
+    with pytest.raises(SemFlowError, match=r"is not a file of claims of format 4: .*; make it again with") as error:
         verdicts.read(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)

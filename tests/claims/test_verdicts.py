@@ -365,15 +365,16 @@ def test_of_six_primary_claims_that_are_true_by_a_hair_one_is_refuted_in_at_most
 
 @pytest.fixture
 def dated(head, above):
-    """A file of claims with the hash of what decides."""
-    return load((head + above).replace("version: 1", "version: 1\ndecides: abcd", 1))
+    """A file of claims with the hashes of what decides."""
+    decides = "decides: [{hash: abcd, what: margins}, {hash: ef01, what: checks}]"
+    return load((head + above).replace("version: 1", f"version: 1\n{decides}", 1))
 
 
-def test_the_commit_in_which_what_decides_came_in_is_named_and_whether_records_had_it(pair, dated, tmp_path, monkeypatch):
+def test_the_commits_in_which_what_decides_came_in_are_named_and_whether_records_had_it(pair, dated, tmp_path, monkeypatch):
     git = partial(subprocess.check_output, cwd=tmp_path, text=True)
     git(["git", "init", "-q"])
     file, commits = tmp_path / "claims.yaml", []
-    for text in ("decides: 1234\n", "decides: abcd\n", "# Moved.\ndecides: abcd  # in other words\n"):
+    for text in ("hash: 1234\n", "hash: abcd\n", "# Moved.\nhash: abcd  # in other words\n", "hash: abcd\nhash: ef01\n"):
         file.write_text(text)
         git(["git", "add", file.name])
         git(["git", "-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"])
@@ -386,17 +387,19 @@ def test_the_commit_in_which_what_decides_came_in_is_named_and_whether_records_h
             for run, commit in zip(pair(0.9, 0.7), made_by, strict=True)
         ]
         found = verdicts.judge(runs, dated)
-        return found["judged_by"], found["before"]
+        assert [(fixed["commit"], fixed["what"]) for fixed in found["fixed"]] == [(commits[1], "margins"), (commits[3], "checks")]
+        return [fixed["before"] for fixed in found["fixed"]]
 
-    assert judged(commits[1], commits[2]) == (commits[1], True)
-    assert judged(commits[0], commits[2]) == (commits[1], False)
-    assert judged("c" * 40, commits[2]) == (commits[1], None)
+    assert judged(commits[3], commits[3]) == [True, True]
+    assert judged(commits[1], commits[2]) == [True, False]
+    assert judged(commits[0], commits[3]) == [False, False]
+    assert judged("c" * 40, commits[3]) == [None, None]
     text = claims_text.markdown(verdicts.judge(pair(0.9, 0.7), dated))
-    assert f"were fixed in commit {commits[1][:10]}." in text
+    assert f"was fixed: in commit {commits[1][:10]} margins. Then in commit {commits[3][:10]} checks." in text
 
 
 def test_outside_git_nothing_is_said_of_when(pair, dated, tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "claims.yaml"))
     judged = verdicts.judge(pair(0.9, 0.7), dated)
-    assert (judged["judged_by"], judged["before"]) == ("", None)
-    assert "were fixed in commit" not in claims_text.markdown(judged)
+    assert judged["fixed"] == []
+    assert "in commit" not in claims_text.markdown(judged)

@@ -148,9 +148,12 @@ def test_a_condition_shows_how_trainings_scatter_where_there_are_several(written
 
 
 def test_the_notes_say_when_margins_were_fixed(written, everything, claims, tmp_path):
-    assert "were fixed in commit 0123456789, before the runs that they judge." in written.text
-    site(everything, claims | {"judged_by": ""}, [], tmp_path / "index.html")  # outside git
-    assert "were fixed in commit" not in Read((tmp_path / "index.html").read_text()).text
+    told = (
+        "fixed: in commit 0123456789 margins, before the runs. Then in commit fedcba9876 checks; some of the records are older."
+    )
+    assert told in written.text
+    site(everything, claims | {"fixed": []}, [], tmp_path / "index.html")  # outside git
+    assert "in commit" not in Read((tmp_path / "index.html").read_text()).text
 
 
 def test_table_1_is_of_the_suites_own_model_at_its_main_sampler(everything, written):

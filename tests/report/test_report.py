@@ -31,8 +31,9 @@ def test_every_product_is_written_from_stored_records_alone(stored, tmp_path):
 
 
 def test_a_product_that_there_is_not_is_answered_by_all_that_there_are(stored, tmp_path):
-    with pytest.raises(SemFlowError, match="nothing called figure99 to report; there are .*table1.*figure12.*index"):
+    with pytest.raises(SemFlowError, match="nothing called figure99 to report; there are ") as error:
         write("figure99", stored, [tmp_path / "figure99.png"])
+    assert {"table1", "figure12", "index"} <= set(str(error.value).partition("there are ")[2].split(", "))
 
 
 def test_a_caption_that_is_not_there_is_named(stored, tmp_path):
@@ -71,7 +72,7 @@ def test_the_index_needs_claims_in_their_form(stored, tmp_path):
     with pytest.raises(SemFlowError, match="report index needs --claims"):
         write("index", stored, [tmp_path / "index.html"])
     (tmp_path / "claims.json").write_text("{}")
-    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 3: suite is missing.* make it again"):
+    with pytest.raises(SemFlowError, match="claims.json is not a file of claims of format 4: suite is missing.* make it again"):
         write("index", stored, [tmp_path / "index.html"], claims=tmp_path / "claims.json")
     write("claims", stored, [tmp_path / "claims.json"])
     judged = json.loads((tmp_path / "claims.json").read_text())

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from pathlib import Path
 from typing import Any
 
 from semflow.data import OFFICIAL
