@@ -23,7 +23,7 @@ CARD = NOISE | {"mmd2_efficientnet_lite0": 0.6, "perceptual_efficientnet_lite0":
 
 @pytest.fixture
 def measured():
-    """measured(method, task, sampler, steps, metrics by name, training seed=0, **fields) -> Run, each metric with chance about it."""
+    """measured(method, task, sampler, steps, metrics by name, training seed=0) -> Run, with chance about each."""
 
     def make(method, task, sampler, steps, values, seed=0, **fields):
         rng = np.random.default_rng([seed, steps, len(method), len(sampler)])
