@@ -80,7 +80,7 @@ def of_images(draws: np.ndarray, n_units: int) -> Chance:
     least = 1 / (len(draws) + 1)
     if n_units < 2 or not np.isfinite(draws).all():
         return Chance(math.inf, 1, least)
-    se = float(np.std(draws, ddof=1)) * math.sqrt(n_units / (n_units - 1))
+    se = _spread(draws) * math.sqrt(n_units / (n_units - 1))
     return Chance(se, min(n_units, len(draws)) - 1, least if se == 0 else 0.0)
 
 
@@ -89,8 +89,13 @@ def of_trainings(effects: Sequence[float]) -> Chance | None:
     n = len(effects)
     if n < 2:
         return None
-    se = float(np.std(effects, ddof=1)) / math.sqrt(n)
+    se = _spread(effects) / math.sqrt(n)
     return Chance(se, n - 1, 0.5**n if se == 0 else 0.0)  # all alike: the sign test
+
+
+def _spread(values: Sequence[float] | np.ndarray) -> float:
+    """Standard deviation; 0 of values that are alike, whose mean may be off by a rounding."""
+    return 0.0 if np.ptp(values) == 0 else float(np.std(values, ddof=1))
 
 
 def together(images: Chance, trainings: Chance | None) -> Chance:

@@ -261,8 +261,10 @@ class Tested(NamedTuple):
     def needed(self, alpha: float) -> dict[str, float]:
         """How many images, and trainings where there are several, would settle, on which side of the bound this effect lies, in
         a one-sided test at `alpha` with power `POWER`; more images only where no number of trainings would do. Infinite for an
-        effect on the bound.
+        effect on the bound. Where all are alike, the trainings of a sign test.
         """
+        if self.chance.se == 0:
+            return {"trainings": -math.log2(alpha)}
         distance = self.region.distance(self.value)
         reach = float(special.ndtri(1 - alpha) + special.ndtri(POWER))
         allowed = (distance / reach) ** 2  # variance

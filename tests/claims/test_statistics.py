@@ -1,5 +1,6 @@
 """Sizes, power and coverage by simulation; closed forms and scipy's own tests where there are any."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -211,6 +212,15 @@ def test_an_interval_ends_where_both_tests_of_its_ends_have_half_of_what_is_left
     assert low + high == pytest.approx(14)
     assert chance.p(7.0, Region(low, None)) == pytest.approx(0.05)
     assert chance.p(7.0, Region(None, high)) == pytest.approx(0.05)
+
+
+def test_where_all_trainings_are_alike_as_many_settle_it_as_a_sign_test_needs():
+    def tested(k):
+        return effects.Tested.of(effect_of([0.1] * k, [np.full(400, 0.1)] * k), Region(None, 0.5))
+
+    assert tested(3).settled is None
+    k = math.ceil(tested(3).needed(0.05)["trainings"])
+    assert [tested(n).settled for n in (k - 1, k)] == [None, True]
 
 
 def test_more_images_are_asked_for_only_where_no_number_of_trainings_would_settle_it():
