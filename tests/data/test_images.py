@@ -5,10 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from semflow.data.images import read_layout, resize_image, resize_labels
+from semflow.data.images import resize_image, resize_labels
 from semflow.data.sample import Sample
 from semflow.data.scenes import Scenes
-from semflow.errors import SemFlowError
 from semflow.loading.batches import Batches, in_memory
 from semflow.loading.pixels import to_unit_range
 
@@ -61,31 +60,3 @@ def test_bytes_become_floats_from_minus_one_to_one():
     values = to_unit_range(torch.tensor([0, 51, 255], dtype=torch.uint8))
     assert values.dtype == torch.float32
     torch.testing.assert_close(values, torch.tensor([-1, -0.6, 1]))
-
-
-PALETTE = ((10, 20, 30), (200, 0, 0), (0, 200, 0))
-
-
-def palette_png(path, indices, colours):
-    picture = Image.fromarray(np.array(indices, np.uint8)).convert("P")
-    picture.putdata(np.array(indices).ravel().tolist())
-    picture.putpalette([channel for colour in colours for channel in colour])
-    picture.save(path)
-    return path
-
-
-def test_a_palette_layout_in_the_data_sets_colours_is_read_by_colour(tmp_path):
-    colours = [(0, 200, 0), (255, 255, 255), (10, 20, 30), (0, 0, 0)]
-    layout = read_layout(palette_png(tmp_path / "a.png", [[0, 1], [2, 3]], colours), PALETTE)
-    assert np.array(layout).tolist() == [[2, 255], [0, 255]]
-
-
-def test_a_palette_layout_with_one_colour_of_no_class_is_refused(tmp_path):
-    with pytest.raises(SemFlowError, match=r"colour \[0, 201, 0\], which stands for no class"):
-        read_layout(palette_png(tmp_path / "a.png", [[0, 1], [1, 0]], [(0, 201, 0), (200, 0, 0)]), PALETTE)
-
-
-def test_a_palette_layout_in_other_colours_is_read_by_id(tmp_path):
-    colours = [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
-    assert np.array(read_layout(palette_png(tmp_path / "a.png", [[0, 1], [2, 2]], colours), PALETTE)).tolist() == [[0, 1], [2, 2]]
-    assert np.array(read_layout(palette_png(tmp_path / "b.png", [[0, 0]], colours), PALETTE)).tolist() == [[0, 0]]
