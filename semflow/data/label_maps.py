@@ -105,7 +105,7 @@ def read_layout(
 
 
 def _words(way: str, dataset: str) -> str:
-    return {"classes": "class numbers", "raw": f"the ids in {dataset}'s own files", "colours": f"{dataset}'s colours"}[way]
+    return {"classes": "class numbers", "raw": f"the ids of {dataset}'s own files", "colours": f"the colours of {dataset}"}[way]
 
 
 def _open(path: Path) -> Image.Image:

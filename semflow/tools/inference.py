@@ -4,7 +4,8 @@ Pictures and layouts are taken upright, as viewers show them.
 """
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,7 +139,7 @@ def synthesize(
 @torch.inference_mode()
 def trajectory(image: Path, checkpoint: Path, sampler: str | None, size: Size, out: Path) -> None:
     """Write the decoded states from `image` to its pseudo mask: ten of them side by side to `out`, all as GIF beside it."""
-    _check_targets(image, out, out.with_suffix(".gif"))
+    _check_target(image, out, out.with_suffix(".gif"))
     opened, picture = _open(checkpoint, sampler, size, "segmentation", trajectory=True), read_image(image, upright=True)
     _say_resized(image, picture, opened.size)
     latents = opened.model.encode_images(opened.pixels(picture))
@@ -153,7 +154,7 @@ def trajectory(image: Path, checkpoint: Path, sampler: str | None, size: Size, o
 @torch.inference_mode()
 def roundtrip(image: Path, checkpoint: Path, sampler: str | None, seed: int, size: Size, out: Path) -> None:
     """Segment `image`, draw a picture from that, segment it again; write the four side by side, say how many labels agree."""
-    _check_targets(image, out)
+    _check_target(image, out)
     opened, picture = _open(checkpoint, sampler, size, "segmentation", "synthesis"), read_image(image, upright=True)
     _say_resized(image, picture, opened.size)
     pixels = opened.pixels(picture)
@@ -252,12 +253,32 @@ def _targets(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[P
     another result; if a picture is given twice; if a folder holds none.
     """
     if len(sources) == 1 and not _is_folder(sources[0]):
-        _check_targets(sources[0], out, *beside(out))
+        _check_target(sources[0], out, *beside(out))
         return {sources[0]: out}
-    if out.suffix.lower() == ".png":
+    targets, written = _by_name(sources, out, beside)
+    _check_apart(targets, out, written)
+    return targets
+
+
+def _check_target(source: Path, out: Path, *beside: Path) -> None:
+    """SemFlowError if the result of one picture is no PNG, or takes the picture's place."""
+    if out.suffix.lower() != ".png":
+        raise SemFlowError(f"{out} must end in .png, since label maps and pictures are written without loss")
+    _check_apart([source], out, [out, *beside])
+
+
+def _check_apart(sources: Iterable[Path], out: Path, written: Iterable[Path]) -> None:
+    read = {_identity(source) for source in sources} - {None}
+    for path in written:
+        if _identity(path) in read:
+            raise SemFlowError(f"--out {out} would write {path}, a picture that is read; give another name")
+
+
+def _by_name(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[Path]]) -> tuple[dict[Path, Path], list[Path]]:
+    """Of several pictures: the targets in the folder `out`, and everything that is written."""
+    if out.suffix.lower() == ".png" or (out.exists() and not out.is_dir()):
         raise SemFlowError(f"--out {out} is one file, but there are several pictures; give a folder")
-    targets: dict[Path, Path] = {}
-    written: dict[Path, Path] = {}  # by what is written, the picture that it is made of
+    targets, written = dict[Path, Path](), dict[Path, Path]()  # by what is written, the picture that it is made of
     for source in [picture for given in sources for picture in (_pictures_in(given) if _is_folder(given) else [given])]:
         if source in targets:
             raise SemFlowError(f"{source} is given twice; name it once")
@@ -266,9 +287,7 @@ def _targets(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[P
             if path in written:
                 raise SemFlowError(f"{written[path]} and {source} would both be written to {path}; rename one, or run them apart")
             written[path] = source
-    for source in targets:
-        _check_targets(source, out / "any.png", *written)
-    return targets
+    return targets, list(written)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -287,40 +306,34 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def _each(targets: dict[Path, Path], work: Callable[[Path, Path], None]) -> None:
-    """Do the work on every picture. SemFlowError, when the others are done, if one cannot be read."""
-    wrong: list[str] = []
+    """Do the work on every picture; of several, say which cannot be done and go on. SemFlowError at the end if there is one."""
+    wrong = 0
     for source, target in targets.items():
         try:
             work(source, target)
         except SemFlowError as error:
             if len(targets) == 1:
                 raise
-            wrong.append(str(error))
+            print(error, file=sys.stderr)
+            wrong += 1
     if wrong:
-        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
-        raise SemFlowError(f"{len(wrong)} of {len(targets)} pictures could not be done, all others are: {wrong[0]}{more}")
-
-
-def _check_targets(source: Path, out: Path, *beside: Path) -> None:
-    if out.suffix.lower() != ".png":
-        raise SemFlowError(f"{out} must end in .png, since label maps and pictures are written without loss")
-    for target in (out, *beside):
-        if _same(target, source):
-            raise SemFlowError(f"--out {out} would write {target}, the picture that is read; give another name")
+        raise SemFlowError(f"{wrong} of {len(targets)} pictures could not be done, for the reasons above; all others are done")
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # as below
+    except OSError:  # it may not be looked at, which is said where it is read
         return False
 
 
-def _same(one: Path, other: Path) -> bool:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What is the same for two names of one file; None where there is none."""
     try:
-        return one.samefile(other)
-    except OSError:  # there is none, or it cannot be looked at, which is said where it is read
-        return False
+        found = path.stat()
+    except OSError:  # as above
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _save(picture: Image.Image, out: Path, **options: Any) -> None:

@@ -152,7 +152,7 @@ def test_a_mask_of_other_than_two_values_is_refused(tmp_path, values):
 def test_a_palette_layout_in_the_data_sets_colours_is_read_by_colour(tmp_path):
     colours = [(0, 200, 0), (255, 255, 255), (10, 20, 30), (0, 0, 0)]
     path = palette_png(tmp_path / "a.png", [[0, 1], [2, 3]], colours)
-    assert layout_of(path) == ([[2, 255], [0, 255]], "stripes's colours")
+    assert layout_of(path) == ([[2, 255], [0, 255]], "the colours of stripes")
 
 
 def test_a_palette_layout_with_one_colour_of_no_class_is_refused(tmp_path):
@@ -175,7 +175,7 @@ def test_a_palette_layout_in_an_unknown_palette_is_read_by_number_only_if_that_i
 
 def test_a_layout_that_is_right_as_numbers_and_as_colours_is_refused_until_it_is_said_which(tmp_path):
     path, palette = palette_png(tmp_path / "a.png", [[0, 1]], VOC), (VOC[1], VOC[0])
-    with pytest.raises(SemFlowError, match=r"`--labels classes` \(class numbers\), `--labels colours` \(stripes's colours\)$"):
+    with pytest.raises(SemFlowError, match=r"classes` \(class numbers\), `--labels colours` \(the colours of stripes\)$"):
         layout_of(path, palette=palette)
     assert layout_of(path, "classes", palette=palette)[0] == [[0, 1]]
     assert layout_of(path, "colours", palette=palette)[0] == [[1, 0]]
@@ -184,7 +184,7 @@ def test_a_layout_that_is_right_as_numbers_and_as_colours_is_refused_until_it_is
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_layout_in_opaque_colours_is_read_by_colour(tmp_path, mode):
     Image.new("RGB", (2, 1), PALETTE[2]).convert(mode).save(tmp_path / "a.png")
-    assert layout_of(tmp_path / "a.png") == ([[2, 2]], "stripes's colours")
+    assert layout_of(tmp_path / "a.png") == ([[2, 2]], "the colours of stripes")
 
 
 def test_a_layout_of_greys_is_ids_even_where_a_class_is_grey_and_colours_are_possible(tmp_path):
@@ -205,9 +205,9 @@ def coco(path, numbers, told=None, mark=None):
 
 
 def test_numbers_that_are_classes_and_raw_ids_are_refused_until_it_is_said_which(tmp_path):
-    with pytest.raises(SemFlowError, match=r"`--labels classes` .*, `--labels raw` \(the ids in coco_stuff's own files\)$"):
+    with pytest.raises(SemFlowError, match=r"`--labels classes` .*, `--labels raw` \(the ids of coco_stuff's own files\)$"):
         coco(tmp_path / "a.png", [12, 255])
-    assert coco(tmp_path / "a.png", [12, 255], "raw") == ([11, 255], "the ids in coco_stuff's own files")
+    assert coco(tmp_path / "a.png", [12, 255], "raw") == ([11, 255], "the ids of coco_stuff's own files")
     assert coco(tmp_path / "a.png", [12, 255], "classes") == ([12, 255], "class numbers")
 
 
