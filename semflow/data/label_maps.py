@@ -57,8 +57,9 @@ def read_mask(path: Path) -> np.ndarray:
     picture = as_rgb(_open(path), path)
     colours = {colour for _, colour in picture.getcolors(2) or []}
     if not colours or (len(colours) == 2 and (0, 0, 0) not in colours):
-        raise SemFlowError(f"{path} is not black and white, but a part of a face or none; fetch the original file again")
-    return np.asarray(picture).max(-1) > 0
+        raise SemFlowError(f"{path} is not black and white alone, as the mask of a part is; fetch the original file again")
+    r, g, b = np.moveaxis(np.asarray(picture), -1, 0)
+    return (r | g | b) != 0
 
 
 def marked(dataset: str) -> str:

@@ -74,6 +74,22 @@ def test_a_picture_is_taken_as_viewers_show_it(run, tmp_path, verb, orientation)
     assert pixels(tmp_path / "turned-out.png") == pixels(tmp_path / "upright-out.png")
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "I;16", "GIF"])
+def test_ordinary_photographs_of_every_mode_are_segmented(run, tmp_path, mode):
+    grey = np.random.RandomState(0).randint(0, 256, (H, W)).astype(np.uint8)
+    picture = Image.fromarray(grey.astype(np.uint16) * 257 if mode == "I;16" else grey)
+    if mode in ("RGBA", "CMYK"):  # which are made of colours
+        picture = picture.convert("RGB")
+    if mode not in ("I;16", "GIF"):
+        picture = picture.convert(mode)
+    picture.save(tmp_path / "a", format={"GIF": "GIF", "CMYK": "TIFF"}.get(mode, "PNG"))
+    assert run("segment", tmp_path / "a", "--out", tmp_path / "labels.png")[0] == 0
+    if mode != "1":
+        overlay = np.array(pixels(tmp_path / "labels.overlay.png"))
+        colours = np.array(PALETTE)[np.array(pixels(tmp_path / "labels.png"))]
+        assert np.abs(overlay - (grey[..., None] / 2 + colours / 2)).max() <= 2
+
+
 def test_segment_says_which_classes_cover_how_much(run, tmp_path):
     _, said, _ = run("segment", photo(tmp_path / "a.png"), "--out", tmp_path / "labels.png")
     (line,) = re.findall(r"a\.png: (.* %)$", said, re.MULTILINE)
