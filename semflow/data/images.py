@@ -1,5 +1,6 @@
 """Reads images, and resizes them and label maps. What is wrong with a file is said in one sentence."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ BEGINNINGS = (
     b"\xff\x4f\xff\x51",
 )
 ALSO_RGB = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes that Pillow turns into RGB by themselves
+warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata, and of half the size that it refuses
 RAW_MODE = "raw mode"  # of a picture's `info`: how pixels lie in the file, such as L;4
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,

@@ -21,7 +21,7 @@ LOSSLESS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MARK = "label map"  # the text in a PNG that says what its numbers are
 WAYS = ("classes", "raw", "colours")
-BLACK_AND_WHITE = {(0, 0, 0), (255, 255, 255)}  # of ignored pixels, where no class has them
+BLACK_AND_WHITE = ((0, 0, 0), (255, 255, 255))  # of ignored pixels, where no class has them
 
 
 class Ids(NamedTuple):
@@ -33,6 +33,12 @@ class Ids(NamedTuple):
 
     to_class: np.ndarray
     legend: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether they are the classes' own numbers."""
+        classes = self.to_class[self.to_class < UNKNOWN]
+        return bool((self.to_class[: len(classes)] == np.arange(len(classes))).all())
 
 
 def class_ids(n_classes: int, void: int = IGNORE_INDEX) -> Ids:
@@ -48,8 +54,10 @@ def read_label_map(path: Path, ids: Ids, palette: Sequence[Colour]) -> Image.Ima
 
     palette: the classes' colours, by which the data set's own palette files are known.
     """
-    numbers = _numbers(_open(path), path, _known_palettes(ids, palette))
-    return Image.fromarray(_classes(numbers, path, ids))
+    picture = _open(path)
+    if picture.info.get(MARK) and not ids.plain:
+        raise SemFlowError(f"{path} says that it holds {_said(picture)}, not the ids of the data set's own files; fetch it again")
+    return Image.fromarray(_classes(_numbers(picture, path, _known_palettes(ids, palette)), path, ids))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -67,6 +75,10 @@ def marked(dataset: str) -> str:
     return f"classes of {dataset}"
 
 
+def _said(picture: Image.Image) -> str:
+    return " ".join(str(picture.info[MARK]).split())[:60]
+
+
 def read_layout(
     path: Path, dataset: str, palette: Sequence[Colour], void: int, raw: Ids | None, told: str | None
 ) -> tuple[Image.Image, str]:
@@ -76,10 +88,11 @@ def read_layout(
     told: which of WAYS it is; None: the only one that is possible. SemFlowError if none is, or if two differ.
     """
     picture = turned_upright(_open(path))
-    mark = picture.info.get(MARK)
-    if mark and not told and picture.mode in ("L", "P"):
-        if mark != marked(dataset):
-            raise SemFlowError(f"{path} holds {mark}, but the checkpoint was trained on {dataset}; give a layout of that")
+    if picture.info.get(MARK) and not told and picture.mode in ("L", "P"):
+        if picture.info[MARK] != marked(dataset):
+            raise SemFlowError(
+                f"{path} says that it holds {_said(picture)}, but the checkpoint was trained on {dataset}; give a layout of that"
+            )
         told = "classes"
     by_number = {"classes": class_ids(len(palette), void), **({"raw": raw} if raw else {})}
     if told == "raw":
@@ -164,7 +177,7 @@ def _of_palette(picture: Image.Image, path: Path, known: Sequence[np.ndarray], t
 def _known_palettes(ids: Ids, palette: Sequence[Colour]) -> list[np.ndarray]:
     """Palettes int (256, 3), by number, -1 where any colour will do: of what is ignored."""
     known, any_colour = [to_rgb(ids.to_class, palette).astype(int), voc_palette()], np.arange(256) == IGNORE_INDEX
-    if (ids.to_class[: len(palette)] == np.arange(len(palette))).all():  # numbers are classes, which Cityscapes' colours go by
+    if ids.plain:  # which Cityscapes' colours go by
         known.append(np.concatenate([CITYSCAPES, np.full((256 - len(CITYSCAPES), 3), 256)]))
         any_colour |= ids.to_class == IGNORE_INDEX
     return [np.where(any_colour[:, None], -1, one) for one in known]
@@ -182,13 +195,13 @@ def _classes(numbers: np.ndarray, path: Path, ids: Ids, mend: str = "fetch it ag
 def _of_colours(picture: Image.Image, path: Path, palette: Sequence[Colour], told: bool) -> np.ndarray:
     """The class uint8 (H, W) of each pixel by its colour; white and black are ignored unless a class has them.
 
-    A file of one channel is a painting only if it has the colour of a class other than those, or if that is told.
+    A file of one channel is a painting only if it has the colour of a class, or if that is told.
     """
     pixels = np.asarray(as_rgb(picture, path)).astype(np.int32)
     packed = pixels @ (1 << 16, 1 << 8, 1)
     found, where = np.unique(packed, return_inverse=True)
     colours = [(int(one) >> 16, int(one) >> 8 & 255, int(one) & 255) for one in found]
-    if not told and picture.mode in ("1", "L", "P") and not {*colours} & ({*palette} - BLACK_AND_WHITE):
+    if not told and picture.mode in ("1", "L", "P") and not {*colours} & {*palette}:
         raise SemFlowError(f"{path} has no class's colour")
     by_colour = dict.fromkeys(BLACK_AND_WHITE, IGNORE_INDEX) | {colour: label for label, colour in enumerate(palette)}
     unknown = [colour not in by_colour for colour in colours]

@@ -78,8 +78,7 @@ def segment(images: Sequence[Path], checkpoint: Path, sampler: str | None, seed:
     told = PngInfo()
     told.add_text(MARK, marked(opened.card.data["name"]))
 
-    def work(image: Path, target: Path) -> None:
-        picture = read_image(image, upright=True)
+    def work(picture: Image.Image, image: Path, target: Path) -> None:
         labels = opened.segment(opened.pixels(picture), seed)[0].cpu().numpy()
         _say_resized(image, picture, opened.size)
         label_map = Image.fromarray(labels).resize(picture.size, NEAREST)
@@ -88,7 +87,7 @@ def segment(images: Sequence[Path], checkpoint: Path, sampler: str | None, seed:
         _save(Image.blend(picture, colours, OVERLAY), target.with_name(f"{target.stem}.overlay.png"))
         print(f"{image}: {coverage(np.array(label_map), opened.card.classes)}")
 
-    _each(targets, work)
+    _each(targets, lambda image: read_image(image, upright=True), work)
 
 
 @torch.inference_mode()
@@ -117,13 +116,18 @@ def synthesize(
     opened = _open(checkpoint, sampler, size, "synthesis")
     _check_amplitude(opened.card, amplitude)
     card, name = opened.card, opened.card.data["name"]
+    if labels == "raw" and name not in DATASETS:
+        raise SemFlowError(f"--labels raw: this version does not know the data set {name}; give a layout of classes")
     raw = DATASETS[name].raw if name in DATASETS else None
 
-    def work(path: Path, target: Path) -> None:
+    def read(path: Path) -> Image.Image:
         layout, how = read_layout(path, name, card.palette, card.void, raw, labels)
         if (np.array(layout) == IGNORE_INDEX).all():
             raise SemFlowError(f"{path} holds no class: every pixel is ignored; give a layout of ids or of colours")
         print(f"{path}: read as {how}: {coverage(np.array(layout), card.classes)}")
+        return layout
+
+    def work(layout: Image.Image, path: Path, target: Path) -> None:
         _say_resized(path, layout, opened.size)
         ids = torch.from_numpy(resize_labels(layout, opened.size))[None]
         drawn = [opened.synthesize(ids, seed, amplitude) for seed in range(seeds)]
@@ -133,7 +137,7 @@ def synthesize(
             _save(picture, part)
         return _save(_strip([opened.coloured(ids[0]), *drawn]), target)
 
-    _each(targets, work)
+    _each(targets, read, work)
 
 
 @torch.inference_mode()
@@ -305,19 +309,23 @@ def _pictures_in(folder: Path) -> list[Path]:
     return found
 
 
-def _each(targets: dict[Path, Path], work: Callable[[Path, Path], None]) -> None:
-    """Do the work on every picture; of several, say which cannot be done and go on. SemFlowError at the end if there is one."""
+def _each(
+    targets: dict[Path, Path], read: Callable[[Path], Image.Image], work: Callable[[Image.Image, Path, Path], None]
+) -> None:
+    """Work on every picture; of several, say which cannot be read and go on. SemFlowError at the end if there was one."""
     wrong = 0
     for source, target in targets.items():
         try:
-            work(source, target)
+            picture = read(source)
         except SemFlowError as error:
             if len(targets) == 1:
                 raise
             print(error, file=sys.stderr)
             wrong += 1
+            continue
+        work(picture, source, target)
     if wrong:
-        raise SemFlowError(f"{wrong} of {len(targets)} pictures could not be done, for the reasons above; all others are done")
+        raise SemFlowError(f"{wrong} of {len(targets)} pictures cannot be read, for the reasons above; all others are done")
 
 
 def _is_folder(path: Path) -> bool:

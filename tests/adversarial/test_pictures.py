@@ -16,6 +16,7 @@ from png_by_hand import png
 from semflow.data.camvid import CamVid
 from semflow.data.coco_stuff import IDS as COCO_IDS
 from semflow.data.coco_stuff import PALETTE as COCO_PALETTE
+from semflow.data.colours import voc_palette
 from semflow.data.images import orientation, read_image
 from semflow.data.label_maps import class_ids, read_label_map, read_layout, read_mask
 from semflow.errors import SemFlowError
@@ -139,6 +140,40 @@ def test_an_unknown_palette_is_never_read_without_a_word(tmp_path, seed):
 def test_ids_of_few_bits_are_never_read_as_brighter_ones(tmp_path, bits, ids):
     path = png(tmp_path / "a.png", [[0, 1]], bits)
     sentence(lambda p: read_label_map(p, ids, COCO_PALETTE[: len(COLOURS)] if ids is IDS else COCO_PALETTE), path)
+
+
+POOL = [*map(tuple, voc_palette()[:6].tolist()), (255, 255, 255), *((grey,) * 3 for grey in range(1, 6)), (9, 8, 7), (50, 60, 70)]
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_layout_in_whatever_form_is_read_as_it_was_meant_or_refused(tmp_path_factory, data):
+    """Palettes that share colours with each other, with greys and with black and white, so that forms are easily mistaken."""
+    palette = data.draw(st.lists(st.sampled_from(POOL), min_size=2, max_size=6, unique=True), "palette")
+    n, path = len(palette), tmp_path_factory.getbasetemp() / "layout.png"
+    truth = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6), "labels"))[None]
+    form = data.draw(st.sampled_from(["ids", "grey palette", "VOC", "own palette", "painting", "painting's palette"]), "form")
+    order = data.draw(st.permutations(range(n)), "order")
+    stored = np.vectorize(order.index)(truth).tolist()
+    match form:
+        case "ids":
+            png(path, truth.tolist(), 8)
+        case "grey palette":
+            png(path, stored, 8, [(value,) * 3 for value in order])
+        case "VOC":
+            png(path, truth.tolist(), 8, voc_palette()[: max(n, 2)].tolist())
+        case "own palette":
+            png(path, truth.tolist(), 8, palette)
+        case "painting":
+            Image.fromarray(np.array(palette, np.uint8)[truth]).save(path)
+        case "painting's palette":
+            png(path, stored, 8, [palette[label] for label in order])
+    try:
+        found, _ = read_layout(path, "stripes", palette, 255, None, None)
+    except SemFlowError as error:
+        assert str(path) in str(error)
+    else:
+        assert np.asarray(found).tolist() == truth.tolist()
 
 
 # Orientation

@@ -87,6 +87,13 @@ def test_a_transparent_colour_that_no_pixel_has_hides_nothing(tmp_path, bits, wh
         read_image(png(tmp_path / "b.png", [[0, white]], bits, transparent=b"\0\0"))
 
 
+def test_a_palettes_transparent_entry_matters_only_where_a_pixel_has_it(tmp_path):
+    palette = [(0, 0, 0), (255, 255, 255), (9, 9, 9)]
+    assert colours_of(png(tmp_path / "a.png", [[0, 1]], 8, palette, transparent=b"\xff\xff\0")) == [[[0] * 3, [255] * 3]]
+    with pytest.raises(SemFlowError, match="transparent pixels"):
+        read_image(png(tmp_path / "b.png", [[0, 2]], 8, palette, transparent=b"\xff\xff\0"))
+
+
 @pytest.mark.parametrize("value", [1, 254])
 def test_one_pixel_that_is_partly_transparent_is_enough_to_refuse(tmp_path, value):
     alpha = np.full((3, 3, 4), 255, np.uint8)

@@ -167,11 +167,19 @@ def test_a_layout_in_opaque_colours_is_read_by_colour(tmp_path, mode):
     assert layout_of(tmp_path / "a.png") == ([[2, 2]], "the colours of stripes")
 
 
-def test_a_layout_of_greys_is_ids_even_where_a_class_is_grey_and_colours_are_possible(tmp_path):
+def test_a_painting_in_greys_that_are_no_ids_is_read_by_colour(tmp_path):
     Image.fromarray(np.array([[0, 90]], np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(SemFlowError, match=r"label id 90, but the ids are 0 to 3"):
         layout_of(tmp_path / "a.png", "classes")
     assert layout_of(tmp_path / "a.png")[0] == [[255, 3]]
+
+
+def test_black_is_a_number_and_a_class_where_a_class_is_black(tmp_path):
+    Image.new("L", (2, 1)).save(tmp_path / "a.png")
+    assert layout_of(tmp_path / "a.png")[0] == [[0, 0]]
+    assert layout_of(tmp_path / "a.png", palette=((0, 0, 0), (9, 9, 9)))[0] == [[0, 0]]
+    with pytest.raises(SemFlowError, match="more than one way"):
+        layout_of(tmp_path / "a.png", palette=((9, 9, 9), (0, 0, 0)))
 
 
 def coco(path, numbers, told=None, mark=None):
@@ -199,8 +207,18 @@ def test_numbers_that_can_be_only_one_are_read_as_that(tmp_path):
 
 def test_a_label_map_that_says_what_it_holds_is_read_so(tmp_path):
     assert coco(tmp_path / "a.png", [12, 13], mark=marked("coco_stuff"))[0] == [12, 13]
-    with pytest.raises(SemFlowError, match="holds classes of camvid, but the checkpoint was trained on coco_stuff"):
-        coco(tmp_path / "b.png", [1, 2], mark=marked("camvid"))
+    for mark, said in ((marked("camvid"), "classes of camvid"), ("two\nlines" * 99, "two lines")):
+        with pytest.raises(SemFlowError, match=f"says that it holds {said}.*, but the checkpoint was trained on coco_stuff"):
+            coco(tmp_path / "b.png", [1, 2], mark=mark)
+
+
+def test_a_data_sets_file_of_raw_ids_is_not_one_that_segment_wrote(tmp_path):
+    told = PngInfo()
+    told.add_text(MARK, marked("coco_stuff"))
+    Image.fromarray(np.array([[1, 2]], np.uint8)).save(tmp_path / "a.png", pnginfo=told)
+    assert labels_of(tmp_path / "a.png") == [[1, 2]]
+    with pytest.raises(SemFlowError, match="says that it holds classes of coco_stuff, not the ids of the data set's own files"):
+        labels_of(tmp_path / "a.png", COCO.raw, COCO.palette)
 
 
 def test_raw_ids_of_a_data_set_without_any_are_its_classes(tmp_path):

@@ -131,7 +131,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_done(run, tmp
     first, second, last = error.splitlines()
     assert "b.png is text" in first
     assert "no picture at" in second and "gone.png" in second
-    assert last == "semflow: 2 of 4 pictures could not be done, for the reasons above; all others are done"
+    assert last == "semflow: 2 of 4 pictures cannot be read, for the reasons above; all others are done"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "a.overlay.png", "c.png", "c.overlay.png"}
 
 
@@ -161,6 +161,23 @@ def test_lists_that_would_lose_a_picture_are_refused_before_anything_is_written(
     assert named in error
     assert error.count("\n") == 1
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_cannot_be_written_stops_the_work_at_once(run, tmp_path):
+    (tmp_path / "file").write_text("words")
+    names = [photo(tmp_path / f"{name}.png") for name in "ab"]
+    status, said, error = run("segment", *names, "--out", tmp_path / "file/out")
+    assert status == 2
+    assert error.count("\n") == 1
+    assert f"cannot write {tmp_path / 'file/out/a.png'}" in error
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
+def test_the_smallest_and_the_longest_pictures_are_segmented(run, tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    assert run("segment", tmp_path / "a.png", "--out", tmp_path / "labels.png")[0] == 0
+    with Image.open(tmp_path / "labels.png") as labels:
+        assert labels.size == size
 
 
 def test_synthesize_says_what_a_layout_was_read_as_and_what_is_in_it(run, tmp_path):
