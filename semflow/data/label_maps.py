@@ -211,4 +211,6 @@ def _of_colours(picture: Image.Image, path: Path, palette: Sequence[Colour], tol
             f"{path} has the colour {list(first)}, which stands for no class ({100 * share:.1f} % of the pixels have such "
             "colours); use the data set's colours, or ids in 8-bit grey"
         )
+    if shared := [colour for colour in colours if [*palette].count(colour) > 1]:
+        raise SemFlowError(f"{path} has the colour {list(shared[0])}, which several classes have; give a layout of ids")
     return np.array([by_colour[colour] for colour in colours], np.uint8)[where].reshape(packed.shape)

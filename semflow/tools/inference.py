@@ -31,6 +31,7 @@ from semflow.training.build import place
 from semflow.training.checkpoints import open_checkpoint, read_card
 
 NEAREST = Image.Resampling.NEAREST
+OVERLAID = ".overlay.png"  # the end of an overlay's name
 OVERLAY = 0.5  # share of the class colour in an overlay
 STATES_SHOWN = 10  # of a trajectory, side by side
 SHOWN = 128  # pixels at least that the short side of a picture has on a sheet
@@ -73,7 +74,7 @@ def segment(images: Sequence[Path], checkpoint: Path, sampler: str | None, seed:
     images: one picture, whose label map goes to `out`; or several, or folders of them, whose label maps go into the folder `out`.
     sampler: such as euler-25; None: the method's own.
     """
-    targets = _targets(images, out, lambda target: [target.with_name(f"{target.stem}.overlay.png")])
+    targets = _targets(images, out, lambda target: [target.with_name(target.stem + OVERLAID)])
     opened = _open(checkpoint, sampler, size, "segmentation")
     told = PngInfo()
     told.add_text(MARK, marked(opened.card.data["name"]))
@@ -84,7 +85,7 @@ def segment(images: Sequence[Path], checkpoint: Path, sampler: str | None, seed:
         label_map = Image.fromarray(labels).resize(picture.size, NEAREST)
         colours = Image.fromarray(to_rgb(np.array(label_map), opened.card.palette))
         _save(label_map, target, pnginfo=told)
-        _save(Image.blend(picture, colours, OVERLAY), target.with_name(f"{target.stem}.overlay.png"))
+        _save(Image.blend(picture, colours, OVERLAY), target.with_name(target.stem + OVERLAID))
         print(f"{image}: {coverage(np.array(label_map), opened.card.classes)}")
 
     _each(targets, lambda image: read_image(image, upright=True), work)
@@ -295,17 +296,18 @@ def _by_name(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[P
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """Pictures of a folder by their suffixes, in order. SemFlowError if there is none."""
+    """Pictures of a folder by their suffixes, in order, without overlays of ours. SemFlowError if there is none."""
     try:
         names = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
         raise SemFlowError(f"{folder} cannot be read: {error.strerror}") from None
-    found = [path for path in names if path.suffix.lower() in SUFFIXES]
+    found = [path for path in names if path.suffix.lower() in SUFFIXES and not path.name.endswith(OVERLAID)]
     if not found:
         held = f"of its {len(names)} files the first is {names[0].name}" if names else "it has no files"
         raise SemFlowError(f"{folder} holds no picture ({held}); pictures end in {', '.join(SUFFIXES)}")
     if others := [path.name for path in names if path not in found]:
-        print(f"{folder}: {len(others)} files are no pictures by their names and are left out, the first is {others[0]}")
+        said = "no pictures by their names, or overlays"
+        print(f"{folder}: {len(others)} of {len(names)} files are left out ({said}), the first is {others[0]}")
     return found
 
 

@@ -167,6 +167,12 @@ def test_a_layout_in_opaque_colours_is_read_by_colour(tmp_path, mode):
     assert layout_of(tmp_path / "a.png") == ([[2, 2]], "the colours of stripes")
 
 
+def test_a_colour_that_two_classes_have_is_refused(tmp_path):
+    Image.new("RGB", (1, 1), PALETTE[1]).save(tmp_path / "a.png")
+    with pytest.raises(SemFlowError, match=r"\[200, 0, 0\], which several classes have"):
+        layout_of(tmp_path / "a.png", palette=(*PALETTE, PALETTE[1]))
+
+
 def test_a_painting_in_greys_that_are_no_ids_is_read_by_colour(tmp_path):
     Image.fromarray(np.array([[0, 90]], np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(SemFlowError, match=r"label id 90, but the ids are 0 to 3"):

@@ -111,7 +111,7 @@ def test_a_folder_of_pictures_is_segmented_into_a_folder(run, tmp_path):
     status, said, _ = run("segment", tmp_path / "in", "--out", tmp_path / "out")
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.overlay.png", "a.png", "b.overlay.png", "b.png"]
-    assert "1 files are no pictures by their names and are left out, the first is notes.txt" in said
+    assert "1 of 3 files are left out (no pictures by their names, or overlays), the first is notes.txt" in said
     run("segment", tmp_path / "in/b.PNG", "--out", tmp_path / "alone.png")
     assert pixels(tmp_path / "alone.png") == pixels(tmp_path / "out/b.png")
 
@@ -193,6 +193,12 @@ def test_what_segment_writes_is_read_as_classes(run, tmp_path):
     assert "read as class numbers" in said
     with Image.open(tmp_path / "labels.png") as labels:
         assert labels.text == {"label map": "classes of scenes"}
+
+
+def test_a_folder_that_segment_wrote_is_a_folder_of_layouts(run, tmp_path):
+    run("segment", photo(tmp_path / "a.png"), photo(tmp_path / "b.png"), "--out", tmp_path / "labels")
+    assert run("synthesize", tmp_path / "labels", "--out", tmp_path / "drawn")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.png", "b.png"]
 
 
 def test_what_a_layout_holds_can_be_said(run, tmp_path):
