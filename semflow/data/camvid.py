@@ -6,8 +6,8 @@ from typing import Literal
 from PIL import Image
 
 from semflow.data.folders import PairedFiles
-from semflow.data.images import read_labels
 from semflow.data.info import DatasetInfo
+from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import Colour
 from semflow.data.settings import FileSettings
 from semflow.errors import SemFlowError
@@ -18,6 +18,7 @@ PALETTE = (
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
 VOID = 11
+IDS = class_ids(len(NAMES), VOID)
 
 
 class Settings(FileSettings):
@@ -39,7 +40,7 @@ class CamVid(PairedFiles):
         self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in pairs)
 
     def read_labels(self, path: str) -> Image.Image:
-        return read_labels(Path(path), len(NAMES), VOID)
+        return read_label_map(Path(path), IDS, PALETTE)
 
 
 INFO = DatasetInfo(Settings, lambda data, split: CamVid(data.folder, data.size, split), NAMES, PALETTE, void=VOID)

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.folders import Found, PairedFiles, check_root, first_folder, listed, pair, pairs_of
-from semflow.data.images import UNKNOWN, read_ids, read_image
 from semflow.data.info import Archive, DatasetInfo, Official
+from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
 from semflow.data.sample import Colour
 from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
@@ -45,7 +45,7 @@ PALETTE = tuple((50 * (c // 36), 50 * (c // 6 % 6), 50 * (c % 6)) for c in range
 TO_CLASS = np.full(256, UNKNOWN, np.uint8)
 TO_CLASS[list(RAW_IDS)] = np.arange(len(NAMES))
 TO_CLASS[255] = 255
-LEGEND = f"0 to 181 without {', '.join(map(str, ABSENT))}, and 255 for unlabelled"
+IDS = Ids(TO_CLASS, f"0 to 181 without {', '.join(map(str, ABSENT))}, and 255 for unlabelled")
 IMAGES = ("{}2017", "images/{}2017")
 LABELS = ("annotations/{}2017", "stuffthingmaps/{}2017", "stuffthingmaps_trainval2017/{}2017")
 
@@ -57,7 +57,7 @@ class Settings(PaperSettings):
 
 
 class CocoStuff(PairedFiles):
-    """One split, train or val. Grey photographs, of which COCO has some, become RGB."""
+    """One split, train or val."""
 
     name = "coco_stuff"
     names: tuple[str, ...] = NAMES
@@ -67,11 +67,8 @@ class CocoStuff(PairedFiles):
         check_root(root, self.name, "train2017, val2017 and annotations")
         super().__init__(pairs_of(find(Path(root), split)), size)
 
-    def read_picture(self, path: str) -> Image.Image:
-        return read_image(Path(path), grey=True)
-
     def read_labels(self, path: str) -> Image.Image:
-        return read_ids(Path(path), TO_CLASS, LEGEND)
+        return read_label_map(Path(path), IDS, PALETTE)
 
 
 def find(root: Path, split: str) -> Found:
@@ -114,4 +111,6 @@ OFFICIAL = Official(
     find=find,
     reader=CocoStuff,
 )
-INFO = DatasetInfo(Settings, lambda data, split: CocoStuff(data.folder, data.size, split), NAMES, PALETTE, official=OFFICIAL)
+INFO = DatasetInfo(
+    Settings, lambda data, split: CocoStuff(data.folder, data.size, split), NAMES, PALETTE, raw=IDS, official=OFFICIAL
+)

@@ -10,6 +10,7 @@ import numpy as np
 
 from semflow.data import OFFICIAL
 from semflow.data.folders import Found, PairedFiles, listed
+from semflow.data.images import open_picture, orientation
 from semflow.data.info import problems_of
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
@@ -98,13 +99,15 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
     dataset.pairs = dataset.pairs if everything else _spread(dataset.pairs, PAIRS_READ)
     if not dataset.pairs:
         return
-    sizes, seen, wrong = Counter[str](), np.zeros(IGNORE_INDEX + 1, int), list[str]()
+    sizes, seen, wrong, turned = Counter[str](), np.zeros(IGNORE_INDEX + 1, int), list[str](), list[str]()
     with Progress(f"check {split}", len(dataset)) as progress:
         for index in range(len(dataset)):
             try:
                 image, labels = dataset.native(index)
                 sizes[f"{image.height} x {image.width}"] += 1
                 seen[np.unique(np.asarray(labels))] += 1
+                if (told := orientation(image)) != 1 and told != orientation(open_picture(Path(dataset.pairs[index][1]))):
+                    turned.append(dataset.pairs[index][0])
                 dataset.verify(index, labels)
             except SemFlowError as error:
                 wrong.append(str(error))
@@ -113,6 +116,11 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
     if wrong[MOST_NAMED:]:
         report.problems.append(f"{split}: {len(wrong) - MOST_NAMED} more pairs like these are wrong")
     report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, seen)}"])
+    if turned:
+        report.lines.append(
+            f"  orientation: EXIF turns {len(turned):,} pictures and not their labels; all are read as stored, so see that these "
+            f"agree: {_listed(turned)}"
+        )
 
 
 def _largest(sizes: Counter[str]) -> str:
