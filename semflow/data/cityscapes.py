@@ -4,6 +4,7 @@ The label files' 34 ids become the 19 classes that are scored; the others, licen
 stills count as independent (no `groups`): they were picked by hand, for variety, from hours of driving.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,14 @@ LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 3
 TO_CLASS = np.full(256, UNKNOWN, np.uint8)
 TO_CLASS[:34] = IGNORE_INDEX
 TO_CLASS[list(LABEL_IDS)] = np.arange(len(NAMES))
-TO_CLASS[255] = IGNORE_INDEX  # -1, a licence plate, in eight bits
+PLATE = 253  # stands for -1, a licence plate, which is 255 in eight bits, until it is ignored
+TO_CLASS[255] = PLATE
+IGNORED_PLATES = [IGNORE_INDEX if label == PLATE else label for label in range(256)]
+FIRST_LATE = LABEL_IDS.index(19)  # train ids, 0 to 18, would be classes below this or ignored
+TRAIN_IDS = (
+    "look like train ids (0 to 18, 255 elsewhere), not label ids (0 to 33): none is above 18; put the *_gtFine_labelIds.png of "
+    "gtFine_trainvaltest.zip there"
+)
 LEGEND = "0 to 33, and 255 for licence plates"
 IMAGE, LABELS, POLYGONS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_polygons.json"
 
@@ -54,7 +62,18 @@ class Cityscapes(PairedFiles):
         super().__init__(pairs_of(find(Path(root), split)), size)
 
     def read_labels(self, path: str) -> Image.Image:
-        return read_ids(Path(path), TO_CLASS, LEGEND)
+        labels = read_ids(Path(path), TO_CLASS, LEGEND)
+        counts = labels.histogram()
+        if not counts[PLATE]:
+            return labels
+        if sum(counts[: len(NAMES)]) + counts[IGNORE_INDEX] and not any(counts[FIRST_LATE : len(NAMES)]):
+            raise SemFlowError(f"the ids in {path} {TRAIN_IDS}")  # a plate, and not one vehicle
+        return labels.point(IGNORED_PLATES)
+
+    def doubts(self, counts: Sequence[int], n_maps: int) -> str:
+        if any(counts[FIRST_LATE : len(NAMES)]) or not any(counts[:FIRST_LATE]):
+            return ""
+        return f"the ids in all {n_maps:,} label maps {TRAIN_IDS}"
 
 
 def find(root: Path, split: str) -> Found:
@@ -63,13 +82,14 @@ def find(root: Path, split: str) -> Found:
         raise SemFlowError(f"Cityscapes publishes no annotations of its {split} split; set evaluation.split to val")
     images_at, labels_at = root / "leftImg8bit" / split, root / "gtFine" / split
     images, labels = frames(images_at, IMAGE), frames(labels_at, LABELS)
+    kinds = f"<city>/*{IMAGE}", f"<city>/*{LABELS}"
     if not labels and frames(labels_at, POLYGONS):
         sentence = (
             f"{split}: {labels_at} holds polygons but no *{LABELS}; take them from gtFine_trainvaltest.zip, or draw them with "
             "createLabels of cityscapesscripts (csCreateTrainIdLabelImgs draws other ids)"
         )
         return Found(images, labels, (sentence,))
-    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), f"{Cityscapes.name} {root}"))
+    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), kinds, f"{Cityscapes.name} {root}"))
 
 
 def frames(folder: Path, suffix: str) -> dict[str, str]:

@@ -67,6 +67,9 @@ class Official:
 
     def survey(self, root: Path) -> dict[str, Found]:
         """What lies of each labelled split under a root, however incomplete."""
+        if not root.is_dir():
+            ask = f"`semflow data check {self.reader.name} {root}` says where to get it"
+            return dict.fromkeys(self.counts, Found({}, {}, (f"there is no folder {root}, so there are no images; {ask}",)))
         return {split: self._found(root, split) for split in self.counts}
 
     def _found(self, root: Path, split: str) -> Found:
@@ -83,6 +86,11 @@ class Official:
 def problems_of(found: Mapping[str, Found]) -> list[str]:
     """What is wrong with any split, each sentence once."""
     return list(dict.fromkeys(problem for split in found.values() for problem in split.problems))
+
+
+def notes_of(found: Mapping[str, Found]) -> list[str]:
+    """What is odd in any split, each sentence once."""
+    return list(dict.fromkeys(note for split in found.values() for note in split.notes))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """Checks a published data set: counts, pairs, sizes, classes, licence, and where to get what is missing."""
 
+import os
 import re
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +13,7 @@ import numpy as np
 
 from semflow.data import OFFICIAL
 from semflow.data.folders import Found, PairedFiles, listed
-from semflow.data.info import problems_of
+from semflow.data.info import notes_of, problems_of
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
@@ -47,7 +50,8 @@ def check(
     wrong = [ASK.sub("; the lines above say where to get it", sentence) for sentence in problems_of(found)]
     report = Report([f"{facts.title} in {root}"], wrong)
     shown: list[PairedFiles] = []
-    for split, here in found.items():
+    report.lines.extend(f"note: {note}" for note in notes_of(found))
+    for split, here in found.items() if root.is_dir() else ():
         report.lines.append(_counted(split, here, facts.counts[split]))
         if not subset and here.images and len(here.images) != facts.counts[split]:
             report.problems.append(
@@ -93,34 +97,53 @@ def _made(pairs: list[tuple[str, str]], split: str, name: str, report: Report) -
     return made
 
 
+class _Seen(NamedTuple):
+    """Of one pair: height x width, pixels of each label (256,), and what is wrong with it."""
+
+    size: str
+    counts: np.ndarray
+    wrong: str
+
+
 def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) -> None:
-    """Read pairs: sizes, classes, and what is wrong with a file."""
+    """Read pairs, on all cores: sizes, classes, and what is wrong with a file."""
     dataset.pairs = dataset.pairs if everything else _spread(dataset.pairs, PAIRS_READ)
     if not dataset.pairs:
         return
-    sizes, seen, wrong = Counter[str](), np.zeros(IGNORE_INDEX + 1, int), list[str]()
-    with Progress(f"check {split}", len(dataset)) as progress:
-        for index in range(len(dataset)):
-            try:
-                image, labels = dataset.native(index)
-                sizes[f"{image.height} x {image.width}"] += 1
-                seen[np.unique(np.asarray(labels))] += 1
-                dataset.verify(index, labels)
-            except SemFlowError as error:
-                wrong.append(str(error))
+    sizes, counts, maps, wrong = Counter[str](), np.zeros((2, IGNORE_INDEX + 1), int), 0, list[str]()
+    with Progress(f"check {split}", len(dataset)) as progress, ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+        for seen in pool.map(partial(_look, dataset), range(len(dataset))):
+            sizes.update([seen.size] if seen.size else [])
+            counts += seen.counts, seen.counts > 0
+            maps += bool(seen.size)
+            wrong += [seen.wrong] if seen.wrong else []
             progress.update(1)
     report.problems.extend(wrong[:MOST_NAMED])
     if wrong[MOST_NAMED:]:
         report.problems.append(f"{split}: {len(wrong) - MOST_NAMED} more pairs like these are wrong")
-    report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, seen)}"])
+    if maps and (doubt := dataset.doubts(counts[0].tolist(), maps)):
+        report.problems.append(f"{split}: {doubt}")
+    report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
+
+
+def _look(dataset: PairedFiles, index: int) -> _Seen:
+    size, counts = "", np.zeros(IGNORE_INDEX + 1, int)
+    try:
+        image, labels = dataset.native(index)
+        size, counts = f"{image.height} x {image.width}", np.array(labels.histogram())
+        dataset.verify(index, labels)
+    except SemFlowError as error:
+        return _Seen(size, counts, str(error))
+    return _Seen(size, counts, "")
 
 
 def _largest(sizes: Counter[str]) -> str:
     return f"{_listed([f'{size} ({count:,})' for size, count in sizes.most_common()])} in {sizes.total():,} pictures"
 
 
-def _classes(dataset: PairedFiles, seen: np.ndarray) -> str:
-    absent = [name for name, count in zip(dataset.names, seen, strict=False) if not count]
+def _classes(dataset: PairedFiles, maps: np.ndarray) -> str:
+    """maps: in how many label maps each label is."""
+    absent = [name for name, count in zip(dataset.names, maps, strict=False) if not count]
     found = f"{len(dataset.names) - len(absent)} of {len(dataset.names)} in {len(dataset):,} label maps"
     return found + (f"; not in these: {_listed(absent)}" if absent else "")
 
