@@ -332,16 +332,28 @@ def _config_show(p: Parser) -> Command:
 @verb("data check cityscapes data/cityscapes --out sheet.png")
 def _data_check(p: Parser) -> Command:
     """Count pairs, look into some, say what is missing and where it is: exit status 1."""
-    _data_set(p)
+    from semflow.data import DATASETS
+
+    p.add_argument("name", nargs="?", choices=[name for name, info in DATASETS.items() if info.official or info.facts])
+    p.add_argument("root", nargs="?", type=Path, metavar="ROOT", help="folder that holds it")
+    p.add_argument("--config", type=Path, help="a suite's YAML file, whose data set is checked, in place of NAME ROOT")
+    p.add_argument("--dataset", help="which of its data sets, where it has several")
     p.add_argument("--size", type=positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of pictures on the sheet")
     p.add_argument("--all", action="store_true", help="look into every pair, not 200 of each split")
     p.add_argument("--subset", action="store_true", help="other than the official numbers of pictures are meant")
     p.add_argument("--out", type=Path, help="contact sheet (PNG)")
 
     def run(a: Arguments) -> None:
-        from semflow.tools.check import check
+        from semflow.suite import reading
+        from semflow.tools.check import check, check_of_suite
 
-        report = check(a.name, a.root, _size(a), a.all, a.subset, a.out)
+        options = {"size": _size(a), "everything": a.all, "subset": a.subset, "out": a.out}
+        if (a.config is None) == (a.root is None):
+            raise SemFlowError("data check takes a data set and its folder, or --config with a suite's file; give one of the two")
+        if a.config:
+            report = check_of_suite(reading.load(a.config, a.dataset).data, **options)
+        else:
+            report = check(a.name, a.root, **options)
         print("\n".join(report.lines))
         for problem in report.problems:
             _say(problem, 1)

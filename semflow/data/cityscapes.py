@@ -60,6 +60,7 @@ class Cityscapes(PairedFiles):
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         check_root(root, self.name, "leftImg8bit and gtFine")
         super().__init__(pairs_of(find(Path(root), split)), size)
+        self.look_into_some()
 
     def read_labels(self, path: str) -> Image.Image:
         labels = read_ids(Path(path), TO_CLASS, LEGEND)
@@ -73,7 +74,7 @@ class Cityscapes(PairedFiles):
     def doubts(self, counts: Sequence[int], n_maps: int) -> str:
         if any(counts[FIRST_LATE : len(NAMES)]) or not any(counts[:FIRST_LATE]):
             return ""
-        return f"the ids in all {n_maps:,} label maps {TRAIN_IDS}"
+        return f"the ids in {n_maps:,} label maps {TRAIN_IDS}"
 
 
 def find(root: Path, split: str) -> Found:

@@ -6,9 +6,11 @@ Paths are plain strings and no file is opened, so that the 118,287 pairs of COCO
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
+import numpy as np
 from PIL import Image
 
 from semflow.data.images import read_image, resize_image, resize_labels
@@ -16,6 +18,7 @@ from semflow.data.sample import Colour, Sample
 from semflow.errors import SemFlowError
 
 MOST_NAMED = 4  # of what lies in a folder
+LOOKED_INTO = 8  # label maps, when a split is opened
 
 
 class Found(NamedTuple):
@@ -101,6 +104,15 @@ class PairedFiles:
         counts: pixels of each label, (256,).
         """
         return ""
+
+    def look_into_some(self) -> None:
+        """SemFlowError if some label maps show to be wrong alike. One that cannot be read is left to those that will need it."""
+        counts, n_maps = np.zeros(256, int), 0
+        for index in np.linspace(0, len(self) - 1, min(len(self), LOOKED_INTO)).astype(int):
+            with suppress(SemFlowError):
+                counts, n_maps = counts + self.label_map(int(index)).histogram(), n_maps + 1
+        if n_maps and (doubt := self.doubts(counts.tolist(), n_maps)):
+            raise SemFlowError(f"{Path(self.pairs[0][1]).parent}: {doubt}")
 
     def verify(self, index: int, labels: Image.Image) -> None:
         """SemFlowError if a label map is not what its raw annotations make, where it was made from such."""

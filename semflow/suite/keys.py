@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from baselines import METHODS
-from semflow.data import DATASETS, Data, open_dataset
+from semflow.data import DATASETS, Data, info_of, open_dataset
 from semflow.errors import SemFlowError
 from semflow.method.pretrained import Pretrained
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
@@ -88,7 +88,7 @@ def _data(suite: Suite, split: str) -> dict[str, Any]:
     return {
         "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
         "stamp": stamp(suite.data, split),
-        "classes": DATASETS[suite.data.name].names,
+        "classes": info_of(suite.data).names,
     }
 
 

@@ -1,4 +1,4 @@
-"""Checks a published data set: counts, pairs, sizes, classes, licence, and where to get what is missing."""
+"""Checks a data set: counts, pairs, sizes, classes, licence, and where to get what is missing."""
 
 import os
 import re
@@ -7,14 +7,15 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from semflow.data import OFFICIAL
+from semflow.data import DATASETS, OFFICIAL
 from semflow.data.folders import Found, PairedFiles, listed
-from semflow.data.info import notes_of, problems_of
+from semflow.data.info import Official, notes_of, problems_of
 from semflow.data.sample import IGNORE_INDEX
+from semflow.data.settings import DataSettings, FileSettings
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
 from semflow.tools.sheet import write_sheet
@@ -32,6 +33,13 @@ class Report(NamedTuple):
     problems: list[str]
 
 
+def check_of_suite(data: DataSettings, **options: Any) -> Report:
+    """Check the data set that a suite's section names, where it lies."""
+    if not isinstance(data, FileSettings):
+        raise SemFlowError(f"data.name: {data.name} has no files to check; they are drawn")
+    return check(data.name, data.folder, facts=DATASETS[data.name].facts_of(data, data.folder), **options)
+
+
 def check(
     name: str,
     root: Path,
@@ -39,13 +47,15 @@ def check(
     everything: bool = False,
     subset: bool = False,
     out: Path | None = None,
+    facts: Official | None = None,
 ) -> Report:
     """Check a data set, reading some pairs of each split or all.
 
+    facts: what is known of it; None: what its registry's entry says.
     size: of the images on the contact sheet, which is written to `out`; None: the paper's.  subset: whether other than
     the official numbers of images are meant.  SemFlowError if the sheet cannot be written.
     """
-    facts = OFFICIAL[name]
+    facts = facts or OFFICIAL.get(name) or DATASETS[name].facts_of(None, root)
     found = facts.survey(root)
     wrong = [ASK.sub("; the lines above say where to get it", sentence) for sentence in problems_of(found)]
     report = Report([f"{facts.title} in {root}"], wrong)
@@ -53,7 +63,7 @@ def check(
     report.lines.extend(f"note: {note}" for note in notes_of(found))
     for split, here in found.items() if root.is_dir() else ():
         report.lines.append(_counted(split, here, facts.counts[split]))
-        if not subset and here.images and len(here.images) != facts.counts[split]:
+        if not subset and here.images and facts.counts[split] not in (0, len(here.images)):
             report.problems.append(
                 f"{split}: there are {len(here.images):,} images, officially {facts.counts[split]:,}; fetch them all, or "
                 "give --subset if these are meant"
@@ -70,7 +80,7 @@ def check(
             report.lines.append(f"{path.name} lies there; `semflow data prepare {name} {root}` unpacks what is not yet")
         else:
             report.problems.append(f"{path} is damaged or only half downloaded; fetch it again")
-    report.lines.append(facts.where_to_get())
+    report.lines.extend(filter(None, [facts.where_to_get()]))
     if out is not None:
         write_sheet(shown, out, report.problems)
     return report
@@ -78,8 +88,8 @@ def check(
 
 def _counted(split: str, found: Found, expected: int) -> str:
     pairs = len(found.images.keys() & found.labels.keys())
-    says = "as officially" if len(found.images) == pairs == expected else f"officially {expected:,}"
-    return f"{split}: {len(found.images):,} images, {len(found.labels):,} annotations, {pairs:,} pairs; {says}"
+    says = "" if not expected else "; as officially" if len(found.images) == pairs == expected else f"; officially {expected:,}"
+    return f"{split}: {len(found.images):,} images, {len(found.labels):,} annotations, {pairs:,} pairs{says}"
 
 
 def _made(pairs: list[tuple[str, str]], split: str, name: str, report: Report) -> list[tuple[str, str]]:
