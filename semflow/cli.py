@@ -7,6 +7,7 @@ comes at once, and choices (methods, data sets, products) are those of the regis
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -376,6 +377,22 @@ def _data_prepare(p: Parser) -> Command:
         counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
         how_many = "as" if manifest["official"] else "not as many as"
         print(f"{a.name} is in place: {counts} pairs, {how_many} officially; counted, not read: `semflow data check` reads some")
+
+    return run
+
+
+@verb("init my_pictures")
+def _init(p: Parser) -> Command:
+    """Write a suite for a folder of images, labels and classes.txt, sized to this machine."""
+    p.add_argument("root", type=Path, metavar="DIR", help="folder that holds them")
+    p.add_argument("--out", type=Path, help="the suite's YAML file (default: suite.yaml in DIR)")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.init import init, this_machine
+
+        path = init(a.root, a.out, this_machine())
+        there = shlex.quote(str(path))
+        print(f"{path}\nsemflow data check --config {there}\nsnakemake --cores all reproduce_table2 --configfile {there}")
 
     return run
 

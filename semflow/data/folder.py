@@ -16,7 +16,7 @@ from semflow.data.folders import Found, PairedFiles, holding, inside, listed, on
 from semflow.data.images import read_labels
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.sample import IGNORE_INDEX, Colour
-from semflow.data.settings import PaperSettings
+from semflow.data.settings import PaperSettings, place
 from semflow.errors import SemFlowError, did_you_mean
 from semflow.section import Many, Section
 
@@ -45,7 +45,8 @@ class Splits(Section):
 
 
 class Settings(PaperSettings):
-    """A folder of one's own. Paths are relative to `root`, which is relative to where a command runs.
+    """A folder of one's own. Paths are relative to `root`, which is relative to where a command runs; SEMFLOW_DATA, where the
+    published data sets lie, is nothing to it.
 
     classes: their names, or a file with one a line, in the order of the ids.  splits: null: each is a folder of its name.
     palette: of the classes; null: colours that differ.  ignore_index: the id of ignored pixels (255 is ignored too).
@@ -72,6 +73,10 @@ class Settings(PaperSettings):
         if not self.label_suffix.lower().endswith(".png"):
             raise ValueError(f"label_suffix is {self.label_suffix!r}; label maps must be PNG, so it must end in .png")
         return self
+
+    @property
+    def folder(self) -> Path:
+        return place(self.root)
 
     def list_of(self, split: str) -> str:
         """The list or folder of a split."""
@@ -153,7 +158,7 @@ def facts(given: Settings | None, root: Path) -> Official:
 def find(data: Settings, root: Path, split: str) -> Found:
     """What lies of a split under `root`. An image of another split than `train` must not be in that too."""
     if not root.is_dir():
-        raise SemFlowError(f"data.root: there is no folder {root}; correct data.root or SEMFLOW_DATA")
+        raise SemFlowError(f"data.root: there is no folder {root}; correct data.root")
     images, labels, places = _files(data, root, split)
     problems = pair(split, images, labels, places, (data.image_suffix or " ".join(PICTURES), data.label_suffix), "")
     problems = tuple(problem.partition("; `semflow data check")[0] for problem in problems)

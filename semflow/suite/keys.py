@@ -116,10 +116,20 @@ def data_stamps(suite: Suite) -> str:
     return "-".join(stamp(suite.data, split)[:16] for split in ("train", suite.evaluation.split))
 
 
-@cache
 def stamp(data: Data, split: str) -> str:
     """A cheap hash of a split's files; "missing" where they are not there."""
+    return _stamp(data, split)[0]
+
+
+def missing(suite: Suite) -> str:
+    """Why files that a suite trains on or evaluates on cannot be opened, as a sentence; "" if they can."""
+    return next(filter(None, (_stamp(suite.data, split)[1] for split in ("train", suite.evaluation.split))), "")
+
+
+@cache
+def _stamp(data: Data, split: str) -> tuple[str, str]:
+    """A stamp, or "missing" and the reason."""
     try:
-        return open_dataset(data, split).stamp()
-    except SemFlowError:  # said when the data are needed; a plan can be shown without them
-        return "missing"
+        return open_dataset(data, split).stamp(), ""
+    except SemFlowError as error:  # a plan for files that are still to be prepared can be shown without them
+        return "missing", str(error)

@@ -70,6 +70,15 @@ ABSENT = [
     for name, suite in STUDY.suites.items()
     if name in OFFICIAL and "missing" in keys.data_stamps(suite)
 ]
+# No rule prepares these.
+for suite in STUDY.suites.values():
+    if (
+        suite.data.name not in OFFICIAL
+        and (reason := keys.missing(suite))
+        and not KEPT
+        and "--unlock" not in sys.argv
+    ):
+        raise WorkflowError(reason)
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += sorted(
     {
