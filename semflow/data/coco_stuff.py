@@ -47,7 +47,9 @@ TO_CLASS = np.full(256, UNKNOWN, np.uint8)
 TO_CLASS[list(RAW_IDS)] = np.arange(len(NAMES))
 TO_CLASS[255] = 255
 LEGEND = f"0 to 181 without {', '.join(map(str, ABSENT))}, and 255 for unlabelled (other toolboxes count from 1, or without gaps)"
-ENOUGH = 50  # label maps, among which the official ones have unlabelled pixels
+ENOUGH = 50  # label maps, among which official ones have unlabelled pixels, and the walls and waters of the last ids
+MOST_TRAIN_ID = len(NAMES) - 1  # of toolboxes that count classes without gaps
+FIRST_LATE = next(number for number, raw in enumerate(RAW_IDS) if raw > MOST_TRAIN_ID)
 UNPACKED = ("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017", "annotations/stuffthingmaps")
 IMAGES = ("{0}2017", "images/{0}2017", "{0}2017/{0}2017", "images/{0}2017/{0}2017")
 LABELS = (*(f"{above}/{{0}}2017" for above in UNPACKED), "{0}2017", "{0}2017/{0}2017")
@@ -77,11 +79,12 @@ class CocoStuff(PairedFiles):
         return read_ids(Path(path), TO_CLASS, LEGEND)
 
     def doubts(self, counts: Sequence[int], n_maps: int) -> str:
-        if n_maps < ENOUGH or counts[IGNORE_INDEX]:
+        if n_maps < ENOUGH or (counts[IGNORE_INDEX] and any(counts[FIRST_LATE : len(NAMES)])):
             return ""
+        lacking = f"id above {MOST_TRAIN_ID}" if counts[IGNORE_INDEX] else "unlabelled pixel (255)"
         return (
-            f"not one pixel of {n_maps:,} label maps is unlabelled (255), as some are in any part of COCO-Stuff; these look like "
-            "ids of another toolbox, as those that count from 1, 0 for unlabelled; fetch stuffthingmaps_trainval2017.zip"
+            f"{n_maps:,} label maps have not one {lacking}, which any part of COCO-Stuff has: these look like another toolbox's, "
+            "which count without gaps, or from 1 with 0 for unlabelled; fetch stuffthingmaps_trainval2017.zip"
         )
 
 
