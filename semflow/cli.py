@@ -340,7 +340,11 @@ def _data_check(p: Parser) -> Command:
     p.add_argument("--config", type=Path, help="a suite's YAML file, whose data set is checked, in place of NAME ROOT")
     p.add_argument("--dataset", help="which of its data sets, where it has several")
     p.add_argument("--size", type=positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of pictures on the sheet")
-    p.add_argument("--all", action="store_true", help="look into every pair, not 200 of each split")
+    p.add_argument(
+        "--all",
+        action="store_true",
+        help="look into every pair, not 200 of each split; ordinary pictures are seen to be whole, not decoded",
+    )
     p.add_argument("--subset", action="store_true", help="other than the official numbers of pictures are meant")
     p.add_argument("--out", type=Path, help="contact sheet (PNG)")
 

@@ -18,6 +18,7 @@ from semflow.data.sample import Colour, Sample
 from semflow.errors import SemFlowError
 
 MOST_NAMED = 4  # of what lies in a folder
+JPEG_END = b"\xff\xd9"
 LOOKED_INTO = 8  # label maps, when a split is opened
 
 
@@ -79,10 +80,14 @@ class PairedFiles:
         image, labels = self.native(index)
         return Sample(resize_image(image, self.size), resize_labels(labels, self.size))
 
-    def native(self, index: int) -> tuple[Image.Image, Image.Image]:
-        """Image and label map of a sample, as they lie on disk; SemFlowError if the two differ in shape."""
+    def native(self, index: int, decoded: bool = True) -> tuple[Image.Image, Image.Image]:
+        """Image and label map of a sample, as they lie on disk; SemFlowError if the two differ in shape.
+
+        decoded: whether the image's pixels are needed; if not, an image that `whole` vouches for has none.
+        """
         image_path, labels_path = self.pairs[index]
-        image, labels = self.read_picture(image_path), self.read_labels(labels_path)
+        image = (None if decoded else whole(image_path)) or self.read_picture(image_path)
+        labels = self.read_labels(labels_path)
         if not self.agree(image.size, labels.size):
             raise SemFlowError(
                 f"{image_path} is {image.width} x {image.height} pixels but its labels {labels_path} are "
@@ -127,6 +132,24 @@ class PairedFiles:
         for path in self.files():
             digest.update(os.path.basename(path).encode() + _content(path))  # noqa: PTH119
         return digest.hexdigest()
+
+
+def whole(path: str) -> Image.Image | None:
+    """An RGB picture whose file is all there, which is told without decoding it; None where only decoding can tell.
+
+    A JPEG is whole if it ends as one, a PNG if its checksums are right.
+    """
+    try:
+        with Path(path).open("rb") as file, Image.open(file, formats=("JPEG", "PNG")) as picture:
+            if picture.mode != "RGB" or picture.has_transparency_data:
+                return None
+            if picture.format == "PNG":
+                picture.verify()
+                return picture
+            file.seek(-len(JPEG_END), os.SEEK_END)
+            return picture if file.read() == JPEG_END else None
+    except Exception:  # of a damaged file Pillow raises nearly anything; decoding it will say what is wrong
+        return None
 
 
 def names_and_sizes(paths: Iterable[str], *more: object) -> str:

@@ -122,7 +122,7 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
         return
     sizes, counts, maps, wrong = Counter[str](), np.zeros((2, IGNORE_INDEX + 1), int), 0, list[str]()
     with Progress(f"check {split}", len(dataset)) as progress, ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
-        for seen in pool.map(partial(_look, dataset), range(len(dataset))):
+        for seen in pool.map(partial(_look, dataset, not everything), range(len(dataset))):
             sizes.update([seen.size] if seen.size else [])
             counts += seen.counts, seen.counts > 0
             maps += bool(seen.size)
@@ -136,10 +136,10 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
     report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
 
 
-def _look(dataset: PairedFiles, index: int) -> _Seen:
+def _look(dataset: PairedFiles, decoded: bool, index: int) -> _Seen:
     size, counts = "", np.zeros(IGNORE_INDEX + 1, int)
     try:
-        image, labels = dataset.native(index)
+        image, labels = dataset.native(index, decoded)
         size, counts = f"{image.height} x {image.width}", np.array(labels.histogram())
         dataset.verify(index, labels)
     except SemFlowError as error:

@@ -670,3 +670,33 @@ def test_data_check_of_nothing_or_of_two_things_is_refused(capsys, words):
         cli.main(["data", "check", *words])
     assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# Every pair, quickly
+
+
+@pytest.mark.parametrize("tenth", range(10))
+@pytest.mark.parametrize("name", ["coco_stuff", "cityscapes"])
+def test_a_picture_cut_off_anywhere_is_found_where_all_are_looked_into(trees, tmp_path, name, tenth):
+    root = getattr(trees, f"{name}_tree")(tmp_path / name, 2)
+    path = sorted([*root.rglob("*.jpg"), *root.rglob("*_leftImg8bit.png")])[0]
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * tenth // 10])
+    (sentence,) = check(name, root, subset=True, everything=True).problems
+    assert str(path) in sentence
+
+
+@pytest.mark.parametrize("tenth", range(1, 10))
+def test_a_png_with_one_changed_byte_is_found_where_all_are_looked_into(trees, tmp_path, tenth):
+    root = trees.cityscapes_tree(tmp_path / "city", 1)
+    path = sorted(root.rglob("*_leftImg8bit.png"))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) * tenth // 10] ^= 0xFF
+    path.write_bytes(data)
+    (sentence,) = check("cityscapes", root, subset=True, everything=True).problems
+    assert str(path) in sentence
+
+
+def test_all_of_a_tree_says_what_a_part_of_it_says(trees, tmp_path):
+    root = trees.coco_stuff_tree(tmp_path / "coco", 8)
+    assert check("coco_stuff", root, subset=True, everything=True) == check("coco_stuff", root, subset=True)
