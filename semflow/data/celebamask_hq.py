@@ -104,8 +104,9 @@ class CelebAMaskHQ(PairedFiles):
 
 
 def home(root: Path) -> Path:
-    """`root`, or the folder in it that the official archive makes."""
-    return root / TOP if (root / TOP).is_dir() and not (root / IMAGES).is_dir() else root
+    """`root`, or the folder in it that the official archive makes, perhaps in one of the archive's name."""
+    places = [root, root / TOP, root / TOP / TOP]
+    return next((place for place in places if (place / IMAGES).is_dir()), root / TOP if (root / TOP).is_dir() else root)
 
 
 def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
@@ -282,7 +283,7 @@ OFFICIAL = Official(
     counts={"train": 24_183, "val": 2_993, "test": 2_824},
     partitions={"first_28000": {"train": 28_000, "val": 2_000, "test": 2_000}},
     size=(512, 512),
-    archives=(Archive(f"{TOP}.zip", (IMAGES, PARTS, MAPPING), top=TOP, under=("", TOP)),),
+    archives=(Archive(f"{TOP}.zip", (IMAGES, PARTS, MAPPING), top=TOP, under=("", TOP, f"{TOP}/{TOP}")),),
     licence="non-commercial research only; neither the images nor what is derived from them may be passed on",
     sources=("https://github.com/switchablenorms/CelebAMask-HQ (the terms, and links to CelebAMask-HQ.zip)",),
     find=survey,

@@ -1,7 +1,8 @@
 """Cityscapes: `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city>/*_gtFine_labelIds.png`.
 
-The label files' 34 ids become the 19 classes that are scored; the others, licence plates among them, are ignored. The
-stills count as independent (no `groups`): they were picked by hand, for variety, from hours of driving.
+Either may lie in a folder named after its archive. The label files' 34 ids become the 19 classes that are scored; the others,
+licence plates among them, are ignored. The stills count as independent (no `groups`): they were picked by hand, for variety,
+from hours of driving.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from semflow.data.folders import Found, PairedFiles, check_root, listed, pair, pairs_of
+from semflow.data.folders import Found, PairedFiles, check_root, first_place, listed, pair, pairs_of
 from semflow.data.images import UNKNOWN, read_ids
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.sample import IGNORE_INDEX, Colour
@@ -41,6 +42,7 @@ TRAIN_IDS = (
     "gtFine_trainvaltest.zip there"
 )
 LEGEND = "0 to 33, and 255 for licence plates"
+IMAGES, MAPS = (tuple(f"{at}{kind}" for at in ("", f"{kind}_trainvaltest/")) for kind in ("leftImg8bit", "gtFine"))
 IMAGE, LABELS, POLYGONS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_polygons.json"
 
 
@@ -81,7 +83,8 @@ def find(root: Path, split: str) -> Found:
     """What lies of a split under `root`."""
     if split not in ("train", "val"):
         raise SemFlowError(f"Cityscapes publishes no annotations of its {split} split; set evaluation.split to val")
-    images_at, labels_at = root / "leftImg8bit" / split, root / "gtFine" / split
+    images_at, _ = first_place(root, [f"{at}/{split}" for at in IMAGES], lambda at: [*frames(at, IMAGE)])
+    labels_at, _ = first_place(root, [f"{at}/{split}" for at in MAPS], lambda at: [*frames(at, LABELS)])
     images, labels = frames(images_at, IMAGE), frames(labels_at, LABELS)
     kinds = f"<city>/*{IMAGE}", f"<city>/*{LABELS}"
     if not labels and frames(labels_at, POLYGONS):
@@ -104,7 +107,9 @@ OFFICIAL = Official(
     counts={"train": 2_975, "val": 500},
     unlabelled={"test": 1_525},
     size=(512, 1024),
-    archives=(Archive("leftImg8bit_trainvaltest.zip", ("leftImg8bit",)), Archive("gtFine_trainvaltest.zip", ("gtFine",))),
+    archives=tuple(
+        Archive(f"{kind}_trainvaltest.zip", (kind,), under=("", f"{kind}_trainvaltest")) for kind in ("leftImg8bit", "gtFine")
+    ),
     licence="non-commercial; a free account, in which the licence is accepted, gives access",
     sources=(
         "https://www.cityscapes-dataset.com/downloads/: leftImg8bit_trainvaltest.zip (11 GB)",

@@ -79,6 +79,10 @@ class Official:
         except SemFlowError as error:
             return Found({}, {}, (str(error),))
 
+    def archives_in(self, root: Path) -> list[Path]:
+        """Archives that lie under a root."""
+        return [root / archive.file for archive in self.archives if (root / archive.file).exists()]
+
     def where_to_get(self) -> str:
         """Licence and sources, as lines of text; nothing of what has none."""
         if not self.sources:

@@ -75,7 +75,7 @@ def check(
         shown.append(facts.reader.over(_spread(pairs, PAIRS_SHOWN), size or facts.size))
     for split, expected in facts.unlabelled.items():
         report.lines.append(f"{split}: officially {expected:,} images, whose annotations are not public; not needed")
-    for path in [root / archive.file for archive in facts.archives if (root / archive.file).exists()]:
+    for path in facts.archives_in(root):
         if zipfile.is_zipfile(path):
             report.lines.append(f"{path.name} lies there; `semflow data prepare {name} {root}` unpacks what is not yet")
         else:

@@ -1,8 +1,10 @@
 """Data sets as people have them: other places, names, encodings, lists, archives. Each is read right, or refused."""
 
+import os
 import re
 import shutil
 import stat
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from semflow.tools.check import check
 from semflow.tools.init import Machine, init
 from semflow.tools.prepare import prepare
 
-SIZE = (16, 16)
+ROOT, SIZE = Path(__file__).resolve().parents[2], (16, 16)
 NAMES = ("sky", "left arm", "right arm")
 LAPTOP, SERVER = Machine(2, 8 * 10**9, 0), Machine(16, 64 * 10**9, 80 * 10**9)
 
@@ -172,6 +174,25 @@ def test_coco_is_found_where_its_archives_put_it(trees, tmp_path, kind):
     expected = [CocoStuff(root, SIZE, split).fingerprint() for split in ("train", "val")]
     moved(root, COCO_PLACES[kind])
     assert [CocoStuff(root, SIZE, split).fingerprint() for split in ("train", "val")] == expected
+
+
+@pytest.mark.parametrize("kind", ["leftImg8bit", "gtFine"])
+def test_cityscapes_is_found_in_a_folder_named_after_its_archive(trees, tmp_path, kind):
+    root = trees.cityscapes_tree(tmp_path / "city", 2)
+    expected = Cityscapes(root, SIZE, "val").fingerprint()
+    (root / "one").mkdir()
+    (root / kind).rename(root / "one" / kind)
+    zipped(root / f"{kind}_trainvaltest.zip", root / "one")
+    (root / "one").rename(root / f"{kind}_trainvaltest")
+    prepare("cityscapes", root)
+    assert not (root / kind).exists()
+    assert Cityscapes(root, SIZE, "val").fingerprint() == expected
+
+
+@pytest.mark.parametrize("above", ["CelebAMask-HQ", "CelebAMask-HQ/CelebAMask-HQ"])
+def test_faces_are_found_in_the_folder_of_their_archive(trees, tmp_path, above):
+    trees.celebamask_hq_tree(tmp_path / "faces" / above, 2, merged=True)
+    assert len(CelebAMaskHQ(tmp_path / "faces", SIZE, "val", "official")) == 2
 
 
 def test_maps_in_two_places_are_refused_with_both(trees, tmp_path):
@@ -700,3 +721,25 @@ def test_a_png_with_one_changed_byte_is_found_where_all_are_looked_into(trees, t
 def test_all_of_a_tree_says_what_a_part_of_it_says(trees, tmp_path):
     root = trees.coco_stuff_tree(tmp_path / "coco", 8)
     assert check("coco_stuff", root, subset=True, everything=True) == check("coco_stuff", root, subset=True)
+
+
+@pytest.mark.parametrize("suite", ["camvid_cpu", "paper"])
+@pytest.mark.parametrize(("lies_at", "named"), [("nowhere", "SEMFLOW_DATA"), (".", "holds")])
+def test_no_job_is_planned_where_the_environment_leads_to_no_data(tmp_path, suite, lies_at, named):
+    environment = os.environ | {"SEMFLOW_DATA": str(tmp_path / lies_at), "PYTHONPATH": str(ROOT)}
+    command = [
+        "snakemake",
+        "-n",
+        "--cores",
+        "1",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--configfile",
+        ROOT / f"config/{suite}.yaml",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert named in said
+    assert "Traceback" not in said
+    assert "rule train" not in said

@@ -65,18 +65,27 @@ CHECKPOINT = f"{RESULTS}/checkpoints/{BY_DATA}{{method}}{{variant}}/seed{{seed}}
 TRAINING = f"{BY_DATA}train-{{method}}{{variant}}-seed{{seed}}"
 MANIFEST = f"{RESULTS}/data/{{data}}.json"  # what `semflow data prepare` found
 FEATURES = "results/features"  # of real images, kept by content
+ELSEWHERE = os.environ.get("SEMFLOW_DATA")
+
+
+def preparable(suite):
+    """Whether a data set may be prepared by a rule; where SEMFLOW_DATA says that it lies, of archives."""
+    facts = OFFICIAL.get(suite.data.name)
+    return facts and (not ELSEWHERE or facts.archives_in(suite.data.folder))
+
+
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()
     if name in OFFICIAL and "missing" in keys.data_stamps(suite)
 ]
-# What no rule prepares. A plan can be shown without, unless SEMFLOW_DATA says that it is there.
+# What no rule can prepare. A plan can be shown without, unless SEMFLOW_DATA says that it is there.
 LACKING = [
     reason
     for name, suite in STUDY.suites.items()
-    if name not in OFFICIAL and not KEPT and (reason := keys.missing(suite))
+    if not KEPT and (reason := keys.missing(suite)) and not preparable(suite)
 ]
-if LACKING and os.environ.get("SEMFLOW_DATA") and "--unlock" not in sys.argv:
+if LACKING and ELSEWHERE and "--unlock" not in sys.argv:
     raise WorkflowError(LACKING[0])
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += sorted(
