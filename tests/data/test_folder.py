@@ -1,11 +1,15 @@
 """A folder of one's own: classes, colours and mirrors as its section says."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from semflow import cli
 from semflow.data import Data, info_of, swaps_of
+from semflow.files import write_json
 from semflow.suite import keys, reading
 
 SECTION = {"name": "folder", "size": [16, 16], "classes": ["sky", "left arm", "right arm"]}
@@ -63,3 +67,20 @@ def test_another_name_of_a_class_is_another_training(mini, tmp_path):
     before = keys.weights_key(reading.check(raw, "suite"), "semflow", 0)
     (tmp_path / "classes.txt").write_text("sky\nwater\n")
     assert keys.weights_key(reading.check(raw, "suite"), "semflow", 0) != before
+
+
+def test_a_model_is_trained_evaluated_and_used_on_it(tiny, tmp_path, trees, monkeypatch):
+    rng = np.random.RandomState(0)
+    for split in ("train", "test"):
+        for number in range(4):
+            for folder, made in (("images", trees.photograph(rng, 16, 16)), ("labels", trees.label_map(rng, (0, 1, 2), 16, 16))):
+                (tmp_path / folder / split).mkdir(parents=True, exist_ok=True)
+                made.save(tmp_path / folder / split / f"{number}.png")
+    write_json(tmp_path / "own.json", tiny | {"data": SECTION, "training": tiny["training"] | {"steps": 1}})
+    monkeypatch.chdir(tmp_path)
+    of = ["--config", "own.json", "--method", "semflow"]
+    cli.main(["train", *of, "--state", "state", "--out", "checkpoint"])
+    cli.main(["evaluate", *of, "--checkpoint", "checkpoint", "--sampler", "euler-1", "--out", "r.json"])
+    assert list(json.loads((tmp_path / "r.json").read_text())["class_iou"]) == SECTION["classes"]
+    cli.main(["synthesize", "labels/test/0.png", "--checkpoint", "checkpoint", "--sampler", "euler-1", "--out", "drawn.png"])
+    assert Image.open("drawn.png").size == (16, 16)
