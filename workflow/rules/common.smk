@@ -74,19 +74,29 @@ def preparable(suite):
     return facts and (not ELSEWHERE or facts.archives_in(suite.data.folder))
 
 
+def said_of(lacking):
+    """Which data sets are not in place, and what is wrong with the first."""
+    mend = (
+        "; put the data or their archives there and run `snakemake prepare_data`"
+        if OFFICIAL.keys() & lacking
+        else ""
+    )
+    return f"the files of {', '.join(lacking)} are not in place: {next(iter(lacking.values()))}{mend}"
+
+
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()
     if name in OFFICIAL and "missing" in keys.data_stamps(suite)
 ]
 # What no rule can prepare. A plan can be shown without, unless SEMFLOW_DATA says that it is there.
-LACKING = [
-    reason
+LACKING = {
+    name: reason
     for name, suite in STUDY.suites.items()
     if not KEPT and (reason := keys.missing(suite)) and not preparable(suite)
-]
+}
 if LACKING and ELSEWHERE and "--unlock" not in sys.argv:
-    raise WorkflowError(LACKING[0])
+    raise WorkflowError(said_of(LACKING))
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += sorted(
     {
