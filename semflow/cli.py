@@ -497,29 +497,42 @@ def _regression_accept(p: Parser) -> Command:
 
 # Pictures of one's own
 
+PICTURE = "picture of any size and mode without transparent pixels, taken upright"
+FOLDER = "of several pictures a folder, in which each has its name"
+
 
 @verb("segment photo.png --checkpoint checkpoint --out labels.png", computes=True)
 def _segment(p: Parser) -> Command:
-    """Segment a picture: label map and overlay."""
-    p.add_argument("image", type=Path, help="RGB picture of any size")
-    _of_checkpoint(p, "label map (PNG of ids); the overlay goes beside it as NAME.overlay.png")
+    """Segment pictures: label map and overlay of each."""
+    p.add_argument("image", type=Path, nargs="+", help=f"{PICTURE}; several, or folders of them")
+    _of_checkpoint(p, f"label map (PNG of class numbers), its overlay beside it as NAME.overlay.png; {FOLDER}")
     _seed(p)
     return lambda a: _inference().segment(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)
 
 
 @verb("synthesize labels.png --checkpoint checkpoint --seeds 4 --sampler euler-25 --out sheet.png", computes=True)
 def _synthesize(p: Parser) -> Command:
-    """Draw pictures from a label map."""
-    p.add_argument("labels", type=Path, help="PNG of label ids, 255 where ignored, or an RGB picture in the data set's colours")
-    _of_checkpoint(p, "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...")
+    """Draw pictures from label maps."""
+    from semflow.data.label_maps import WAYS
+
+    p.add_argument("layout", type=Path, nargs="+", help="label map (PNG), 255 where ignored; several, or folders of them")
+    ways = "numbers of classes, as `segment` writes them; raw ids, as in the data set's own files; or its colours"
+    p.add_argument("--labels", choices=WAYS, help=f"what label maps hold: {ways} (default: the only one that is possible)")
+    out = "picture (PNG); with several seeds the contact sheet, the pictures beside it as NAME.seed0.png, ...;"
+    _of_checkpoint(p, f"{out} {FOLDER}")
     p.add_argument("--seeds", type=positive, default=1, help="how many pictures, under seeds 0, 1, ... (default 1)")
-    return lambda a: _inference().synthesize(a.labels, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out)
+    p.add_argument("--amplitude", type=amplitude, help="perturb masks by this (Eq. 14), 0..255 units, not as in training")
+
+    def run(a: Arguments) -> None:
+        _inference().synthesize(a.layout, a.checkpoint, _sampler_of(a), a.seeds, _size(a), a.out, a.labels, a.amplitude)
+
+    return run
 
 
 @verb("trajectory photo.png --checkpoint checkpoint --out states.png", computes=True)
 def _trajectory(p: Parser) -> Command:
     """Show the states between a picture and its pseudo mask."""
-    p.add_argument("image", type=Path, help="RGB picture of any size")
+    p.add_argument("image", type=Path, help=PICTURE)
     _of_checkpoint(p, "ten states side by side (PNG); all of them go beside it as GIF")
     return lambda a: _inference().trajectory(a.image, a.checkpoint, _sampler_of(a), _size(a), a.out)
 
@@ -527,7 +540,7 @@ def _trajectory(p: Parser) -> Command:
 @verb("roundtrip photo.png --checkpoint checkpoint --out sheet.png", computes=True)
 def _roundtrip(p: Parser) -> Command:
     """Segment a picture, draw a picture from that, and segment it again."""
-    p.add_argument("image", type=Path, help="RGB picture of any size")
+    p.add_argument("image", type=Path, help=PICTURE)
     _of_checkpoint(p, "picture, labels, drawn picture, its labels, side by side (PNG)")
     _seed(p)
     return lambda a: _inference().roundtrip(a.image, a.checkpoint, _sampler_of(a), a.seed, _size(a), a.out)

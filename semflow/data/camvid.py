@@ -7,8 +7,8 @@ from typing import Literal
 from PIL import Image
 
 from semflow.data.folders import Found, PairedFiles, holding, inside, once, read_lines
-from semflow.data.images import read_labels
 from semflow.data.info import DatasetInfo, Official
+from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import Colour
 from semflow.data.settings import FileSettings
 from semflow.errors import SemFlowError
@@ -20,6 +20,7 @@ PALETTE = (
 )  # fmt: skip
 VOID = 11
 POLE, ROAD = NAMES.index("pole"), NAMES.index("road")
+IDS = class_ids(len(NAMES), VOID)
 
 
 class Settings(FileSettings):
@@ -42,7 +43,7 @@ class CamVid(PairedFiles):
         self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in pairs)
 
     def read_labels(self, path: str) -> Image.Image:
-        return read_labels(Path(path), len(NAMES), VOID)
+        return read_label_map(Path(path), IDS, PALETTE)
 
     def doubts(self, counts: Sequence[int], n_maps: int) -> str:
         if counts[POLE] <= 2 * counts[ROAD]:

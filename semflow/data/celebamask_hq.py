@@ -20,8 +20,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from semflow import files
 from semflow.data.folders import Found, PairedFiles, by_stem, check_root, holding, listed, names_and_sizes, pairs_of, read_lines
-from semflow.data.images import open_picture, read_labels
 from semflow.data.info import Archive, DatasetInfo, Official
+from semflow.data.label_maps import class_ids, read_label_map, read_mask
 from semflow.data.sample import Colour
 from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
@@ -35,6 +35,7 @@ PALETTE = (
     (102, 51, 0), (255, 0, 0), (102, 204, 0), (255, 255, 0), (0, 0, 153), (0, 0, 204), (255, 51, 153), (0, 204, 204),
     (0, 51, 0), (255, 153, 51), (0, 204, 0),
 )  # fmt: skip
+IDS = class_ids(len(NAMES))
 SWAPS = ((4, 5), (6, 7), (8, 9))  # eyes, brows, ears
 IMAGES, PARTS, MERGED = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebAMask-HQ-labels"
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
@@ -77,7 +78,7 @@ class CelebAMaskHQ(PairedFiles):
         if not Path(path).is_file():
             mend = f"run `semflow data prepare {self.name} {Path(path).parent.parent}`"
             raise SemFlowError(f"the parts of a face are not merged to {path} yet; {mend}")
-        return read_labels(Path(path), len(NAMES))
+        return read_label_map(Path(path), IDS, PALETTE)
 
     def agree(self, image: tuple[int, int], labels: tuple[int, int]) -> bool:
         return image[0] * labels[1] == image[1] * labels[0]
@@ -191,7 +192,7 @@ def merge(parts: Iterable[str]) -> Image.Image:
     for label, name in enumerate(NAMES):
         if name not in by_name:
             continue
-        mask = np.asarray(open_picture(Path(by_name[name])).convert("L")) != 0
+        mask = read_mask(Path(by_name[name]))
         if labels is None:
             labels = np.zeros(mask.shape, np.uint8)
         if labels.shape != mask.shape:

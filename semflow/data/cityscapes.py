@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from semflow.data.colours import CITYSCAPES as PALETTE
 from semflow.data.folders import Found, PairedFiles, check_root, first_place, listed, pair, pairs_of
-from semflow.data.images import UNKNOWN, read_ids
 from semflow.data.info import Archive, DatasetInfo, Official
+from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX, Colour
 from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
@@ -23,25 +24,21 @@ NAMES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
     "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
-PALETTE = (
-    (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
-    (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
-    (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
-)  # fmt: skip
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)  # of each class in label files
 
 TO_CLASS = np.full(256, UNKNOWN, np.uint8)
 TO_CLASS[:34] = IGNORE_INDEX
 TO_CLASS[list(LABEL_IDS)] = np.arange(len(NAMES))
-PLATE = 253  # stands for -1, a licence plate, which is 255 in eight bits, until it is ignored
-TO_CLASS[255] = PLATE
+TO_CLASS[255] = IGNORE_INDEX  # -1, a licence plate, in eight bits
+IDS = Ids(TO_CLASS, "0 to 33, and 255 for licence plates")
+PLATE = 253  # stands for a licence plate until it is known that 255 is one
+WITH_PLATES = IDS._replace(to_class=np.where(np.arange(256) == 255, PLATE, TO_CLASS).astype(np.uint8))
 IGNORED_PLATES = [IGNORE_INDEX if label == PLATE else label for label in range(256)]
 FIRST_LATE = LABEL_IDS.index(19)  # train ids, 0 to 18, would be classes below this or ignored
 TRAIN_IDS = (
     "look like train ids (0 to 18, 255 elsewhere), not label ids (0 to 33): none is above 18; put the *_gtFine_labelIds.png of "
     "gtFine_trainvaltest.zip there"
 )
-LEGEND = "0 to 33, and 255 for licence plates"
 IMAGES, MAPS = (tuple(f"{at}{kind}" for at in ("", f"{kind}_trainvaltest/")) for kind in ("leftImg8bit", "gtFine"))
 IMAGE, LABELS, POLYGONS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_polygons.json"
 
@@ -65,7 +62,7 @@ class Cityscapes(PairedFiles):
         self.look_into_some()
 
     def read_labels(self, path: str) -> Image.Image:
-        labels = read_ids(Path(path), TO_CLASS, LEGEND)
+        labels = read_label_map(Path(path), WITH_PLATES, PALETTE)
         counts = labels.histogram()
         if not counts[PLATE]:
             return labels
@@ -118,4 +115,6 @@ OFFICIAL = Official(
     find=find,
     reader=Cityscapes,
 )
-INFO = DatasetInfo(Settings, lambda data, split: Cityscapes(data.folder, data.size, split), NAMES, PALETTE, official=OFFICIAL)
+INFO = DatasetInfo(
+    Settings, lambda data, split: Cityscapes(data.folder, data.size, split), NAMES, PALETTE, raw=IDS, official=OFFICIAL
+)

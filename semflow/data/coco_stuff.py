@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.folders import Found, PairedFiles, by_stem, check_root, first_place, listed, pair, pairs_of
-from semflow.data.images import UNKNOWN, read_ids, read_image
 from semflow.data.info import Archive, DatasetInfo, Official
+from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX, Colour
 from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
@@ -47,6 +47,7 @@ TO_CLASS = np.full(256, UNKNOWN, np.uint8)
 TO_CLASS[list(RAW_IDS)] = np.arange(len(NAMES))
 TO_CLASS[255] = 255
 LEGEND = f"0 to 181 without {', '.join(map(str, ABSENT))}, and 255 for unlabelled (other toolboxes count from 1, or without gaps)"
+IDS = Ids(TO_CLASS, LEGEND)
 ENOUGH = 50  # label maps, among which official ones have unlabelled pixels, and the walls and waters of the last ids
 MOST_TRAIN_ID = len(NAMES) - 1  # of toolboxes that count classes without gaps
 FIRST_LATE = next(number for number, raw in enumerate(RAW_IDS) if raw > MOST_TRAIN_ID)
@@ -62,7 +63,7 @@ class Settings(PaperSettings):
 
 
 class CocoStuff(PairedFiles):
-    """One split, train or val. Grey photographs, of which COCO has some, become RGB."""
+    """One split, train or val."""
 
     name = "coco_stuff"
     names: tuple[str, ...] = NAMES
@@ -72,11 +73,8 @@ class CocoStuff(PairedFiles):
         check_root(root, self.name, "train2017, val2017 and annotations")
         super().__init__(pairs_of(find(Path(root), split)), size)
 
-    def read_picture(self, path: str) -> Image.Image:
-        return read_image(Path(path), grey=True)
-
     def read_labels(self, path: str) -> Image.Image:
-        return read_ids(Path(path), TO_CLASS, LEGEND)
+        return read_label_map(Path(path), IDS, PALETTE)
 
     def doubts(self, counts: Sequence[int], n_maps: int) -> str:
         if n_maps < ENOUGH or (counts[IGNORE_INDEX] and any(counts[FIRST_LATE : len(NAMES)])):
@@ -127,4 +125,6 @@ OFFICIAL = Official(
     find=find,
     reader=CocoStuff,
 )
-INFO = DatasetInfo(Settings, lambda data, split: CocoStuff(data.folder, data.size, split), NAMES, PALETTE, official=OFFICIAL)
+INFO = DatasetInfo(
+    Settings, lambda data, split: CocoStuff(data.folder, data.size, split), NAMES, PALETTE, raw=IDS, official=OFFICIAL
+)

@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 from PIL import Image
 from pydantic import Field, model_validator
 
+from semflow.data.colours import voc_palette
 from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, pair, pairs_of, read_lines
-from semflow.data.images import read_labels
 from semflow.data.info import DatasetInfo, Official
-from semflow.data.sample import IGNORE_INDEX, Colour
+from semflow.data.label_maps import class_ids, read_label_map
+from semflow.data.sample import IGNORE_INDEX
 from semflow.data.settings import PaperSettings, place
 from semflow.errors import SemFlowError, did_you_mean
 from semflow.section import Many, Section
@@ -97,7 +98,7 @@ class Folder(PairedFiles):
 
     def read_labels(self, path: str) -> Image.Image:
         try:
-            return read_labels(Path(path), len(self.names), self.void)
+            return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette)
         except SemFlowError as error:
             if "holds label" not in str(error):
                 raise
@@ -108,7 +109,7 @@ def described(data: Settings) -> DatasetInfo:
     """What is known of the data set that a section describes: its classes. SemFlowError if they contradict one another."""
     names = _class_names(data)
     n = len(names)
-    palette = data.palette or tuple(_colour(number) for number in range(n))
+    palette = data.palette or tuple((r, g, b) for r, g, b in voc_palette()[:n].tolist())
     if len(palette) != n:
         raise SemFlowError(f"data.palette has {len(palette)} colours, but there are {n} classes; give each class one")
     if twice := [colour for number, colour in enumerate(palette) if colour in palette[:number]]:
@@ -231,12 +232,6 @@ def _class_names(data: Settings) -> tuple[str, ...]:
     if all(name.partition(" ")[0].rstrip(":,;").isdecimal() for name in names):
         raise SemFlowError(f"{where}: every class begins with a number; write their names alone, in the order of the ids from 0")
     return names
-
-
-def _colour(number: int) -> Colour:
-    """The colour of a class in PASCAL VOC's map: its bits by threes, the lowest first, are the highest bits of the channels."""
-    red, green, blue = (sum((number >> (3 * place + channel) & 1) << (7 - place) for place in range(8)) for channel in range(3))
-    return red, green, blue
 
 
 def guessed(root: Path, size: tuple[int, int]) -> Settings:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from PIL import Image
 
-from semflow.data.images import read_image, resize_image, resize_labels
+from semflow.data.images import orientation, read_image, resize_image, resize_labels
 from semflow.data.sample import Colour, Sample
 from semflow.errors import SemFlowError
 
@@ -92,6 +92,7 @@ class PairedFiles:
             raise SemFlowError(
                 f"{image_path} is {image.width} x {image.height} pixels but its labels {labels_path} are "
                 f"{labels.width} x {labels.height}; they must agree: fetch both again"
+                + (", or save the image upright, which its EXIF orientation turns" if orientation(image) > 4 else "")
             )
         return image, labels
 

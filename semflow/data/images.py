@@ -1,95 +1,123 @@
-"""Reads images and label maps, and resizes them. What is wrong with a file is said in one sentence."""
+"""Reads images, and resizes them and label maps. What is wrong with a file is said in one sentence."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 
-UNKNOWN = 254  # in a table from ids in a file to classes: stands for nothing
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000")
+BEGINNINGS = (
+    b"\x89PNG",
+    b"\xff\xd8",
+    b"GIF8",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    b"RIFF",
+    b"P5",
+    b"P6",
+    b"\0\0\0\x0cjP",
+    b"\xff\x4f\xff\x51",
+)
+ALSO_RGB = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes that Pillow turns into RGB by themselves
+warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata, and of half the size that it refuses
+RAW_MODE = "raw mode"  # of a picture's `info`: how pixels lie in the file, such as L;4
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 def open_picture(path: Path) -> Image.Image:
-    """An image of any mode, decoded."""
+    """A picture of any mode, decoded, as it is stored. SemFlowError says why it cannot be read, or that it has several frames."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # a phone's MPO has previews beside it
+            if frames > 1:
+                raise SemFlowError(f"{path} has {frames} frames; save the one that is meant by itself")
+            packed = picture.tile[0].args if picture.tile else ""
+            picture.info[RAW_MODE] = packed if isinstance(packed, str) else str(packed and packed[0])
             picture.load()
             return picture
+    except SemFlowError:
+        raise
     except FileNotFoundError:
         raise SemFlowError(f"there is no picture at {path}") from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:  # what Pillow raises for truncated and foreign files
-        raise SemFlowError(f"{path} is damaged or not a picture ({error}); fetch it again") from None
+    except MemoryError:
+        raise SemFlowError(f"there is not enough memory to open {path}; make it smaller") from None
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise SemFlowError(f"{path} has more than {most:,} pixels, the most that Pillow opens; make it smaller") from None
+    except Exception as error:  # of a damaged file Pillow raises nearly anything
+        raise SemFlowError(_why(path, error)) from None
 
 
-def read_image(path: Path, grey: bool = False) -> Image.Image:
-    """An 8-bit RGB image; palette and RGBA files are refused, since guessing a conversion changes results.
+def _why(path: Path, error: Exception) -> str:
+    """Why a file could not be decoded, in a sentence."""
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder, not a picture"
+    if isinstance(error, OSError) and error.strerror:  # the system's, and not Pillow's
+        return f"{path} cannot be read: {error.strerror}; mend that, it need not be damaged"
+    with Path(path).open("rb") as file:
+        head = file.read(256)
+    if not head:
+        return f"{path} is damaged: it is empty; fetch it again"
+    text = head.decode("utf-8", "replace").lstrip("\ufeff")
+    readable = "\ufffd" not in text[:-3] and all(letter.isprintable() or letter.isspace() for letter in text)
+    if readable and not head.startswith(BEGINNINGS):
+        return f"{path} is text, not a picture: it begins with {' '.join(text.split())[:40]!r}"
+    if isinstance(error, UnidentifiedImageError) and not head.startswith(BEGINNINGS):
+        return f"{path} is not a picture in a format that is read here ({', '.join(FORMATS)}); save it as PNG"
+    reason = str(error) or type(error).__name__
+    return f"{path} is damaged or cut off ({reason.splitlines()[0].replace(str(path), 'it')}); fetch it again"
 
-    grey: whether the data set has 8-bit grey images too, which become RGB; they are refused elsewhere.
+
+def read_image(path: Path, upright: bool = False) -> Image.Image:
+    """A picture of any kind as 8-bit RGB. upright: turned as its EXIF orientation says; else as it is stored.
+
+    SemFlowError if that would hide something: transparent pixels, or numbers without a known range.
     """
     picture = open_picture(path)
-    if grey and picture.mode == "L":
-        return picture.convert("RGB")
-    if picture.mode != "RGB":
-        raise SemFlowError(f"{path} has mode {picture.mode}, not 8-bit RGB; convert it to RGB")
-    return picture
+    return as_rgb(turned_upright(picture) if upright else picture, path)
 
 
-def read_labels(path: Path, n_classes: int, void: int = IGNORE_INDEX) -> Image.Image:
-    """A single-channel label map with ids below `n_classes`, `void` turned into 255."""
-    labels = _ids(path)
-    labels[labels == void] = IGNORE_INDEX
-    wrong = labels[(labels >= n_classes) & (labels != IGNORE_INDEX)]
-    if wrong.size:
-        raise SemFlowError(f"{path} holds label {wrong.min()}, but the classes are 0 to {n_classes - 1} and {void} for void")
-    return Image.fromarray(labels)
+def as_rgb(picture: Image.Image, path: Path) -> Image.Image:
+    """A picture as 8-bit RGB; of 16 bits the upper eight, as Pillow has it for 16-bit colours. SemFlowError as above."""
+    if hides_pixels(picture):
+        raise SemFlowError(f"{path} has transparent pixels, which can show anything; save it on a background, as RGB")
+    deep = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))  # both have 16 bits
+    if deep:
+        picture = Image.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
+    elif picture.mode not in ALSO_RGB:
+        raise SemFlowError(f"{path} has mode {picture.mode}, whose range is not known; save it as 8-bit RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def read_ids(path: Path, to_class: np.ndarray, legend: str) -> Image.Image:
-    """A single-channel label map whose ids become classes by a table, uint8 (256,), with UNKNOWN where an id has none.
-
-    legend: the ids that there are, in words.
-    """
-    ids = _ids(path)
-    labels = to_class[ids]
-    wrong = ids[labels == UNKNOWN]
-    if wrong.size:
-        raise SemFlowError(f"{path} holds label id {wrong.min()}, but the ids are {legend}; fetch it again")
-    return Image.fromarray(labels)
+def hides_pixels(picture: Image.Image) -> bool:
+    """Whether a pixel is transparent, be it in part; an alpha channel or a transparent colour alone hides nothing."""
+    if not picture.has_transparency_data:
+        return False
+    if picture.mode.startswith("I"):
+        return bool(np.any(np.asarray(picture) == picture.info["transparency"]))
+    return bool(np.asarray(picture.convert("RGBA").getchannel("A")).min() < 255)
 
 
-def _ids(path: Path) -> np.ndarray:
-    picture = open_picture(path)
-    if picture.mode not in ("L", "P"):
-        raise SemFlowError(f"{path} has mode {picture.mode}, not a single channel of label ids; save it as 8-bit grey or palette")
-    return np.array(picture)
+def orientation(picture: Image.Image) -> int:
+    """How EXIF says that a picture is turned: 1, upright, to 8; 1 where it says nothing."""
+    try:
+        said = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF, of a picture that is well
+        return 1
+    return said if said in TURNS else 1
 
 
-def read_layout(path: Path, palette: tuple[tuple[int, int, int], ...], void: int = IGNORE_INDEX) -> Image.Image:
-    """As `read_labels`, or from an RGB image in the colours of `palette`, white or black where ignored.
-
-    A palette PNG is such an image if any colour in it is a class's, whatever its number in the file. Black is a class's
-    colour where one has it.
-    """
-    picture = open_picture(path)
-    found = {colour for _, colour in picture.convert("RGB").getcolors() or []} if picture.mode == "P" else set()
-    if picture.mode != "RGB" and not found & ({*palette} - {(255, 255, 255), (0, 0, 0)}):  # those two are any grey palette's
-        return read_labels(path, len(palette), void)
-    pixels = np.array(picture.convert("RGB"))
-    labels, known = np.full(pixels.shape[:2], IGNORE_INDEX, np.uint8), (pixels == 255).all(-1) | (pixels == 0).all(-1)
-    for number, colour in enumerate(palette):
-        here = (pixels == colour).all(-1)
-        labels[here], known = number, known | here
-    if not known.all():
-        stranger = pixels[~known][0].tolist()
-        raise SemFlowError(f"{path} has the colour {stranger}, which stands for no class; use the data set's colours or ids")
-    return Image.fromarray(labels)
+def turned_upright(picture: Image.Image) -> Image.Image:
+    """A picture as viewers show it."""
+    turn = TURNS.get(orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def resize_image(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:

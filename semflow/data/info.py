@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from semflow.data.folders import Found, PairedFiles
+from semflow.data.label_maps import Ids
 from semflow.data.sample import IGNORE_INDEX, Colour, Dataset
 from semflow.data.settings import DataSettings
 from semflow.errors import SemFlowError
@@ -109,6 +110,7 @@ class DatasetInfo:
     names, palette: of the classes.
     swaps: classes that a mirror exchanges, such as left and right eye.
     void: the id of ignored pixels in a label map on disk.
+    raw: the ids in its label maps on disk, where they are not the classes' numbers.
     official: None where a data set has nothing to prepare.
     repaints: whether it can paint a label map in fresh colours, by a method `repaint` of what it opens.
     described: of a section, the entry with the classes that it names, where those are a user's; `info_of` asks it.
@@ -121,6 +123,7 @@ class DatasetInfo:
     palette: tuple[Colour, ...]
     swaps: tuple[tuple[int, int], ...] = ()
     void: int = IGNORE_INDEX
+    raw: Ids | None = None
     official: Official | None = None
     repaints: bool = False
     described: "Callable[[Any], DatasetInfo] | None" = None

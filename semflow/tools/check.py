@@ -13,6 +13,7 @@ import numpy as np
 
 from semflow.data import DATASETS, OFFICIAL
 from semflow.data.folders import Found, PairedFiles, listed
+from semflow.data.images import open_picture, orientation
 from semflow.data.info import Official, notes_of, problems_of
 from semflow.data.sample import IGNORE_INDEX
 from semflow.data.settings import DataSettings, FileSettings
@@ -108,10 +109,11 @@ def _made(pairs: list[tuple[str, str]], split: str, name: str, report: Report) -
 
 
 class _Seen(NamedTuple):
-    """Of one pair: height x width, pixels of each label (256,), and what is wrong with it."""
+    """Of one pair: height x width, pixels of each label (256,), its path if EXIF turns it alone, and what is wrong with it."""
 
     size: str
     counts: np.ndarray
+    turned: str
     wrong: str
 
 
@@ -120,13 +122,15 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
     dataset.pairs = dataset.pairs if everything else _spread(dataset.pairs, PAIRS_READ)
     if not dataset.pairs:
         return
-    sizes, counts, maps, wrong = Counter[str](), np.zeros((2, IGNORE_INDEX + 1), int), 0, list[str]()
+    sizes, counts, maps = Counter[str](), np.zeros((2, IGNORE_INDEX + 1), int), 0
+    wrong, turned = list[str](), list[str]()
     with Progress(f"check {split}", len(dataset)) as progress, ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
         for seen in pool.map(partial(_look, dataset, not everything), range(len(dataset))):
             sizes.update([seen.size] if seen.size else [])
             counts += seen.counts, seen.counts > 0
             maps += bool(seen.size)
             wrong += [seen.wrong] if seen.wrong else []
+            turned += [seen.turned] if seen.turned else []
             progress.update(1)
     report.problems.extend(wrong[:MOST_NAMED])
     if wrong[MOST_NAMED:]:
@@ -134,17 +138,25 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
     if maps and (doubt := dataset.doubts(counts[0].tolist(), maps)):
         report.problems.append(f"{split}: {doubt}")
     report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
+    if turned:
+        report.lines.append(
+            f"  orientation: EXIF turns {len(turned):,} pictures and not their labels; all are read as stored, so see that these "
+            f"agree: {_listed(turned)}"
+        )
 
 
 def _look(dataset: PairedFiles, decoded: bool, index: int) -> _Seen:
-    size, counts = "", np.zeros(IGNORE_INDEX + 1, int)
+    size, counts, turned = "", np.zeros(IGNORE_INDEX + 1, int), ""
+    image_path, labels_path = dataset.pairs[index]
     try:
         image, labels = dataset.native(index, decoded)
         size, counts = f"{image.height} x {image.width}", np.array(labels.histogram())
+        if (told := orientation(image)) != 1 and told != orientation(open_picture(Path(labels_path))):
+            turned = image_path
         dataset.verify(index, labels)
     except SemFlowError as error:
-        return _Seen(size, counts, str(error))
-    return _Seen(size, counts, "")
+        return _Seen(size, counts, turned, str(error))
+    return _Seen(size, counts, turned, "")
 
 
 def _largest(sizes: Counter[str]) -> str:

@@ -59,13 +59,20 @@ def test_void_becomes_ignored_and_the_other_labels_stay(root):
     assert np.array_equal(CamVid(root, (H, W), "train")[0].labels, expected)
 
 
-def test_palette_labels_count_by_index_not_by_colour(root, labels):
+def test_labels_in_the_data_sets_own_palette_count_by_number(root, labels):
     picture = Image.open(labels)
     expected = CamVid(root, (H, W), "train")[0].labels
-    picture.putpalette(list(range(255, -1, -1)) * 3)
+    picture.putpalette([channel for colour in CamVid.palette for channel in colour])
     picture.save(labels)
     assert picture.mode == "P"
     assert np.array_equal(CamVid(root, (H, W), "train")[0].labels, expected)
+
+
+def test_labels_in_an_unknown_palette_of_colours_are_refused(root, labels):
+    picture = Image.open(labels)
+    picture.putpalette([(7 * number + channel) % 256 for number in range(256) for channel in range(3)])
+    picture.save(labels)
+    complaint(root, labels, "palette", "8-bit grey")
 
 
 def test_size_is_that_asked_for(root):
@@ -139,7 +146,7 @@ def test_sizes_that_differ_are_named(root, image, labels):
 @pytest.mark.parametrize("label", [12, 200, 254])
 def test_a_label_outside_the_classes_is_named(root, labels, label):
     Image.new("L", (W, H), label).save(labels)
-    complaint(root, labels, f"label {label}")
+    complaint(root, labels, f"label id {label}")
 
 
 @pytest.mark.parametrize("share", [0, 0.05, 0.3, 0.6])
@@ -151,10 +158,15 @@ def test_a_truncated_picture_is_named(root, folder, share):
     complaint(root, path, "damaged")
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16", "1"])
-def test_a_picture_that_is_not_rgb_is_named(root, image, mode):
-    Image.new(mode, (W, H)).save(image)
-    complaint(root, image, f"mode {mode}", "RGB")
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
+def test_a_picture_of_another_mode_becomes_rgb(root, image, mode):
+    Image.new("RGB", (W, H), "white").convert(mode).save(image)
+    assert (CamVid(root, (H, W), "train")[0].image == 255).all()
+
+
+def test_a_picture_with_transparent_pixels_is_named(root, image):
+    Image.new("RGBA", (W, H)).save(image)
+    complaint(root, image, "transparent", "RGB")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16"])

@@ -70,6 +70,21 @@ def test_parts_of_different_sizes_are_named(tmp_path):
         merge([one, str(other)])
 
 
+@pytest.mark.parametrize(
+    ("save", "named"),
+    [
+        (lambda mask, path: mask.save(path, format="JPEG", quality=60), "is JPEG"),
+        (lambda mask, path: mask.resize((61, 61), Image.Resampling.BILINEAR).save(path), "not black and white alone"),
+    ],
+    ids=["a JPEG named .png", "enlarged with grey edges"],
+)
+def test_a_part_that_is_not_as_it_was_drawn_is_named_and_not_merged(tmp_path, save, named):
+    path = tmp_path / "00007_skin.png"
+    save(Image.fromarray(np.uint8(255) * (np.indices((40, 40)).sum(0) < 37)), path)
+    with pytest.raises(SemFlowError, match=rf"00007_skin\.png .*{named}"):
+        merge([str(path)])
+
+
 def test_merged_labels_are_those_of_the_parts(root, trees):
     dataset = CelebAMaskHQ(root, SIZE, "train", "official")
     for index, face in enumerate(numbers(root, "train")):

@@ -104,7 +104,14 @@ def test_sizes_that_differ_are_named(root, labels):
     complaint(root, labels, "10 x 10", "must agree")
 
 
-def test_grey_stills_are_refused(root):
+def test_grey_stills_become_rgb(root):
     path = root / "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png"
-    Image.new("L", (128, 64)).save(path)
-    complaint(root, path, "mode L")
+    Image.new("L", (128, 64), 9).save(path)
+    assert (Cityscapes(root, SIZE, "train")[0].image == 9).all()
+
+
+def test_a_palette_of_colours_by_training_id_is_not_taken_for_label_ids(root, labels):
+    picture = Image.fromarray(np.arange(8, dtype=np.uint8).reshape(1, 8).repeat(64, 0).repeat(16, 1))
+    picture.putpalette([channel for colour in Cityscapes.palette for channel in colour])
+    picture.save(labels)
+    complaint(root, labels, "palette")

@@ -1,11 +1,12 @@
-"""Changing the size of pictures and label maps, and gathering samples."""
+"""Reading pictures of every kind, changing the size of pictures and label maps, and gathering samples."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from png_by_hand import RGB, png
 
-from semflow.data.images import read_layout, resize_image, resize_labels
+from semflow.data.images import read_image, resize_image, resize_labels
 from semflow.data.sample import Sample
 from semflow.data.scenes import Scenes
 from semflow.errors import SemFlowError
@@ -63,29 +64,67 @@ def test_bytes_become_floats_from_minus_one_to_one():
     torch.testing.assert_close(values, torch.tensor([-1, -0.6, 1]))
 
 
-PALETTE = ((10, 20, 30), (200, 0, 0), (0, 200, 0))
+def colours_of(path):
+    return np.asarray(read_image(path)).tolist()
 
 
-def palette_png(path, indices, colours):
-    picture = Image.fromarray(np.array(indices, np.uint8)).convert("P")
-    picture.putdata(np.array(indices).ravel().tolist())
-    picture.putpalette([channel for colour in colours for channel in colour])
-    picture.save(path)
-    return path
+def test_of_sixteen_bits_the_upper_eight_are_taken_be_they_grey_or_colours(tmp_path):
+    values = [0, 255, 256, 257 * 90, 65535]
+    expected = [[[value // 256] * 3 for value in values]]
+    assert colours_of(png(tmp_path / "grey.png", [values], 16)) == expected
+    assert colours_of(png(tmp_path / "rgb.png", [[value for value in values for _ in "RGB"]], 16, kind=RGB)) == expected
+    Image.fromarray(np.array([values], np.uint16)).save(tmp_path / "grey.tif")
+    assert colours_of(tmp_path / "grey.tif") == expected
 
 
-def test_a_palette_layout_in_the_data_sets_colours_is_read_by_colour(tmp_path):
-    colours = [(0, 200, 0), (255, 255, 255), (10, 20, 30), (0, 0, 0)]
-    layout = read_layout(palette_png(tmp_path / "a.png", [[0, 1], [2, 3]], colours), PALETTE)
-    assert np.array(layout).tolist() == [[2, 255], [0, 255]]
+@pytest.mark.parametrize(("bits", "white"), [(1, 1), (2, 3), (4, 15), (8, 255)])
+def test_a_transparent_colour_that_no_pixel_has_hides_nothing(tmp_path, bits, white):
+    path = png(tmp_path / "a.png", [[0, white]], bits, transparent=b"\0\1")
+    if bits == 1:  # it has no third colour
+        path = png(tmp_path / "a.png", [[0, 0]], bits, transparent=b"\0\1")
+    assert colours_of(path)[0][0] == [0, 0, 0]
+    with pytest.raises(SemFlowError, match="transparent pixels"):
+        read_image(png(tmp_path / "b.png", [[0, white]], bits, transparent=b"\0\0"))
 
 
-def test_a_palette_layout_with_one_colour_of_no_class_is_refused(tmp_path):
-    with pytest.raises(SemFlowError, match=r"colour \[0, 201, 0\], which stands for no class"):
-        read_layout(palette_png(tmp_path / "a.png", [[0, 1], [1, 0]], [(0, 201, 0), (200, 0, 0)]), PALETTE)
+def test_a_palettes_transparent_entry_matters_only_where_a_pixel_has_it(tmp_path):
+    palette = [(0, 0, 0), (255, 255, 255), (9, 9, 9)]
+    assert colours_of(png(tmp_path / "a.png", [[0, 1]], 8, palette, transparent=b"\xff\xff\0")) == [[[0] * 3, [255] * 3]]
+    with pytest.raises(SemFlowError, match="transparent pixels"):
+        read_image(png(tmp_path / "b.png", [[0, 2]], 8, palette, transparent=b"\xff\xff\0"))
 
 
-def test_a_palette_layout_in_other_colours_is_read_by_id(tmp_path):
-    colours = [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
-    assert np.array(read_layout(palette_png(tmp_path / "a.png", [[0, 1], [2, 2]], colours), PALETTE)).tolist() == [[0, 1], [2, 2]]
-    assert np.array(read_layout(palette_png(tmp_path / "b.png", [[0, 0]], colours), PALETTE)).tolist() == [[0, 0]]
+@pytest.mark.parametrize("value", [1, 254])
+def test_one_pixel_that_is_partly_transparent_is_enough_to_refuse(tmp_path, value):
+    alpha = np.full((3, 3, 4), 255, np.uint8)
+    alpha[1, 1, 3] = value
+    Image.fromarray(alpha).save(tmp_path / "a.png")
+    with pytest.raises(SemFlowError, match=r"a\.png has transparent pixels"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif", "png", "webp"])
+def test_a_file_of_several_frames_is_refused(tmp_path, suffix):
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / f"a.{suffix}", save_all=True, append_images=[second])
+    with pytest.raises(SemFlowError, match="has 2 frames"):
+        read_image(tmp_path / f"a.{suffix}")
+
+
+def test_a_phones_jpeg_with_a_preview_is_the_photograph(tmp_path):
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("white", "black"))
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
+    assert colours_of(tmp_path / "a.jpg") == [[[255] * 3] * 8] * 8
+
+
+def test_numbers_without_a_known_range_are_refused(tmp_path):
+    Image.new("F", (2, 2)).save(tmp_path / "a.tif")
+    with pytest.raises(SemFlowError, match="mode F, whose range is not known"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_picture_beyond_the_pixels_that_pillow_opens_is_called_large_and_not_damaged(tmp_path, monkeypatch):
+    Image.new("L", (5, 5)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(SemFlowError, match=r"a\.png has more than 20 pixels, the most that Pillow opens; make it smaller"):
+        read_image(tmp_path / "a.png")

@@ -95,12 +95,53 @@ def test_everything_that_is_wrong_is_listed(tree):
     labels = sorted((root / "annotations/train2017").iterdir())
     Image.new("L", (1, 1)).save(labels[0])
     Image.new("L", Image.open(labels[1]).size, 200).save(labels[1])
-    labels[2].write_bytes(b"half")
+    labels[2].write_bytes(labels[2].read_bytes()[:60])
     (root / "val2017/000000000139.jpg").unlink()
     found = problems("coco_stuff", root)
     assert [
         word in sentence for word, sentence in zip(("1 of 3 annotations", "agree", "200", "damaged"), found, strict=True)
     ] == [True] * 4
+
+
+def test_pictures_that_exif_turns_and_not_their_labels_are_told_and_counted(tree):
+    root, exif = tree("coco_stuff"), Image.Exif()
+    exif[0x0112] = 3
+    paths = sorted((root / "train2017").iterdir())
+    for path in paths[:2]:
+        Image.open(path).save(path, exif=exif)
+    labels = root / f"annotations/train2017/{paths[1].stem}.png"
+    Image.open(labels).save(labels, exif=exif)
+    report = check("coco_stuff", root, subset=True)
+    (line,) = [line for line in report.lines if "orientation" in line]
+    assert line.startswith("  orientation: EXIF turns 1 pictures and not their labels")
+    assert line.endswith(str(paths[0]))
+
+
+def test_a_picture_that_exif_lays_on_its_side_is_said_to_be_so_where_sizes_differ(tree):
+    root, exif = tree("coco_stuff"), Image.Exif()
+    exif[0x0112] = 6
+    path = sorted((root / "train2017").iterdir())[0]
+    Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    (sentence,) = problems("coco_stuff", root)
+    assert "must agree" in sentence
+    assert "EXIF orientation turns" in sentence
+
+
+def test_odd_files_that_hide_nothing_are_right(tree):
+    """Such as COCO's 000000320612.jpg, which is a PNG."""
+    root = tree("coco_stuff")
+    png, grey = sorted((root / "train2017").iterdir())[:2]
+    Image.open(png).convert("RGBA").save(png, format="PNG")
+    Image.open(grey).convert("L").save(grey)
+    assert problems("coco_stuff", root) == []
+
+
+def test_label_maps_that_are_jpegs_are_named(tree):
+    root = tree("coco_stuff")
+    path = sorted((root / "annotations/train2017").iterdir())[0]
+    Image.open(path).save(path, format="JPEG")
+    (sentence,) = problems("coco_stuff", root)
+    assert f"{path} is JPEG, which may change labels" in sentence
 
 
 def test_problems_of_one_kind_are_not_listed_without_end(trees, tmp_path):
