@@ -36,7 +36,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {}  # in the order of the help
 GROUPS = {
     "config": "Show what a suite's file says.",
-    "data": "Check one of the paper's data sets, or prepare it.",
+    "data": "Check a data set, or prepare one of the paper's.",
     "regression": "Compare records with a reference, or accept them as the reference.",
 }
 RENAMED = {"--gpus": "--devices", "--configfile": "--config", "--part": "--dataset"}  # options by their former names, still taken

@@ -96,7 +96,13 @@ def find(root: Path, split: str) -> Found:
 def frames(folder: Path, suffix: str) -> dict[str, str]:
     """Paths of a split's files of one kind, by city and frame."""
     cities = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return {f"{city.name}/{name[: -len(suffix)]}": f"{city}/{name}" for city in cities for name in listed(city, suffix)}
+    found: dict[str, str] = {}
+    for path, frame in (
+        (f"{city}/{name}", f"{city.name}/{name[: -len(suffix)]}") for city in cities for name in listed(city, suffix)
+    ):
+        if (other := found.setdefault(frame, path)) != path:
+            raise SemFlowError(f"{other} and {path} have one name; remove one of them")
+    return found
 
 
 OFFICIAL = Official(

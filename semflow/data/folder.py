@@ -7,10 +7,10 @@ order. A split is a folder in both, or a list of names without suffix, one a lin
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import Image
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from semflow.data.colours import voc_palette
 from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, pair, pairs_of, read_lines
@@ -19,7 +19,7 @@ from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX
 from semflow.data.settings import PaperSettings, place
 from semflow.errors import SemFlowError, did_you_mean
-from semflow.section import Many, Section
+from semflow.section import Section
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Pair = Annotated[tuple[str, str], Field(strict=False)]
@@ -35,6 +35,15 @@ USUAL = {
 }
 USUAL_SPLITS = {"train": ("train", "training"), "val": ("val", "validation"), "test": ("test", "testing")}
 USUAL_LISTS = ("", "splits", "ImageSets/Segmentation")  # where lists of names lie
+
+
+def _file_or_names(value: Any) -> str | tuple[str, ...]:
+    """ValueError if it is neither."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) and name.strip() for name in value):
+        raise ValueError("it must be a file or a list of names, as words")
+    return tuple(value)
 
 
 class Splits(Section):
@@ -59,7 +68,7 @@ class Settings(PaperSettings):
     root: str = "."
     images: str = "images"
     labels: str = "labels"
-    classes: str | Many[str]
+    classes: Annotated[str | tuple[str, ...], BeforeValidator(_file_or_names)]
     splits: Splits | None = None
     palette: Annotated[tuple[Annotated[tuple[Byte, Byte, Byte], Field(strict=False)], ...], Field(strict=False)] | None = None
     ignore_index: Byte = IGNORE_INDEX
@@ -161,8 +170,15 @@ def find(data: Settings, root: Path, split: str) -> Found:
     if not root.is_dir():
         raise SemFlowError(f"data.root: there is no folder {root}; correct data.root")
     images, labels, places = _files(data, root, split)
-    problems = pair(split, images, labels, places, (data.image_suffix or " ".join(PICTURES), data.label_suffix), "")
-    problems = tuple(problem.partition("; `semflow data check")[0] for problem in problems)
+    suffixes = data.image_suffix or " ".join(PICTURES), data.label_suffix
+    problems = tuple(
+        problem.partition("; `semflow data check")[0] for problem in pair(split, images, labels, places, suffixes, "")
+    )
+    if images and labels and not images.keys() & labels.keys():
+        problems = (
+            f"{split}: no image in {places[0]} has its label map in {places[1]} (the first are {next(iter(images))} and "
+            f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix",
+        )
     learnt = set() if split == "train" else {*_files(data, root, "train")[0].values()}
     if seen := [name for name, path in images.items() if path in learnt]:
         shared = f"{split}: {len(seen)} of {len(images)} images are in the train split too, the first is {seen[0]}"

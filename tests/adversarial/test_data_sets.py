@@ -600,11 +600,24 @@ def test_what_has_no_partner_is_counted_and_named(own, path, named):
     refusal(lambda: opened(section(own), "train"), named)
 
 
+def test_names_that_never_agree_are_named_with_the_keys_that_say_how_they_end(own):
+    for path in [*(own / "labels/train").iterdir()]:
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    refusal(lambda: opened(section(own), "train"), "0 and 0_mask", "data.label_suffix")
+    assert len(opened(section(own, label_suffix="_mask.png"), "train")) == 6
+
+
 def test_ids_that_count_from_1_are_refused_where_the_last_occurs(own):
     for path in (own / "labels").rglob("*.png"):
         labels = np.asarray(Image.open(path))
         save(path, np.where(labels == 255, 0, labels + 1).astype(np.uint8))
     refusal(lambda: [*opened(section(own), "train")], "3", "count from 0")
+
+
+@pytest.mark.parametrize("wrong", [3, [], ["sky", 3], ["sky", " "], {"sky": 0}, None])
+def test_classes_that_are_neither_a_file_nor_names_are_refused(mini, wrong):
+    raw = mini | {"data": {"name": "folder", "size": [16, 16], "classes": wrong}}
+    refusal(lambda: reading.check(raw, "own.yaml"), "own.yaml: data.classes: it must be a file or a list of names")
 
 
 def test_label_maps_must_be_png():
