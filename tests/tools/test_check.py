@@ -1,5 +1,6 @@
 """What `semflow data check` says of whole, small, partial and damaged trees."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -159,6 +160,18 @@ def test_only_some_pairs_are_read_unless_all_are_asked_for(trees, tmp_path, monk
     sorted((root / "leftImg8bit/val").rglob("*.png"))[1].write_bytes(b"")
     assert problems("cityscapes", root) == []
     assert len(problems("cityscapes", root, everything=True)) == 1
+
+
+def test_all_pairs_of_photographs_are_looked_into_at_300_a_second_on_two_cores(trees, tmp_path):
+    root, rng = trees.coco_stuff_tree(tmp_path / "coco", 40), np.random.RandomState(0)
+    for split in ("train", "val"):
+        for path in (root / f"{split}2017").iterdir():
+            blobs = np.asarray(trees.photograph(rng, 480, 640)).astype(int) + rng.randint(-12, 13, (480, 640, 3))
+            Image.fromarray(blobs.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+            trees.label_map(rng, trees.COCO_IDS, 480, 640).save(root / f"annotations/{split}2017/{path.stem}.png")
+    started = time.process_time()
+    assert problems("coco_stuff", root, everything=True) == []
+    assert 80 / (time.process_time() - started) > 300 / 2  # a second of the processor
 
 
 def test_label_maps_that_are_not_made_are_counted_with_the_command(trees, tmp_path):
