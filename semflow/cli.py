@@ -7,6 +7,7 @@ comes at once, and choices (methods, data sets, products) are those of the regis
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {}  # in the order of the help
 GROUPS = {
     "config": "Show what a suite's file says.",
-    "data": "Check one of the paper's data sets, or prepare it.",
+    "data": "Check a data set, or prepare one of the paper's.",
     "regression": "Compare records with a reference, or accept them as the reference.",
 }
 RENAMED = {"--gpus": "--devices", "--configfile": "--config", "--part": "--dataset"}  # options by their former names, still taken
@@ -342,16 +343,32 @@ def _config_show(p: Parser) -> Command:
 @verb("data check cityscapes data/cityscapes --out sheet.png")
 def _data_check(p: Parser) -> Command:
     """Count pairs, look into some, say what is missing and where it is: exit status 1."""
-    _data_set(p)
+    from semflow.data import DATASETS
+
+    p.add_argument("name", nargs="?", choices=[name for name, info in DATASETS.items() if info.official or info.facts])
+    p.add_argument("root", nargs="?", type=Path, metavar="ROOT", help="folder that holds it")
+    p.add_argument("--config", type=Path, help="a suite's YAML file, whose data set is checked, in place of NAME ROOT")
+    p.add_argument("--dataset", help="which of its data sets, where it has several")
     p.add_argument("--size", type=positive, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of pictures on the sheet")
-    p.add_argument("--all", action="store_true", help="look into every pair, not 200 of each split")
+    p.add_argument(
+        "--all",
+        action="store_true",
+        help="look into every pair, not 200 of each split; ordinary pictures are seen to be whole, not decoded",
+    )
     p.add_argument("--subset", action="store_true", help="other than the official numbers of pictures are meant")
     p.add_argument("--out", type=Path, help="contact sheet (PNG)")
 
     def run(a: Arguments) -> None:
-        from semflow.tools.check import check
+        from semflow.suite import reading
+        from semflow.tools.check import check, check_of_suite
 
-        report = check(a.name, a.root, _size(a), a.all, a.subset, a.out)
+        options = {"size": _size(a), "everything": a.all, "subset": a.subset, "out": a.out}
+        if (a.config is None) == (a.root is None):
+            raise SemFlowError("data check takes a data set and its folder, or --config with a suite's file; give one of the two")
+        if a.config:
+            report = check_of_suite(reading.load(a.config, a.dataset).data, **options)
+        else:
+            report = check(a.name, a.root, **options)
         print("\n".join(report.lines))
         for problem in report.problems:
             _say(problem, 1)
@@ -370,9 +387,26 @@ def _data_prepare(p: Parser) -> Command:
         from semflow.tools.prepare import prepare
 
         manifest = prepare(a.name, a.root, a.out)
+        print("".join(f"note: {note}\n" for note in manifest.get("notes", ())), end="")
         counts = ", ".join(f"{split} {facts['pairs']:,}" for split, facts in manifest["splits"].items())
         how_many = "as" if manifest["official"] else "not as many as"
         print(f"{a.name} is in place: {counts} pairs, {how_many} officially; counted, not read: `semflow data check` reads some")
+
+    return run
+
+
+@verb("init my_pictures")
+def _init(p: Parser) -> Command:
+    """Write a suite for a folder of images, labels and classes.txt, sized to this machine."""
+    p.add_argument("root", type=Path, metavar="DIR", help="folder that holds them")
+    p.add_argument("--out", type=Path, help="the suite's YAML file (default: suite.yaml in DIR)")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.init import init, this_machine
+
+        path = init(a.root, a.out, this_machine())
+        there = shlex.quote(str(path))
+        print(f"{path}\nsemflow data check --config {there}\nsnakemake --cores all reproduce_table2 --configfile {there}")
 
     return run
 

@@ -169,7 +169,8 @@ def test_choices_are_those_of_the_registries(run):
     assert "{semflow,dsm,dsm_modified}" in run("train", "--help")[1]
     controls = "oracle,shuffled_labels,repainted,blurred,grey_card,white_noise,real_images,controls"
     assert f"{{semflow,dsm,dsm_modified,{controls}}}" in without_spaces(run("evaluate", "--help")[1])
-    assert "{coco_stuff,celebamask_hq,cityscapes}" in run("data", "check", "--help")[1]
+    assert "{coco_stuff,celebamask_hq,cityscapes}" in run("data", "prepare", "--help")[1]
+    assert "{camvid,coco_stuff,celebamask_hq,cityscapes,folder}" in without_spaces(run("data", "check", "--help")[1])
 
 
 def test_options_are_known_by_their_former_names_and_help_does_not_show_these(run):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from semflow.claims import drift
+from semflow.data import info_of
+from semflow.suite import reading
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,6 +70,17 @@ def test_every_suite_and_command_it_names_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^[\w ]*\b{target}\b[\w ]*:", makefile, re.MULTILINE)
+
+
+def test_its_suite_of_ones_own_is_one(tmp_path, monkeypatch):
+    (text,) = re.findall(r"^```yaml\n(base.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert len(text.splitlines()) == 8
+    (tmp_path / "my_pictures").mkdir()
+    (tmp_path / "my_pictures/classes.txt").write_text("sky\nroad\n")
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    (tmp_path / "own.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert info_of(reading.load("own.yaml").data).names == ("sky", "road")
 
 
 def test_its_python_runs():

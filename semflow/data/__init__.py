@@ -9,7 +9,7 @@ from semflow.data.info import DatasetInfo, Official
 from semflow.data.sample import IGNORE_INDEX, Dataset, Sample
 from semflow.data.settings import DataSettings
 
-__all__ = ["DATASETS", "IGNORE_INDEX", "OFFICIAL", "Data", "Dataset", "Sample", "open_dataset", "swaps_of"]
+__all__ = ["DATASETS", "IGNORE_INDEX", "OFFICIAL", "Data", "Dataset", "Sample", "info_of", "open_dataset", "swaps_of"]
 
 DATASETS: dict[str, DatasetInfo] = {
     name: import_module(f"semflow.data.{name}").INFO
@@ -19,6 +19,7 @@ DATASETS: dict[str, DatasetInfo] = {
         "coco_stuff",
         "celebamask_hq",
         "cityscapes",
+        "folder",
     )
 }
 OFFICIAL: dict[str, Official] = {name: info.official for name, info in DATASETS.items() if info.official}  # that we prepare
@@ -34,6 +35,12 @@ def open_dataset(data: Data, split: str) -> Dataset:
     return DATASETS[data.name].open(data, split)
 
 
+def info_of(data: Data) -> DatasetInfo:
+    """The data set that a section names, with its classes. SemFlowError if the section's own are not as they should be."""
+    info = DATASETS[data.name]
+    return info if info.described is None else info.described(data)
+
+
 def swaps_of(data: Data) -> tuple[tuple[int, int], ...]:
     """Classes that a mirrored training image exchanges."""
-    return DATASETS[data.name].swaps if getattr(data, "swap_left_right", True) else ()
+    return info_of(data).swaps if getattr(data, "swap_left_right", True) else ()

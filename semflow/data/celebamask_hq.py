@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from semflow import files
-from semflow.data.folders import Found, PairedFiles, check_root, listed, names_and_sizes, pairs_of
+from semflow.data.folders import Found, PairedFiles, by_stem, check_root, holding, listed, names_and_sizes, pairs_of, read_lines
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map, read_mask
 from semflow.data.sample import Colour
@@ -90,12 +90,12 @@ class CelebAMaskHQ(PairedFiles):
 
     def verify(self, index: int, labels: Image.Image) -> None:
         image, path = self.pairs[index]
-        if not np.array_equal(np.asarray(labels), np.asarray(merge(self.parts[Path(image).stem]))):
+        if not np.array_equal(np.asarray(labels), np.asarray(merge(self.parts[_number(image)]))):
             raise SemFlowError(f"{path} is not what the parts of its face merge to; delete it and prepare the data set again")
 
     def files(self) -> Iterable[str]:
         """The raw files, which are the same whether they are merged already or not."""
-        return (path for image, _ in self.pairs for path in (image, *self.parts[Path(image).stem]))
+        return (path for image, _ in self.pairs for path in (image, *self.parts[_number(image)]))
 
     def stamp(self) -> str:
         """SHA-256 over the names and sizes of the images and the names of their parts, of which there are too many to ask
@@ -105,8 +105,9 @@ class CelebAMaskHQ(PairedFiles):
 
 
 def home(root: Path) -> Path:
-    """`root`, or the folder in it that the official archive makes."""
-    return root / TOP if (root / TOP).is_dir() and not (root / IMAGES).is_dir() else root
+    """`root`, or the folder in it that the official archive makes, perhaps in one of the archive's name."""
+    places = [root, root / TOP, root / TOP / TOP]
+    return next((place for place in places if (place / IMAGES).is_dir()), root / TOP if (root / TOP).is_dir() else root)
 
 
 def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
@@ -119,13 +120,14 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     ask = f"`semflow data check {CelebAMaskHQ.name} {root}` says where to get it"
     everyone, annotated = faces(root), {name[:5] for name in names}
     if not everyone:
-        return Found({}, {}, (f"there are no images in {root / IMAGES}; {ask}",))
+        return Found({}, {}, (f"there are no images (<number>.jpg) in {root / IMAGES}{holding(root / IMAGES)}; {ask}",))
     chosen, problems = _members(root, everyone, split, partition)
     images = {name: everyone[name] for name in chosen}
     labels = {name: f"{root / MERGED}/{name}.png" for name in chosen if name.zfill(5) in annotated}
     bare = [name for name in images if name not in labels]
     if not names:
-        problems.insert(0, f"there are images in {root / IMAGES} but no annotations in {root / PARTS}; {ask}")
+        where = f"{root / PARTS}{holding(root / PARTS)}"
+        problems.insert(0, f"there are images in {root / IMAGES} but no annotations in {where}; {ask}")
     elif bare:
         problems.append(
             f"{split}: {count_of(bare, images)} not one part in {root / PARTS}, the first is {bare[0]}; "
@@ -135,7 +137,7 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
 
 
 def survey(root: Path, split: str) -> Found:
-    """What lies of a split of the official partition; that faces have parts but no skin, which would be background, is wrong."""
+    """What lies of a split of the official partition. That a face has parts but no skin, which is background then, is noted."""
     root = home(root)
     names = part_names(root)
     found = find(root, split, "official", names)
@@ -143,11 +145,8 @@ def survey(root: Path, split: str) -> Found:
     bare = [face for face in found.images if face.zfill(5) in lacking]
     if not bare:
         return found
-    sentence = (
-        f"{split}: {count_of(bare, found.images)} parts but no skin, the first is {bare[0]}, and would be background; fetch "
-        "their parts again or remove their images"
-    )
-    return found._replace(problems=(*found.problems, sentence))
+    sentence = f"{split}: {count_of(bare, found.images)} parts but no skin, the first is {bare[0]}; theirs is background"
+    return found._replace(notes=(*found.notes, sentence))
 
 
 def count_of(some: Sized, everyone: Sized) -> str:
@@ -156,10 +155,17 @@ def count_of(some: Sized, everyone: Sized) -> str:
 
 
 def faces(root: Path) -> dict[str, str]:
-    """Paths of all images, by number."""
-    folder = root / IMAGES
-    names = [name[:-4] for name in listed(folder, ".jpg") if name[:-4].isdecimal()]
-    return {name: f"{folder}/{name}.jpg" for name in sorted(names, key=int)}
+    """Paths of all images, by number, in order; zeros before a number count for nothing. SemFlowError if one has two images."""
+    found: dict[str, str] = {}
+    for stem, path in by_stem(root / IMAGES, listed(root / IMAGES, ".jpg", ".jpeg")).items():
+        if stem.isdecimal() and (other := found.setdefault(str(int(stem)), path)) != path:
+            raise SemFlowError(f"{other} and {path} are images of one face; remove one of them")
+    return dict(sorted(found.items(), key=lambda face: int(face[0])))
+
+
+def _number(image: str) -> str:
+    """The number of an image's face, as `faces` has it."""
+    return str(int(Path(image).stem))
 
 
 def part_names(root: Path) -> list[str]:
@@ -249,14 +255,28 @@ def _members(root: Path, everyone: Iterable[str], split: str, partition: str) ->
 
 
 def _read_mapping(path: Path) -> dict[int, int]:
-    """A face's number in CelebA, by its number here. The file has a line of titles, then number, number in CelebA, file."""
-    try:
-        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
-        return {int(row[0]): int(row[1]) for row in rows}
-    except FileNotFoundError:
-        raise SemFlowError(f"there is no {path}, which the official partition goes by; it comes with CelebAMask-HQ.zip") from None
-    except (OSError, UnicodeDecodeError, ValueError, IndexError):
-        raise SemFlowError(f"{path} is not CelebAMask-HQ's table of face, number and file; fetch it again") from None
+    """A face's number in CelebA, by its number here: lines of number, number in CelebA, file (whose name counts from 1).
+
+    The official file has a line of titles above, which may be missing. SemFlowError if a face is there twice, if face 0 is not
+    there, or if a number and a file's name disagree, as where either counts from another number.
+    """
+    if not path.exists():
+        raise SemFlowError(f"there is no {path}, which the official partition goes by; it comes with CelebAMask-HQ.zip")
+    lines = [(number, line.split()) for number, line in read_lines(path, "table of faces")]
+    original, seen = dict[int, int](), dict[int, int]()
+    for number, row in lines[bool(lines and not lines[0][1][0].isdecimal()) :]:
+        if len(row) < 3 or not (row[0].isdecimal() and row[1].isdecimal()):
+            raise SemFlowError(f"{path}, line {number}: expected a face, its number in CelebA and its file; fetch it again")
+        face, in_celeba, stem = int(row[0]), int(row[1]), row[2].partition(".")[0]
+        if face in seen:
+            raise SemFlowError(f"{path}: face {face} is there twice, in lines {seen[face]} and {number}; fetch it again")
+        if stem.isdecimal() and int(stem) != in_celeba + 1:
+            file = f"{in_celeba + 1:06d}.jpg"
+            raise SemFlowError(f"{path}, line {number}: number {in_celeba} in CelebA is {file}, not {row[2]}; fetch it again")
+        original[face], seen[face] = in_celeba, number
+    if original and 0 not in original:
+        raise SemFlowError(f"{path} has no face 0: its first line is missing, or it counts from 1; fetch it again")
+    return original
 
 
 OFFICIAL = Official(
@@ -264,7 +284,7 @@ OFFICIAL = Official(
     counts={"train": 24_183, "val": 2_993, "test": 2_824},
     partitions={"first_28000": {"train": 28_000, "val": 2_000, "test": 2_000}},
     size=(512, 512),
-    archives=(Archive(f"{TOP}.zip", (IMAGES, PARTS, MAPPING), top=TOP, under=("", TOP)),),
+    archives=(Archive(f"{TOP}.zip", (IMAGES, PARTS, MAPPING), top=TOP, under=("", TOP, f"{TOP}/{TOP}")),),
     licence="non-commercial research only; neither the images nor what is derived from them may be passed on",
     sources=("https://github.com/switchablenorms/CelebAMask-HQ (the terms, and links to CelebAMask-HQ.zip)",),
     find=survey,

@@ -1,20 +1,21 @@
 """COCO-Stuff-164k: photographs in `{train,val}2017/`, raw label ids in `annotations/{train,val}2017/`.
 
-Images may lie under `images/` too, annotations under `stuffthingmaps/` or `stuffthingmaps_trainval2017/`, as the official
-archives and guides have it. The raw ids are 0 to 181, 255 where unlabelled. Eleven of them never occur; the other 171 are
-the classes, in order.
+Images may lie under `images/` too, annotations under `stuffthingmaps/` or `stuffthingmaps_trainval2017/` or beside the images,
+as the official archives and guides have it, and each in one more folder of the same name. The raw ids
+are 0 to 181, 255 where unlabelled. Eleven of them never occur; the other 171 are the classes, in order.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from semflow.data.folders import Found, PairedFiles, check_root, first_folder, listed, pair, pairs_of
+from semflow.data.folders import Found, PairedFiles, by_stem, check_root, first_place, listed, pair, pairs_of
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
-from semflow.data.sample import Colour
+from semflow.data.sample import IGNORE_INDEX, Colour
 from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError
 
@@ -45,9 +46,14 @@ PALETTE = tuple((50 * (c // 36), 50 * (c // 6 % 6), 50 * (c % 6)) for c in range
 TO_CLASS = np.full(256, UNKNOWN, np.uint8)
 TO_CLASS[list(RAW_IDS)] = np.arange(len(NAMES))
 TO_CLASS[255] = 255
-IDS = Ids(TO_CLASS, f"0 to 181 without {', '.join(map(str, ABSENT))}, and 255 for unlabelled")
-IMAGES = ("{}2017", "images/{}2017")
-LABELS = ("annotations/{}2017", "stuffthingmaps/{}2017", "stuffthingmaps_trainval2017/{}2017")
+LEGEND = f"0 to 181 without {', '.join(map(str, ABSENT))}, and 255 for unlabelled (other toolboxes count from 1, or without gaps)"
+IDS = Ids(TO_CLASS, LEGEND)
+ENOUGH = 50  # label maps, among which official ones have unlabelled pixels, and the walls and waters of the last ids
+MOST_TRAIN_ID = len(NAMES) - 1  # of toolboxes that count classes without gaps
+FIRST_LATE = next(number for number, raw in enumerate(RAW_IDS) if raw > MOST_TRAIN_ID)
+UNPACKED = ("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017", "annotations/stuffthingmaps")
+IMAGES = ("{0}2017", "images/{0}2017", "{0}2017/{0}2017", "images/{0}2017/{0}2017")
+LABELS = (*(f"{above}/{{0}}2017" for above in UNPACKED), "{0}2017", "{0}2017/{0}2017")
 
 
 class Settings(PaperSettings):
@@ -70,22 +76,30 @@ class CocoStuff(PairedFiles):
     def read_labels(self, path: str) -> Image.Image:
         return read_label_map(Path(path), IDS, PALETTE)
 
+    def doubts(self, counts: Sequence[int], n_maps: int) -> str:
+        if n_maps < ENOUGH or (counts[IGNORE_INDEX] and any(counts[FIRST_LATE : len(NAMES)])):
+            return ""
+        lacking = f"id above {MOST_TRAIN_ID}" if counts[IGNORE_INDEX] else "unlabelled pixel (255)"
+        return (
+            f"{n_maps:,} label maps have not one {lacking}, which any part of COCO-Stuff has: these look like another toolbox's, "
+            "which count without gaps, or from 1 with 0 for unlabelled; fetch stuffthingmaps_trainval2017.zip"
+        )
+
 
 def find(root: Path, split: str) -> Found:
     """What lies of a split under `root`."""
     if split not in ("train", "val"):
         raise SemFlowError(f"COCO-Stuff has no public annotations of its {split} split; set evaluation.split to val")
-    images_at = first_folder(root, [place.format(split) for place in IMAGES])
-    labels_at = first_folder(root, [place.format(split) for place in LABELS])
-    images = _by_stem(images_at, listed(images_at, ".jpg"))
-    # Other toolboxes leave their own `_labelTrainIds.png` beside the raw ids.
-    labels = _by_stem(labels_at, [name for name in listed(labels_at, ".png") if not name.endswith("TrainIds.png")])
-    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), f"{CocoStuff.name} {root}"))
+    images_at, photographs = first_place(root, [place.format(split) for place in IMAGES], lambda at: listed(at, ".jpg", ".jpeg"))
+    labels_at, maps = first_place(root, [place.format(split) for place in LABELS], _raw_maps)
+    images, labels = by_stem(images_at, photographs), by_stem(labels_at, maps)
+    kinds, what = (".jpg", ".png"), f"{CocoStuff.name} {root}"
+    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), kinds, what))
 
 
-def _by_stem(folder: Path, names: list[str]) -> dict[str, str]:
-    start = f"{folder}/"
-    return {name[:-4]: start + name for name in names}
+def _raw_maps(folder: Path) -> list[str]:
+    """Names of label maps, without the `_labelTrainIds.png` that other toolboxes leave beside the raw ids."""
+    return [name for name in listed(folder, ".png") if not name.lower().endswith("trainids.png")]
 
 
 OFFICIAL = Official(
@@ -98,7 +112,7 @@ OFFICIAL = Official(
         Archive(
             "stuffthingmaps_trainval2017.zip",
             ("train2017", "val2017"),
-            under=("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017"),
+            under=(*UNPACKED, ""),
         ),
     ),
     licence="annotations CC BY 4.0; the photographs are under Flickr's terms of use, each with a licence of its own",

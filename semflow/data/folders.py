@@ -5,23 +5,32 @@ Paths are plain strings and no file is opened, so that the 118,287 pairs of COCO
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
+import numpy as np
 from PIL import Image
 
 from semflow.data.images import orientation, read_image, resize_image, resize_labels
 from semflow.data.sample import Colour, Sample
 from semflow.errors import SemFlowError
 
+MOST_NAMED = 4  # of what lies in a folder
+JPEG_END = b"\xff\xd9"
+LOOKED_INTO = 8  # label maps, when a split is opened
+
 
 class Found(NamedTuple):
-    """What lies of a split: paths of images and of annotations by name, and a sentence for each thing that is wrong."""
+    """What lies of a split: paths of images and of annotations by name, a sentence for each thing that is wrong, and one for each
+    that is odd but can be read.
+    """
 
     images: dict[str, str]
     labels: dict[str, str]
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def pairs_of(found: Found) -> list[tuple[str, str]]:
@@ -71,10 +80,14 @@ class PairedFiles:
         image, labels = self.native(index)
         return Sample(resize_image(image, self.size), resize_labels(labels, self.size))
 
-    def native(self, index: int) -> tuple[Image.Image, Image.Image]:
-        """Image and label map of a sample, as they lie on disk; SemFlowError if the two differ in shape."""
+    def native(self, index: int, decoded: bool = True) -> tuple[Image.Image, Image.Image]:
+        """Image and label map of a sample, as they lie on disk; SemFlowError if the two differ in shape.
+
+        decoded: whether the image's pixels are needed; if not, an image that `whole` vouches for has none.
+        """
         image_path, labels_path = self.pairs[index]
-        image, labels = self.read_picture(image_path), self.read_labels(labels_path)
+        image = (None if decoded else whole(image_path)) or self.read_picture(image_path)
+        labels = self.read_labels(labels_path)
         if not self.agree(image.size, labels.size):
             raise SemFlowError(
                 f"{image_path} is {image.width} x {image.height} pixels but its labels {labels_path} are "
@@ -91,6 +104,22 @@ class PairedFiles:
         """Whether an image and a label map of these sizes belong together."""
         return image == labels
 
+    def doubts(self, counts: Sequence[int], n_maps: int) -> str:
+        """What the classes of many label maps show to be wrong with all of them, as a sentence; "" if nothing.
+
+        counts: pixels of each label, (256,).
+        """
+        return ""
+
+    def look_into_some(self) -> None:
+        """SemFlowError if some label maps show to be wrong alike. One that cannot be read is left to those that will need it."""
+        counts, n_maps = np.zeros(256, int), 0
+        for index in np.linspace(0, len(self) - 1, min(len(self), LOOKED_INTO)).astype(int):
+            with suppress(SemFlowError):
+                counts, n_maps = counts + self.label_map(int(index)).histogram(), n_maps + 1
+        if n_maps and (doubt := self.doubts(counts.tolist(), n_maps)):
+            raise SemFlowError(f"{Path(self.pairs[0][1]).parent}: {doubt}")
+
     def verify(self, index: int, labels: Image.Image) -> None:
         """SemFlowError if a label map is not what its raw annotations make, where it was made from such."""
 
@@ -104,6 +133,24 @@ class PairedFiles:
         for path in self.files():
             digest.update(os.path.basename(path).encode() + _content(path))  # noqa: PTH119
         return digest.hexdigest()
+
+
+def whole(path: str) -> Image.Image | None:
+    """An RGB picture whose file is all there, which is told without decoding it; None where only decoding can tell.
+
+    A JPEG is whole if it ends as one, a PNG if its checksums are right.
+    """
+    try:
+        with Path(path).open("rb") as file, Image.open(file, formats=("JPEG", "PNG")) as picture:
+            if picture.mode != "RGB" or picture.has_transparency_data:
+                return None
+            if picture.format == "PNG":
+                picture.verify()
+                return picture
+            file.seek(-len(JPEG_END), os.SEEK_END)
+            return picture if file.read() == JPEG_END else None
+    except Exception:  # of a damaged file Pillow raises nearly anything; decoding it will say what is wrong
+        return None
 
 
 def names_and_sizes(paths: Iterable[str], *more: object) -> str:
@@ -123,32 +170,116 @@ def _content(path: str) -> bytes:
         raise SemFlowError(f"{path} cannot be read ({error.strerror}); fetch it again") from None
 
 
-def listed(folder: Path, suffix: str) -> list[str]:
-    """Names in a folder that end so, in order; none if there is no such folder. No file is looked at."""
+def listed(folder: Path, *suffixes: str) -> list[str]:
+    """Names in a folder that end so, in capitals or not, in order; none if there is no such folder. No file is looked at."""
+    endings = tuple(suffix.lower() for suffix in suffixes)
+    return [name for name in _names(folder) if name.lower().endswith(endings)]
+
+
+def by_stem(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Paths of a folder's files by their names without suffix. SemFlowError if two files have one name."""
+    found: dict[str, str] = {}
+    for name in names:
+        stem = name.rpartition(".")[0]
+        if stem in found:
+            raise SemFlowError(f"{found[stem]} and {folder}/{name} have one name; remove one of them")
+        found[stem] = f"{folder}/{name}"
+    return found
+
+
+def first_place(root: Path, candidates: Sequence[str], names_in: Callable[[Path], list[str]]) -> tuple[Path, list[str]]:
+    """The one folder of `candidates` under `root` in which `names_in` finds something, and what; else where it is expected.
+
+    SemFlowError if there are several, of which only one can be meant.
+    """
+    there = {place: names for place in candidates if (names := names_in(root / place))}
+    folders = {os.path.realpath(root / place): root / place for place in there}
+    if len(folders) > 1:
+        one, other, *_ = folders.values()
+        raise SemFlowError(
+            f"there are {len(there[one.relative_to(root).as_posix()]):,} files of a split in {one} and others in "
+            f"{other}; remove or rename one of the two folders"
+        )
+    place = next(iter(there), next((place for place in candidates if (root / place).is_dir()), candidates[0]))
+    return root / place, there.get(place, [])
+
+
+def holding(folder: Path) -> str:
+    """What lies in a folder where something else was expected, as the end of a sentence on it."""
+    if not folder.is_dir():
+        above = next((parent for parent in folder.parents if parent.is_dir()), folder)
+        return f" (there is no such folder; {above} holds {_few(above)})"
+    return f" (it holds {_few(folder)})"
+
+
+def _few(folder: Path) -> str:
+    """The first names in a folder, folders with a slash."""
+    names = _names(folder)
+    shown = [name + "/" * (folder / name).is_dir() for name in names[:MOST_NAMED]]
+    return (", ".join(shown) + (f" and {len(names) - MOST_NAMED:,} more" if names[MOST_NAMED:] else "")) or "nothing"
+
+
+def _names(folder: Path) -> list[str]:
+    """Names in a folder, in order, but those of hidden files; none if there is no such folder."""
     try:
-        return sorted(name for name in os.listdir(folder) if name.endswith(suffix) and name[0] != ".")  # noqa: PTH208
+        return sorted(name for name in os.listdir(folder) if name[0] != ".")  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise SemFlowError(f"{folder} cannot be listed ({error.strerror}); change its permissions") from None
 
 
-def first_folder(root: Path, candidates: Sequence[str]) -> Path:
-    """The first of `candidates` that is a folder under `root`, else where the first would be."""
-    return next((root / name for name in candidates if (root / name).is_dir()), root / candidates[0])
+def read_lines(path: Path, what: str) -> list[tuple[int, str]]:
+    """Lines of a list that are not empty, with their numbers from 1; a byte order mark is left out.
+
+    what: what the list is. SemFlowError if it is missing, no text, or empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SemFlowError(f"there is no {what} at {path}{holding(path.parent)}") from None
+    except UnicodeDecodeError:
+        raise SemFlowError(f"{path} is not a text file in UTF-8; fetch it again or save it as UTF-8") from None
+    except OSError as error:
+        raise SemFlowError(f"{path} cannot be read ({error.strerror}); it should be a {what}") from None
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def pair(split: str, images: dict[str, str], labels: dict[str, str], places: tuple[Path, Path], what: str) -> tuple[str, ...]:
+def inside(name: str, where: str) -> PurePosixPath:
+    """A name of a list as a relative path, whichever slash it has. SemFlowError, beginning with `where`, if it leads out."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts or ":" in path.parts[0] or "\0" in name:
+        raise SemFlowError(f"{where}: {name!r} leads out of the data set's folder; name files inside it")
+    return path
+
+
+def once(names: Iterable[tuple[int, str]], listing: Path) -> None:
+    """SemFlowError if a list has a name twice. names: with their lines."""
+    lines: dict[str, int] = {}
+    for number, name in names:
+        if name in lines:
+            raise SemFlowError(f"{listing}: {name} is listed twice, in lines {lines[name]} and {number}; remove one")
+        lines[name] = number
+
+
+def pair(
+    split: str, images: dict[str, str], labels: dict[str, str], places: tuple[Path, Path], kinds: tuple[str, str], what: str
+) -> tuple[str, ...]:
     """A sentence for each thing that keeps images and annotations of a split from being pairs.
 
-    places: the folders of both.  what: how a user calls the data set, to ask `semflow data check` about it.
+    places: the folders of both.  kinds: what their files end in, in words.  what: how a user calls the data set, to ask
+    `semflow data check` about it.
     """
     images_at, labels_at = places
     ask = f"`semflow data check {what}` says where to get it"
+    no_images = f"no images ({kinds[0]}) in {images_at}{'' if images else holding(images_at)}"
+    no_labels = f"no annotations ({kinds[1]}) in {labels_at}{'' if labels else holding(labels_at)}"
     if not images and not labels:
-        return (f"{split}: there are no images in {images_at} and no annotations in {labels_at}; {ask}",)
+        return (f"{split}: there are {no_images} and {no_labels}; {ask}",)
     if not images:
-        return (f"{split}: there are annotations in {labels_at} but no images in {images_at}; {ask}",)
+        return (f"{split}: there are annotations in {labels_at} but {no_images}; {ask}",)
     if not labels:
-        return (f"{split}: there are images in {images_at} but no annotations in {labels_at}; {ask}",)
+        return (f"{split}: there are images in {images_at} but {no_labels}; {ask}",)
     bare, stray = [name for name in images if name not in labels], [name for name in labels if name not in images]
     if len(bare) == len(images):
         return (

@@ -46,7 +46,8 @@ class Official:
 
     We download nothing: each has terms that a user has to agree to.
 
-    counts: images of each split; those of `unlabelled` splits have no public annotations and are not needed.
+    counts: images of each split, 0 where there is no official number; those of `unlabelled` splits have no public annotations
+    and are not needed.
     partitions: counts of other partitions into splits, by their names.
     size: the paper's.
     find: what lies of a split under a root.
@@ -68,6 +69,9 @@ class Official:
 
     def survey(self, root: Path) -> dict[str, Found]:
         """What lies of each labelled split under a root, however incomplete."""
+        if not root.is_dir():
+            ask = f"; `semflow data check {self.reader.name} {root}` says where to get it" if self.sources else ""
+            return dict.fromkeys(self.counts, Found({}, {}, (f"there is no folder {root}, so there are no images{ask}",)))
         return {split: self._found(root, split) for split in self.counts}
 
     def _found(self, root: Path, split: str) -> Found:
@@ -76,14 +80,25 @@ class Official:
         except SemFlowError as error:
             return Found({}, {}, (str(error),))
 
+    def archives_in(self, root: Path) -> list[Path]:
+        """Archives that lie under a root."""
+        return [root / archive.file for archive in self.archives if (root / archive.file).exists()]
+
     def where_to_get(self) -> str:
-        """Licence and sources, as lines of text."""
+        """Licence and sources, as lines of text; nothing of what has none."""
+        if not self.sources:
+            return ""
         return "\n".join([f"licence: {self.licence}", "where to get it:", *(f"  {source}" for source in self.sources)])
 
 
 def problems_of(found: Mapping[str, Found]) -> list[str]:
     """What is wrong with any split, each sentence once."""
     return list(dict.fromkeys(problem for split in found.values() for problem in split.problems))
+
+
+def notes_of(found: Mapping[str, Found]) -> list[str]:
+    """What is odd in any split, each sentence once."""
+    return list(dict.fromkeys(note for split in found.values() for note in split.notes))
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,8 @@ class DatasetInfo:
     raw: the ids in its label maps on disk, where they are not the classes' numbers.
     official: None where a data set has nothing to prepare.
     repaints: whether it can paint a label map in fresh colours, by a method `repaint` of what it opens.
+    described: of a section, the entry with the classes that it names, where those are a user's; `info_of` asks it.
+    facts: of a section, or None, and a root, what `semflow data check` goes by, where nothing is official.
     """
 
     Settings: type[DataSettings]
@@ -109,6 +126,16 @@ class DatasetInfo:
     raw: Ids | None = None
     official: Official | None = None
     repaints: bool = False
+    described: "Callable[[Any], DatasetInfo] | None" = None
+    facts: Callable[[Any, Path], Official] | None = None
+
+    def facts_of(self, data: DataSettings | None, root: Path) -> Official:
+        """What is checked of it. SemFlowError if nothing is known, or nothing tells how the files of a root are to be read."""
+        if self.official:
+            return self.official
+        if self.facts is None:
+            raise SemFlowError("data.name: nothing is known of this data set's files that could be checked")
+        return self.facts(data, root)
 
     def official_counts(self, settings: DataSettings) -> Mapping[str, int]:
         """Images of each split, whether its files are there or not; empty where there is no official number."""

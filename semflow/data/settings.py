@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from semflow.section import Section, Size
 
@@ -30,9 +32,16 @@ class DataSettings(Section):
 
 
 class FileSettings(DataSettings):
-    """Of files on disk. The environment variable SEMFLOW_DATA overrides `root`."""
+    """Of files on disk. The environment variable SEMFLOW_DATA overrides `root`; `~` and `$NAME` are read in both."""
 
     root: str
+
+    @model_validator(mode="after")
+    def _environment_names_a_folder(self) -> Self:
+        override = os.environ.get("SEMFLOW_DATA")
+        if override and not place(override).is_dir():
+            raise ValueError(f"SEMFLOW_DATA is {override!r}, but there is no such folder; correct it, or unset it to go by root")
+        return self
 
     @property
     def resized(self) -> bool:
@@ -43,9 +52,9 @@ class FileSettings(DataSettings):
         """Where they lie: `SEMFLOW_DATA/<name>`, or `SEMFLOW_DATA` itself if there is no such folder, or `root`."""
         override = os.environ.get("SEMFLOW_DATA")
         if not override:
-            return Path(self.root)
-        named = Path(override) / self.name
-        return named if named.is_dir() else Path(override)
+            return place(self.root)
+        named = place(override) / self.name
+        return named if named.is_dir() else place(override)
 
 
 class PaperSettings(FileSettings):
@@ -66,3 +75,8 @@ class PaperSettings(FileSettings):
     @property
     def rgb_masks(self) -> bool:
         return self.masks == "rgb"
+
+
+def place(text: str) -> Path:
+    """A path as a shell reads it: a leading `~` and `$NAME` stand for what they do there; what is not known stays."""
+    return Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from baselines import METHODS
-from semflow.data import DATASETS, Data
+from semflow.data import Data, info_of
 from semflow.errors import did_you_mean
 from semflow.method.contract import Settings
 from semflow.method.settings import Autoencoder, Network, PseudoMask
@@ -141,7 +141,7 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _classes_fit_anchors(self) -> "Suite":
-        n_classes = len(DATASETS[self.data.name].names)
+        n_classes = len(info_of(self.data).names)
         if n_classes > self.pseudo_mask.k**3:
             raise ValueError(
                 f"pseudo_mask.k = {self.pseudo_mask.k} has {self.pseudo_mask.k**3} anchors, too few for {n_classes} classes"

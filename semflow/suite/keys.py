@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from baselines import METHODS
-from semflow.data import DATASETS, Data, open_dataset
+from semflow.data import DATASETS, Data, info_of, open_dataset
 from semflow.errors import SemFlowError
 from semflow.method.pretrained import Pretrained
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
@@ -88,7 +88,7 @@ def _data(suite: Suite, split: str) -> dict[str, Any]:
     return {
         "data": suite.data.model_dump(exclude={"root"}),  # where files lie on this machine is no part of what they are
         "stamp": stamp(suite.data, split),
-        "classes": DATASETS[suite.data.name].names,
+        "classes": info_of(suite.data).names,
     }
 
 
@@ -116,10 +116,20 @@ def data_stamps(suite: Suite) -> str:
     return "-".join(stamp(suite.data, split)[:16] for split in ("train", suite.evaluation.split))
 
 
-@cache
 def stamp(data: Data, split: str) -> str:
     """A cheap hash of a split's files; "missing" where they are not there."""
+    return _stamp(data, split)[0]
+
+
+def missing(suite: Suite) -> str:
+    """Why files that a suite trains on or evaluates on cannot be opened, as a sentence; "" if they can."""
+    return next(filter(None, (_stamp(suite.data, split)[1] for split in ("train", suite.evaluation.split))), "")
+
+
+@cache
+def _stamp(data: Data, split: str) -> tuple[str, str]:
+    """A stamp, or "missing" and the reason."""
     try:
-        return open_dataset(data, split).stamp()
-    except SemFlowError:  # said when the data are needed; a plan can be shown without them
-        return "missing"
+        return open_dataset(data, split).stamp(), ""
+    except SemFlowError as error:  # a plan for files that are still to be prepared can be shown without them
+        return "missing", str(error)

@@ -1,1 +1,1 @@
-"""What people use beside the workflow: bench, plan, data check and prepare, convert, pictures of their own."""
+"""What people use beside the workflow: bench, plan, data check and prepare, init, convert, pictures of their own."""

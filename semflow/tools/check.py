@@ -1,18 +1,22 @@
-"""Checks a published data set: counts, pairs, sizes, classes, licence, and where to get what is missing."""
+"""Checks a data set: counts, pairs, sizes, classes, licence, and where to get what is missing."""
 
+import os
 import re
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from semflow.data import OFFICIAL
+from semflow.data import DATASETS, OFFICIAL
 from semflow.data.folders import Found, PairedFiles, listed
 from semflow.data.images import open_picture, orientation
-from semflow.data.info import problems_of
+from semflow.data.info import Official, notes_of, problems_of
 from semflow.data.sample import IGNORE_INDEX
+from semflow.data.settings import DataSettings, FileSettings
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
 from semflow.tools.sheet import write_sheet
@@ -30,6 +34,13 @@ class Report(NamedTuple):
     problems: list[str]
 
 
+def check_of_suite(data: DataSettings, **options: Any) -> Report:
+    """Check the data set that a suite's section names, where it lies."""
+    if not isinstance(data, FileSettings):
+        raise SemFlowError(f"data.name: {data.name} has no files to check; they are drawn")
+    return check(data.name, data.folder, facts=DATASETS[data.name].facts_of(data, data.folder), **options)
+
+
 def check(
     name: str,
     root: Path,
@@ -37,20 +48,23 @@ def check(
     everything: bool = False,
     subset: bool = False,
     out: Path | None = None,
+    facts: Official | None = None,
 ) -> Report:
     """Check a data set, reading some pairs of each split or all.
 
+    facts: what is known of it; None: what its registry's entry says.
     size: of the images on the contact sheet, which is written to `out`; None: the paper's.  subset: whether other than
     the official numbers of images are meant.  SemFlowError if the sheet cannot be written.
     """
-    facts = OFFICIAL[name]
+    facts = facts or OFFICIAL.get(name) or DATASETS[name].facts_of(None, root)
     found = facts.survey(root)
     wrong = [ASK.sub("; the lines above say where to get it", sentence) for sentence in problems_of(found)]
     report = Report([f"{facts.title} in {root}"], wrong)
     shown: list[PairedFiles] = []
-    for split, here in found.items():
+    report.lines.extend(f"note: {note}" for note in notes_of(found))
+    for split, here in found.items() if root.is_dir() else ():
         report.lines.append(_counted(split, here, facts.counts[split]))
-        if not subset and here.images and len(here.images) != facts.counts[split]:
+        if not subset and here.images and facts.counts[split] not in (0, len(here.images)):
             report.problems.append(
                 f"{split}: there are {len(here.images):,} images, officially {facts.counts[split]:,}; fetch them all, or "
                 "give --subset if these are meant"
@@ -62,12 +76,12 @@ def check(
         shown.append(facts.reader.over(_spread(pairs, PAIRS_SHOWN), size or facts.size))
     for split, expected in facts.unlabelled.items():
         report.lines.append(f"{split}: officially {expected:,} images, whose annotations are not public; not needed")
-    for path in [root / archive.file for archive in facts.archives if (root / archive.file).exists()]:
+    for path in facts.archives_in(root):
         if zipfile.is_zipfile(path):
             report.lines.append(f"{path.name} lies there; `semflow data prepare {name} {root}` unpacks what is not yet")
         else:
             report.problems.append(f"{path} is damaged or only half downloaded; fetch it again")
-    report.lines.append(facts.where_to_get())
+    report.lines.extend(filter(None, [facts.where_to_get()]))
     if out is not None:
         write_sheet(shown, out, report.problems)
     return report
@@ -75,8 +89,8 @@ def check(
 
 def _counted(split: str, found: Found, expected: int) -> str:
     pairs = len(found.images.keys() & found.labels.keys())
-    says = "as officially" if len(found.images) == pairs == expected else f"officially {expected:,}"
-    return f"{split}: {len(found.images):,} images, {len(found.labels):,} annotations, {pairs:,} pairs; {says}"
+    says = "" if not expected else "; as officially" if len(found.images) == pairs == expected else f"; officially {expected:,}"
+    return f"{split}: {len(found.images):,} images, {len(found.labels):,} annotations, {pairs:,} pairs{says}"
 
 
 def _made(pairs: list[tuple[str, str]], split: str, name: str, report: Report) -> list[tuple[str, str]]:
@@ -94,28 +108,36 @@ def _made(pairs: list[tuple[str, str]], split: str, name: str, report: Report) -
     return made
 
 
+class _Seen(NamedTuple):
+    """Of one pair: height x width, pixels of each label (256,), its path if EXIF turns it alone, and what is wrong with it."""
+
+    size: str
+    counts: np.ndarray
+    turned: str
+    wrong: str
+
+
 def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) -> None:
-    """Read pairs: sizes, classes, and what is wrong with a file."""
+    """Read pairs, on all cores: sizes, classes, and what is wrong with a file."""
     dataset.pairs = dataset.pairs if everything else _spread(dataset.pairs, PAIRS_READ)
     if not dataset.pairs:
         return
-    sizes, seen, wrong, turned = Counter[str](), np.zeros(IGNORE_INDEX + 1, int), list[str](), list[str]()
-    with Progress(f"check {split}", len(dataset)) as progress:
-        for index in range(len(dataset)):
-            try:
-                image, labels = dataset.native(index)
-                sizes[f"{image.height} x {image.width}"] += 1
-                seen[np.unique(np.asarray(labels))] += 1
-                if (told := orientation(image)) != 1 and told != orientation(open_picture(Path(dataset.pairs[index][1]))):
-                    turned.append(dataset.pairs[index][0])
-                dataset.verify(index, labels)
-            except SemFlowError as error:
-                wrong.append(str(error))
+    sizes, counts, maps = Counter[str](), np.zeros((2, IGNORE_INDEX + 1), int), 0
+    wrong, turned = list[str](), list[str]()
+    with Progress(f"check {split}", len(dataset)) as progress, ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+        for seen in pool.map(partial(_look, dataset, not everything), range(len(dataset))):
+            sizes.update([seen.size] if seen.size else [])
+            counts += seen.counts, seen.counts > 0
+            maps += bool(seen.size)
+            wrong += [seen.wrong] if seen.wrong else []
+            turned += [seen.turned] if seen.turned else []
             progress.update(1)
     report.problems.extend(wrong[:MOST_NAMED])
     if wrong[MOST_NAMED:]:
         report.problems.append(f"{split}: {len(wrong) - MOST_NAMED} more pairs like these are wrong")
-    report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, seen)}"])
+    if maps and (doubt := dataset.doubts(counts[0].tolist(), maps)):
+        report.problems.append(f"{split}: {doubt}")
+    report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
     if turned:
         report.lines.append(
             f"  orientation: EXIF turns {len(turned):,} pictures and not their labels; all are read as stored, so see that these "
@@ -123,12 +145,27 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
         )
 
 
+def _look(dataset: PairedFiles, decoded: bool, index: int) -> _Seen:
+    size, counts, turned = "", np.zeros(IGNORE_INDEX + 1, int), ""
+    image_path, labels_path = dataset.pairs[index]
+    try:
+        image, labels = dataset.native(index, decoded)
+        size, counts = f"{image.height} x {image.width}", np.array(labels.histogram())
+        if (told := orientation(image)) != 1 and told != orientation(open_picture(Path(labels_path))):
+            turned = image_path
+        dataset.verify(index, labels)
+    except SemFlowError as error:
+        return _Seen(size, counts, turned, str(error))
+    return _Seen(size, counts, turned, "")
+
+
 def _largest(sizes: Counter[str]) -> str:
     return f"{_listed([f'{size} ({count:,})' for size, count in sizes.most_common()])} in {sizes.total():,} pictures"
 
 
-def _classes(dataset: PairedFiles, seen: np.ndarray) -> str:
-    absent = [name for name, count in zip(dataset.names, seen, strict=False) if not count]
+def _classes(dataset: PairedFiles, maps: np.ndarray) -> str:
+    """maps: in how many label maps each label is."""
+    absent = [name for name, count in zip(dataset.names, maps, strict=False) if not count]
     found = f"{len(dataset.names) - len(absent)} of {len(dataset.names)} in {len(dataset):,} label maps"
     return found + (f"; not in these: {_listed(absent)}" if absent else "")
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import zipfile
 import zlib
@@ -20,11 +21,12 @@ from typing import Any
 from semflow import files
 from semflow.data import OFFICIAL
 from semflow.data.folders import Found, names_and_sizes
-from semflow.data.info import Archive, LabelMaps, problems_of
+from semflow.data.info import Archive, LabelMaps, notes_of, problems_of
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
 
 MANIFEST = "semflow-manifest.json"
+SOME_LOOKED_FOR = 100  # members of an archive, by which it is told where it was unpacked before
 
 
 def prepare(name: str, root: Path, out: Path | None = None) -> dict[str, Any]:
@@ -82,7 +84,9 @@ def _manifest(name: str, found: dict[str, Found], archives: list[dict[str, Any]]
         else:
             annotations = hashlib.sha256("".join(maps.sources.get(image, "") for image in here.labels).encode()).hexdigest()
         splits[split] = {"pairs": counts[split], "images": names_and_sizes(here.images.values()), "annotations": annotations}
-    return {"name": name, "official": counts == OFFICIAL[name].counts, "splits": splits, "archives": archives}
+    notes = notes_of(found)
+    whole = {"name": name, "official": counts == OFFICIAL[name].counts, "splits": splits, "archives": archives}
+    return whole | ({"notes": notes} if notes else {})
 
 
 def _compare(earlier: dict[Path, dict[str, Any]], now: dict[str, Any], root: Path, maps: LabelMaps | None) -> None:
@@ -172,13 +176,19 @@ def unpack(archive: Archive, root: Path) -> None:
 def _members(archive: Archive, root: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
     """What of an archive is needed, and where it belongs. SemFlowError if it is not the official archive, or damaged."""
     path = root / archive.file
-    places = [root / place for place in archive.under]
-    target = next((place for place in places if any((place / folder).exists() for folder in archive.folders)), places[0])
+    members = dict[PurePosixPath, zipfile.ZipInfo]()
     with _opened(path) as zipped:
-        members = [(info, target / inside) for info in zipped.infolist() if (inside := _inside(info, archive, path))]
+        for info in zipped.infolist():
+            if (inside := _inside(info, archive, path)) and members.setdefault(inside, info) is not info:
+                raise SemFlowError(
+                    f"{path} holds {members[inside].filename!r} and {info.filename!r}, which are one file; this is not the "
+                    "official archive"
+                )
     if not members:
         raise SemFlowError(f"{path} holds no {archive.folders[0]}, so it is not the official archive; fetch that")
-    return members
+    places, some = [root / place for place in archive.under], [*members][:: max(1, len(members) // SOME_LOOKED_FOR)]
+    target = next((place for place in places if any((place / inside).exists() for inside in some)), places[0])
+    return [(info, target / inside) for inside, info in members.items()]
 
 
 def _left(members: Iterable[tuple[zipfile.ZipInfo, Path]]) -> list[tuple[zipfile.ZipInfo, Path]]:
@@ -187,14 +197,18 @@ def _left(members: Iterable[tuple[zipfile.ZipInfo, Path]]) -> list[tuple[zipfile
 
 
 def _inside(info: zipfile.ZipInfo, archive: Archive, path: Path) -> PurePosixPath | None:
-    """Where a member belongs; None for what is not needed. SemFlowError if its name leads out of the folder."""
-    name = PurePosixPath(info.filename)
-    if name.is_absolute() or ".." in name.parts or "\\" in info.filename or ":" in info.filename:
+    """Where a member belongs, whichever slash its name has; None for what is not needed. SemFlowError if its name leads out of
+    the folder, or if it is a link.
+    """
+    name = PurePosixPath(info.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or ":" in info.filename:
         raise SemFlowError(f"{path} holds {info.filename!r}, which leads out of its folder; this is not the official archive")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise SemFlowError(f"{path} holds {info.filename!r}, which is a link; this is not the official archive")
     if archive.top and name.parts[:1] == (archive.top,):
         name = PurePosixPath(*name.parts[1:])
     needed = name.parts[:1] and name.parts[0] in archive.folders and not name.name.startswith(".")
-    return name if needed and not info.is_dir() else None
+    return name if needed and not info.filename.endswith(("/", "\\")) else None
 
 
 def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> None:

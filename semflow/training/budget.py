@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import METHODS
-from semflow.data import DATASETS
+from semflow.data import info_of
 from semflow.loading.batches import Batch
 from semflow.method.autoencoder import Autoencoder, make_autoencoder
 from semflow.method.contract import DOES, Method
@@ -220,7 +220,7 @@ def _once(what: str, suite: Suite, method: str, work_out: Callable[[], Any]) -> 
     own |= {"cached_perturbations": suite.training.cached_perturbations, "size": suite.data.size, "what": what, "method": method}
     own |= {"settings": suite.methods[method].model_dump(mode="json")}
     if "pseudo_mask" not in card.reads:
-        own["n_classes"] = len(DATASETS[suite.data.name].names)
+        own["n_classes"] = len(info_of(suite.data).names)
     key = content_hash(own)
     if key not in _KNOWN:
         _KNOWN[key] = work_out()

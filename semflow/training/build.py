@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from baselines import METHODS
-from semflow.data import DATASETS
+from semflow.data import info_of
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Blueprint, Method
 from semflow.method.pseudo_mask import PseudoMask
@@ -15,7 +15,7 @@ from semflow.suite import Suite
 
 def make_pseudo_mask(suite: Suite) -> PseudoMask:
     """The suite's code between labels and colours."""
-    return PseudoMask(len(DATASETS[suite.data.name].names), suite.pseudo_mask.k, suite.pseudo_mask.s)
+    return PseudoMask(len(info_of(suite.data).names), suite.pseudo_mask.k, suite.pseudo_mask.s)
 
 
 def blueprint_of(suite: Suite, method: str) -> Blueprint:

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 from baselines import METHODS
 from semflow import files, provenance
-from semflow.data import DATASETS
+from semflow.data import info_of
 from semflow.errors import SemFlowError, sentence
 from semflow.method import settings as sections
 from semflow.method.autoencoder import make_autoencoder
@@ -197,7 +197,7 @@ def export(
 
     converted: name and SHA-256 of the file that they were taken from, if they were not trained here.
     """
-    reads, info = METHODS[method].reads, DATASETS[suite.data.name]
+    reads, info = METHODS[method].reads, info_of(suite.data)
     plain: dict[str, Any] = {name: getattr(suite, name).model_dump(mode="json") if name in reads else None for name in SECTIONS}
     with files.new_folder(folder) as scratch:
         for key in model.sampling:

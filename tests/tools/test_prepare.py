@@ -142,7 +142,9 @@ def test_a_damaged_member_is_named_and_leaves_no_file(archives):
     assert not [path for path in (root / "val2017").iterdir() if path.name in (member.filename, ".unpacking.part")]
 
 
-@pytest.mark.parametrize("name", ["../train2017/1.jpg", "/etc/train2017/1.jpg", "train2017/../../1.jpg", "train2017\\1.jpg"])
+@pytest.mark.parametrize(
+    "name", ["../train2017/1.jpg", "/etc/train2017/1.jpg", "train2017/../../1.jpg", "train2017\\..\\..\\1.jpg"]
+)
 def test_a_member_that_leads_out_of_the_folder_is_refused(archives, name):
     root = archives("coco_stuff")
     with zipfile.ZipFile(root / "train2017.zip", "a") as file:
@@ -205,11 +207,14 @@ def test_faces_with_a_damaged_part_are_named_and_the_others_are_kept(trees, tmp_
     assert len(list((root / "CelebAMask-HQ-labels").iterdir())) == 3 * N
 
 
-def test_a_face_without_skin_is_named_before_anything_is_merged(trees, tmp_path):
+def test_a_face_without_skin_is_merged_of_what_it_has_and_noted(trees, tmp_path):
     root = trees.celebamask_hq_tree(tmp_path / "tree", N)
     (root / "CelebAMask-HQ-mask-anno/0/00001_skin.png").unlink()
-    complaint("celebamask_hq", root, "train: 1 of 3 faces has parts but no skin, the first is 1")
-    assert not (root / "CelebAMask-HQ-labels").exists()
+    manifest = prepare("celebamask_hq", root)
+    assert manifest["notes"] == ["train: 1 of 3 faces has parts but no skin, the first is 1; theirs is background"]
+    seen = set(np.unique(np.asarray(CelebAMaskHQ(root, SIZE, "train", "official").native(1)[1])))
+    assert 0 in seen
+    assert 1 not in seen
 
 
 def test_a_face_is_merged_again_when_its_parts_change_and_no_other_is(faces):

@@ -67,11 +67,38 @@ CHECKPOINT = f"{RESULTS}/checkpoints/{BY_DATA}{{method}}{{variant}}/seed{{seed}}
 TRAINING = f"{BY_DATA}train-{{method}}{{variant}}-seed{{seed}}"
 MANIFEST = f"{RESULTS}/data/{{data}}.json"  # what `semflow data prepare` found
 FEATURES = "results/features"  # of real images, kept by content
+ELSEWHERE = os.environ.get("SEMFLOW_DATA")
+
+
+def preparable(suite):
+    """Whether a data set may be prepared by a rule; where SEMFLOW_DATA says that it lies, of archives."""
+    facts = OFFICIAL.get(suite.data.name)
+    return facts and (not ELSEWHERE or facts.archives_in(suite.data.folder))
+
+
+def said_of(lacking):
+    """Which data sets are not in place, and what is wrong with the first."""
+    mend = (
+        "; put the data or their archives there and run `snakemake prepare_data`"
+        if OFFICIAL.keys() & lacking
+        else ""
+    )
+    return f"the files of {', '.join(lacking)} are not in place: {next(iter(lacking.values()))}{mend}"
+
+
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()
     if name in OFFICIAL and "missing" in keys.data_stamps(suite)
 ]
+# What no rule can prepare. A plan can be shown without, unless SEMFLOW_DATA says that it is there.
+LACKING = {
+    name: reason
+    for name, suite in STUDY.suites.items()
+    if not KEPT and (reason := keys.missing(suite)) and not preparable(suite)
+}
+if LACKING and ELSEWHERE and "--unlock" not in sys.argv:
+    raise WorkflowError(said_of(LACKING))
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += sorted(
     {
@@ -90,7 +117,7 @@ GPUS = int(
 # Here and not in `onstart`, which is not called of a workflow that is a module of another.
 if (
     not workflow.dryrun
-    and not ABSENT
+    and not (ABSENT or LACKING)
     and (not Path(CONFIG).exists() or json.loads(Path(CONFIG).read_text()) != raw)
 ):
     files.write_json(Path(CONFIG), raw)

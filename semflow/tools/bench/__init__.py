@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from baselines import METHODS
 from semflow import published
-from semflow.data import DATASETS, open_dataset, scenes
+from semflow.data import info_of, open_dataset, scenes
 from semflow.loading.batches import Batch, in_memory
 from semflow.method.contract import DOES
 from semflow.method.samplers import Sampler
@@ -142,7 +142,7 @@ def sample(suite: Suite, method: str, repeats: int) -> Bench:
     if task == "segmentation":
         inputs = torch.rand(size, 3, *suite.data.size, device=device) * 2 - 1
     else:
-        inputs = torch.randint(len(DATASETS[suite.data.name].names), (size, *suite.data.size), dtype=torch.uint8, device=device)
+        inputs = torch.randint(len(info_of(suite.data).names), (size, *suite.data.size), dtype=torch.uint8, device=device)
 
     @torch.inference_mode()
     def sampling() -> None:

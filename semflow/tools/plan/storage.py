@@ -1,7 +1,7 @@
 """Disk and memory that a study takes, in bytes, counted from its settings."""
 
 from baselines import METHODS
-from semflow.data import DATASETS
+from semflow.data import info_of
 from semflow.evaluation.common import STATES
 from semflow.suite import Suite
 from semflow.suite.reading import Study
@@ -72,7 +72,7 @@ def _record_bytes(suite: Suite, one: Evaluation) -> int:
     channels = 3 + 1 + (3 if synthesis else 1)  # of picture, labels, output
     if not (one.is_control or alone) and one.sampler == main_sampler(one.method, one.task):
         channels += 3 * min(STATES, one.sampler.steps + 1)
-    confused = 0 if alone else min(MIXED, len(DATASETS[suite.data.name].names)) ** 2
+    confused = 0 if alone else min(MIXED, len(info_of(suite.data).names)) ** 2
     features = workload.FEATURES[suite.synthesis.features.network][1] if synthesis else 0
     draws = 8 * METRICS[one.task] * suite.evaluation.bootstrap_samples
     return min(suite.evaluation.examples, n) * channels * h * w + draws + n * (PAIR * confused + 4 * features)

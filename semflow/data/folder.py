@@ -1,0 +1,288 @@
+"""Pictures and label maps of one's own: a folder of images, one of label maps of the same names, and a list of classes.
+
+It is the layout of mmsegmentation's data sets. A label map is a PNG of one channel, whose ids count the classes from 0 in their
+order. A split is a folder in both, or a list of names without suffix, one a line.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from PIL import Image
+from pydantic import BeforeValidator, Field, model_validator
+
+from semflow.data.colours import voc_palette
+from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, pair, pairs_of, read_lines
+from semflow.data.info import DatasetInfo, Official
+from semflow.data.label_maps import class_ids, read_label_map
+from semflow.data.sample import IGNORE_INDEX
+from semflow.data.settings import PaperSettings, place
+from semflow.errors import SemFlowError, did_you_mean
+from semflow.section import Section
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Pair = Annotated[tuple[str, str], Field(strict=False)]
+SPLITS = ("train", "val", "test")
+PICTURES = (".jpg", ".jpeg", ".png")
+LIST = ".txt"
+SHOWN = 256  # pixels of a picture's sides on a contact sheet, if no section says another size
+# Names that are in use; of what lies in a folder, exactly one of each must.
+USUAL = {
+    "images": ("images", "imgs", "img_dir", "JPEGImages"),
+    "labels": ("labels", "annotations", "masks", "ann_dir", "SegmentationClass"),
+    "classes": ("classes.txt", "labels.txt", "class_names.txt"),
+}
+USUAL_SPLITS = {"train": ("train", "training"), "val": ("val", "validation"), "test": ("test", "testing")}
+USUAL_LISTS = ("", "splits", "ImageSets/Segmentation")  # where lists of names lie
+
+
+def _file_or_names(value: Any) -> str | tuple[str, ...]:
+    """ValueError if it is neither."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) and name.strip() for name in value):
+        raise ValueError("it must be a file or a list of names, as words")
+    return tuple(value)
+
+
+class Splits(Section):
+    """Of each split, a list of names (.txt), or a folder within those of images and labels."""
+
+    train: str
+    val: str | None = None
+    test: str | None = None
+
+
+class Settings(PaperSettings):
+    """A folder of one's own. Paths are relative to `root`, which is relative to where a command runs; SEMFLOW_DATA, where the
+    published data sets lie, is nothing to it.
+
+    classes: their names, or a file with one a line, in the order of the ids.  splits: null: each is a folder of its name.
+    palette: of the classes; null: colours that differ.  ignore_index: the id of ignored pixels (255 is ignored too).
+    left_right: pairs of classes that a mirrored picture exchanges.  image_suffix: what the names of images end in after the part
+    that their label maps share; null: .jpg, .jpeg or .png.
+    """
+
+    name: Literal["folder"]
+    root: str = "."
+    images: str = "images"
+    labels: str = "labels"
+    classes: Annotated[str | tuple[str, ...], BeforeValidator(_file_or_names)]
+    splits: Splits | None = None
+    palette: Annotated[tuple[Annotated[tuple[Byte, Byte, Byte], Field(strict=False)], ...], Field(strict=False)] | None = None
+    ignore_index: Byte = IGNORE_INDEX
+    left_right: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
+    image_suffix: str | None = None
+    label_suffix: str = ".png"
+    view: Literal["resize", "crop"] = "resize"
+    masks: Literal["labels", "rgb"] = "labels"
+
+    @model_validator(mode="after")
+    def _label_maps_are_lossless(self) -> "Settings":
+        if not self.label_suffix.lower().endswith(".png"):
+            raise ValueError(f"label_suffix is {self.label_suffix!r}; label maps must be PNG, so it must end in .png")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        return place(self.root)
+
+    def list_of(self, split: str) -> str:
+        """The list or folder of a split."""
+        if self.splits is None:
+            return split
+        named = getattr(self.splits, split, None) if split in SPLITS else None
+        if named is None:
+            had = ", ".join(name for name in SPLITS if getattr(self.splits, name))
+            raise SemFlowError(f"data.splits has no {split} split; it has {had}; add it there or set evaluation.split to another")
+        return named
+
+
+class Folder(PairedFiles):
+    """One split of a folder of one's own."""
+
+    name = "folder"
+    void = IGNORE_INDEX
+
+    def read_labels(self, path: str) -> Image.Image:
+        try:
+            return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette)
+        except SemFlowError as error:
+            if "holds label" not in str(error):
+                raise
+            raise SemFlowError(f"{error}; ids count from 0 in the order of data.classes") from None
+
+
+def described(data: Settings) -> DatasetInfo:
+    """What is known of the data set that a section describes: its classes. SemFlowError if they contradict one another."""
+    names = _class_names(data)
+    n = len(names)
+    palette = data.palette or tuple((r, g, b) for r, g, b in voc_palette()[:n].tolist())
+    if len(palette) != n:
+        raise SemFlowError(f"data.palette has {len(palette)} colours, but there are {n} classes; give each class one")
+    if twice := [colour for number, colour in enumerate(palette) if colour in palette[:number]]:
+        raise SemFlowError(f"data.palette has the colour {list(twice[0])} twice; give each class its own")
+    if data.ignore_index < n:
+        raise SemFlowError(
+            f"data.ignore_index {data.ignore_index} is the id of the class {names[data.ignore_index]!r}; classes have ids 0 to "
+            f"{n - 1} and ignored pixels one above, so shift ids that count from 1"
+        )
+    for name in [name for both in data.left_right for name in both if name not in names]:
+        raise SemFlowError(f"data.left_right names {name!r}, which is no class{did_you_mean(name, names)}")
+    swaps = tuple((names.index(one), names.index(other)) for one, other in data.left_right)
+    mixed = [label for swap in swaps for label in swap]
+    if len(set(mixed)) < len(mixed):
+        raise SemFlowError("data.left_right has a class in two pairs, or twice in one; a mirror exchanges each with one other")
+    return DatasetInfo(Settings, opened, names, palette, swaps, data.ignore_index)
+
+
+def opened(data: Settings, split: str) -> Folder:
+    """A split. SemFlowError if a file is missing."""
+    return reader_of(data)(pairs_of(find(data, data.folder, split)), data.size)
+
+
+def reader_of(data: Settings) -> type[Folder]:
+    """What reads the files of such a data set."""
+    info = described(data)
+    return type("Folder", (Folder,), {"names": info.names, "palette": info.palette, "void": info.void})
+
+
+def facts(given: Settings | None, root: Path) -> Official:
+    """What `semflow data check` goes by, without a section as `guessed`. There are no official numbers of images."""
+    data = given or guessed(root, (SHOWN, SHOWN))
+    splits = [split for split in SPLITS if (data.splits is None and (root / data.images / split).is_dir())
+              or (data.splits and getattr(data.splits, split))]  # fmt: skip
+    return Official(
+        title="Data of one's own",
+        counts=dict.fromkeys(splits or ["train"], 0),
+        size=data.size,
+        archives=(),
+        licence="",
+        sources=(),
+        find=lambda at, split: find(data, at, split),
+        reader=reader_of(data),
+    )
+
+
+def find(data: Settings, root: Path, split: str) -> Found:
+    """What lies of a split under `root`. An image of another split than `train` must not be in that too."""
+    if not root.is_dir():
+        raise SemFlowError(f"data.root: there is no folder {root}; correct data.root")
+    images, labels, places = _files(data, root, split)
+    suffixes = data.image_suffix or " ".join(PICTURES), data.label_suffix
+    problems = tuple(
+        problem.partition("; `semflow data check")[0] for problem in pair(split, images, labels, places, suffixes, "")
+    )
+    if images and labels and not images.keys() & labels.keys():
+        problems = (
+            f"{split}: no image in {places[0]} has its label map in {places[1]} (the first are {next(iter(images))} and "
+            f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix",
+        )
+    learnt = set() if split == "train" else {*_files(data, root, "train")[0].values()}
+    if seen := [name for name, path in images.items() if path in learnt]:
+        shared = f"{split}: {len(seen)} of {len(images)} images are in the train split too, the first is {seen[0]}"
+        problems += (f"{shared}; remove them from one of the two",)
+    return Found(images, labels, problems)
+
+
+def _files(data: Settings, root: Path, split: str) -> tuple[dict[str, str], dict[str, str], tuple[Path, Path]]:
+    """Paths of a split's images and label maps by their common name, and the folders of both."""
+    named, suffixes = data.list_of(split), (data.image_suffix,) if data.image_suffix else PICTURES
+    at_all = root / data.images, root / data.labels
+    if named.endswith(LIST):
+        images, labels = _by_name(at_all[0], *suffixes), _by_name(at_all[1], data.label_suffix)
+        chosen = _listed(root / named, images, suffixes)
+        return {name: images[name] for name in chosen}, {name: labels[name] for name in chosen if name in labels}, at_all
+    places = at_all[0] / named, at_all[1] / named
+    return _by_name(places[0], *suffixes), _by_name(places[1], data.label_suffix), places
+
+
+def _by_name(folder: Path, *suffixes: str) -> dict[str, str]:
+    """Paths of files that end so, in a folder and those in it, by their names from there without that ending."""
+    found: dict[str, str] = {}
+    for at in sorted(_folders(folder)):
+        for name in listed(at, *suffixes):
+            suffix = next(suffix for suffix in suffixes if name.lower().endswith(suffix.lower()))
+            key = (at / name[: -len(suffix)]).relative_to(folder).as_posix()
+            if key in found:
+                raise SemFlowError(f"{found[key]} and {at}/{name} have one name; remove one of them")
+            found[key] = f"{at}/{name}"
+    return found
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    for at, below, _ in os.walk(folder):
+        below[:] = [name for name in below if name[0] != "."]
+        yield Path(at)
+
+
+def _listed(listing: Path, images: dict[str, str], suffixes: tuple[str, ...]) -> list[str]:
+    """Names of the images of a list, in its order."""
+    chosen = []
+    for number, line in read_lines(listing, "list of names"):
+        where = f"{listing}, line {number}"
+        name = inside(line, where).as_posix()
+        bare = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix.lower())), name)
+        if name not in images and bare not in images:
+            raise SemFlowError(f"{where}: there is no image {line}; a line is the name of an image without its suffix")
+        chosen.append((number, name if name in images else bare))
+    if not chosen:
+        raise SemFlowError(f"{listing} lists no images; write the name of one a line")
+    once(chosen, listing)
+    return [name for _, name in chosen]
+
+
+def _class_names(data: Settings) -> tuple[str, ...]:
+    if not isinstance(data.classes, str):
+        names, where = data.classes, "data.classes"
+    else:
+        path = data.folder / data.classes
+        lines = read_lines(path, "list of classes (data.classes)")
+        once(lines, path)
+        names, where = tuple(name for _, name in lines), str(path)
+    if len(set(names)) < len(names):
+        raise SemFlowError(f"{where} has the class {next(name for name in names if names.count(name) > 1)!r} twice; remove one")
+    if not 0 < len(names) <= IGNORE_INDEX:
+        raise SemFlowError(f"{where} names {len(names)} classes; there must be 1 to {IGNORE_INDEX}")
+    if all(name.partition(" ")[0].rstrip(":,;").isdecimal() for name in names):
+        raise SemFlowError(f"{where}: every class begins with a number; write their names alone, in the order of the ids from 0")
+    return names
+
+
+def guessed(root: Path, size: tuple[int, int]) -> Settings:
+    """The section that describes a folder, by the names that are in use. SemFlowError if one is missing, or there are two."""
+    if not root.is_dir():
+        raise SemFlowError(f"there is no folder {root}; give the one that holds images, labels and classes.txt")
+    found = {key: _the_one(root, key, names) for key, names in USUAL.items()}
+    folders = {
+        split: next((name for name in names if (root / found["images"] / name).is_dir()), None)
+        for split, names in USUAL_SPLITS.items()
+    }
+    lists = {
+        split: next((place for at in USUAL_LISTS if (root / (place := f"{at}/{split}{LIST}".lstrip("/"))).is_file()), None)
+        for split in SPLITS
+    }
+    if folders["train"] and lists["train"]:
+        at = f"{root / found['images'] / folders['train']} and {root / lists['train']}"
+        raise SemFlowError(f"{at} may both be the train split; remove or rename one")
+    splits = folders if folders["train"] else lists
+    if not splits["train"]:
+        raise SemFlowError(
+            f"there is no train split in {root}: neither a folder {found['images']}/train nor a list train{LIST}; make one, with "
+            "val or test beside it"
+        )
+    return Settings.model_validate({"name": Folder.name, "root": str(root), "size": size, **found, "splits": splits})
+
+
+def _the_one(root: Path, key: str, names: tuple[str, ...]) -> str:
+    there = [name for name in names if (root / name).exists()]
+    if len(there) > 1:
+        raise SemFlowError(f"{root} holds {' and '.join(there)}, which may both be the {key}; remove or rename one")
+    if not there:
+        mend = "write the classes' names there, one a line in the order of their ids" if key == "classes" else "make it"
+        raise SemFlowError(f"there is no {names[0]} in {root}{holding(root)}; {mend}")
+    return there[0]
+
+
+INFO = DatasetInfo(Settings, opened, (), (), described=described, facts=facts)
