@@ -474,6 +474,8 @@ def test_a_suite_may_build_on_another_and_be_changed_on_the_command_line(tmp_pat
     assert "base" not in written
     assert (written["training"]["steps"], written["training"]["lr"]) == (12, 0.001)
     assert "Nothing to be done" in snakemake(tree, *words, "--config", "training={steps: 12}").stderr
+    assert snakemake(tree, *words, "-n", "--config", "training={steps: 13}").returncode == 0
+    assert json.loads((tree / "results/own/config.json").read_text()) == written  # a run that is under way reads it
 
 
 def having(folder: Path, config: str, prefix: str = "") -> Path:

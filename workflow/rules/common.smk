@@ -114,13 +114,18 @@ GPUS = int(
     or (FIRST.run.device == "auto" and shutil.which("nvidia-smi") is not None)
 )
 
-# Here and not in `onstart`, which is not called of a workflow that is a module of another.
-if (
-    not workflow.dryrun
-    and not (ABSENT or LACKING)
-    and (not Path(CONFIG).exists() or json.loads(Path(CONFIG).read_text()) != raw)
-):
-    files.write_json(Path(CONFIG), raw)
+
+def write_config():
+    """What every command reads; only under the lock, or a second run would change it under the first."""
+    if not Path(CONFIG).exists() or json.loads(Path(CONFIG).read_text()) != raw:
+        files.write_json(Path(CONFIG), raw)
+
+
+# A module's `onstart` is not called, and a job on another machine has none.
+if workflow.modifier.parent_modifier and not (ABSENT or LACKING):
+    write_config()
+elif not workflow.is_main_process and not Path(CONFIG).exists():
+    write_config()
 
 
 def records(name):
