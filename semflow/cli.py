@@ -67,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_say(str(error), 2))
     except KeyboardInterrupt:
         sys.exit(_say("interrupted", 130))
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a folder that may not be entered, a disk that went away
+        what, why = error.filename or "a file", error.strerror or error
+        sys.exit(_say(f"{what} cannot be used ({why}); see to its permissions or its disk", 2))
     except RuntimeError as error:  # torch's, of which only its last words say what happened
         if not any(sign in str(error) for sign in ("out of memory", "allocate memory")):
             raise

@@ -143,7 +143,7 @@ def read(path: Path) -> Reference:
     except FileNotFoundError:
         raise SemFlowError(f"there is no reference at {path}; make one with `semflow regression accept`") from None
     except OSError as error:
-        raise SemFlowError(f"{path} is not a readable reference ({error.strerror}); {mend}") from None
+        raise files.unreadable(error, path) from None
     except ValidationError as error:
         raise SemFlowError(f"{path} is not a reference of format 4: {sentence(error)}; {mend}") from None
     if lost := {kept.protocol for kept in reference.evaluations.values()} - reference.protocols.keys():

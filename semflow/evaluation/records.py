@@ -179,6 +179,8 @@ class Arrays:
             return cls(**plain)
         except FileNotFoundError:
             raise SemFlowError(f"there are no arrays at {path}; run the evaluation again") from None
+        except PermissionError as error:
+            raise files.unreadable(error, path) from None
         except Exception as error:  # zip, zlib and NumPy each raise their own for a damaged file
             raise SemFlowError(f"{path} is damaged ({error}); delete it and run the evaluation again") from None
 

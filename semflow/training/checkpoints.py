@@ -20,6 +20,8 @@ from semflow.errors import SemFlowError, sentence
 from semflow.method import settings as sections
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Blueprint, Method
+from semflow.method.network import WEIGHTS
+from semflow.method.pretrained import ROUNDED
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.section import Section
 from semflow.suite import Suite, keys
@@ -77,6 +79,7 @@ def load_state(
     path = folder / STATE
     if not path.exists():
         return Spent()
+    files.check_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -176,7 +179,7 @@ def _own_files(place: Path) -> set[str]:
     try:
         card = files.read_json(place / CARD, "checkpoint card")
         return {CARD, *card.get("weights", {}), *OLDER}
-    except (SemFlowError, AttributeError):
+    except (SemFlowError, AttributeError, TypeError):
         return {CARD, *OLDER}
 
 
@@ -244,8 +247,12 @@ def fold_spectral_norms(network: nn.Module) -> None:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a finished checkpoint, every file checked by its SHA-256."""
-    folder = Path(folder)
+    """The card of a finished checkpoint, every file checked by its SHA-256. SemFlowError if it is none, or not whole."""
+    with files.reading(Path(folder)):
+        return _read_card(Path(folder))
+
+
+def _read_card(folder: Path) -> Card:
     if not (folder / CARD).exists():
         beside = sorted(folder.iterdir()) if folder.is_dir() else [folder]
         pickles = [path.name for path in beside if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
@@ -261,6 +268,8 @@ def read_card(folder: Path) -> Card:
     except ValidationError as error:
         raise SemFlowError(f"{folder / CARD}: {sentence(error, raw)}; copy the whole folder again") from None
     for name, digest in card.weights.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise SemFlowError(f"{folder / CARD} counts {name!r} among its files, which leads out of the folder; get another")
         if not (folder / name).exists():
             raise SemFlowError(f"{folder} has no {name}; copy the whole folder again")
         if provenance.file_hash(folder / name) != digest:
@@ -290,11 +299,24 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
         model = method.load().build(blueprint, settings)
         for key in model.sampling:
             fold_spectral_norms(model.networks[key])
+            _check_counted(place_of(folder, model, key) / WEIGHTS, Path(folder), card)
             model.networks[key].load(place_of(folder, model, key))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise SemFlowError(f"{folder} does not hold the network its card names ({str(error).splitlines()[0]})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SemFlowError(f"{folder} does not hold the network its card names ({reason})") from None
     model.networks.eval()
     return model, card
+
+
+def _check_counted(path: Path, folder: Path, card: Card) -> None:
+    """SemFlowError if a card has no hash of weights that are to be opened, or they are rounded to less than float32."""
+    name = str(path.relative_to(folder))
+    if name not in card.weights:
+        raise SemFlowError(f"{folder / CARD} does not count {name} among its files; copy the whole folder again")
+    with safe_open(path, framework="pt") as file:
+        for tensor in file.keys():  # noqa: SIM118
+            if ROUNDED.match(kind := file.get_slice(tensor).get_dtype()):
+                raise SemFlowError(f"{path} holds {tensor} rounded to {kind}; copy the whole folder again")
 
 
 def _blueprint(card: Card, origin: str, autoencoder: sections.Autoencoder | None) -> Blueprint:
