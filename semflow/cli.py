@@ -151,11 +151,13 @@ def _train(p: Parser) -> Command:
 
     def run(a: Arguments) -> None:
         from semflow.data import open_dataset
+        from semflow.evaluation.session import check_split
         from semflow.training.loop import checkpoints, train
 
         suite = _suite(a)
         checkpoints.check_target(a.out, a.state)
-        open_dataset(suite.data, suite.evaluation.split)  # what evaluation will miss is better known before hours of training
+        # What evaluation will miss is better known before hours of training.
+        check_split(open_dataset(suite.data, suite.evaluation.split), suite.evaluation.split)
         train(suite, a.method, a.seed, a.state, a.out)
 
     return run
