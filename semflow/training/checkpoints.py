@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -32,6 +32,12 @@ STATE = "state.safetensors"
 CARD = "semflow.json"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # that AdamW keeps of a weight
 FORMAT = 3
+TOLD: dict[str, dict[str, Any]] = {  # of a card's sections, and what kind of value it is
+    "data": {"name": str},
+    "training": {"steps": int, "batch_size": int},
+    "pseudo_mask": {"k": int, "s": int | float, "amplitude": int | float},
+    "autoencoder": {"kind": str},
+}
 POWER_ITERATIONS = 15  # after which the spectral norm of averaged weights has settled
 
 
@@ -156,6 +162,15 @@ class Card(BaseModel):
     dirty: bool
     versions: dict[str, str]
     converted: dict[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _sections_say_what_is_told_of_them(self) -> "Card":
+        for name, told in TOLD.items():
+            section = getattr(self, name)
+            for key, kind in told.items() if section is not None else ():
+                if not isinstance(section.get(key), kind) or isinstance(section.get(key), bool):
+                    raise ValueError(f"{name}.{key} is {section.get(key)!r}")
+        return self
 
     @property
     def weights_sha256(self) -> str:
@@ -286,7 +301,10 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
     if card.method not in METHODS:
         raise SemFlowError(f"{folder} holds the method {card.method!r}; this version has {', '.join(METHODS)}")
     method = METHODS[card.method]
-    blueprint = _blueprint(card, f"{Path(folder) / CARD}", autoencoder)
+    try:
+        blueprint = _blueprint(card, f"{Path(folder) / CARD}", autoencoder)
+    except ValueError as error:
+        raise SemFlowError(f"{Path(folder) / CARD}: {error}; copy the whole folder again") from None
     if autoencoder is None and card.autoencoder is not None:
         autoencoder = _section(sections.Autoencoder, card.autoencoder, str(folder))
     if autoencoder is not None and keys.autoencoder_key(autoencoder, opened=True) != card.autoencoder_key:
@@ -301,9 +319,11 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
             fold_spectral_norms(model.networks[key])
             _check_counted(place_of(folder, model, key) / WEIGHTS, Path(folder), card)
             model.networks[key].load(place_of(folder, model, key))
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (SemFlowError, MemoryError):
+        raise
+    except Exception as error:  # of whatever kind a card or a file that was changed by hand leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SemFlowError(f"{folder} does not hold the network its card names ({reason})") from None
+        raise SemFlowError(f"{folder} does not hold the network its card names ({reason})") from error
     model.networks.eval()
     return model, card
 
