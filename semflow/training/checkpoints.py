@@ -313,6 +313,7 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
             f"{folder} was trained with another autoencoder than the {autoencoder.kind}{where}; restore that or train again"
         )
     settings = _section(method.Settings, card.settings, f"{Path(folder) / CARD}")
+    _check_layers(Path(folder), card)
     try:
         model = method.load().build(blueprint, settings)
         for key in model.sampling:
@@ -326,6 +327,17 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
         raise SemFlowError(f"{folder} does not hold the network its card names ({reason})") from error
     model.networks.eval()
     return model, card
+
+
+def _check_layers(folder: Path, card: Card) -> None:
+    """SemFlowError if a card names a network of more layers than there are tensors beside it: it might never be built."""
+    layers, tensors = (card.network or {}).get("layers_per_block", 0), 0
+    for name in card.weights:
+        if name.endswith(".safetensors"):
+            with safe_open(folder / name, framework="pt") as file:
+                tensors += len(file.keys())
+    if isinstance(layers, int) and layers > tensors:
+        raise SemFlowError(f"{folder / CARD}: network.layers_per_block is {layers}, but its weights are {tensors} tensors")
 
 
 def _check_counted(path: Path, folder: Path, card: Card) -> None:

@@ -333,3 +333,64 @@ def test_names_with_markup_are_escaped_in_the_page(make_run, store, tmp_path, na
     page = (tmp_path / "index.html").read_text()
     assert name not in page
     assert str(escape(name)) in page
+
+
+# YAML and JSON from strangers.
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+)
+HOSTILE = {
+    "a tag that runs code": "a: !!python/object/apply:os.system ['touch ran']",
+    "a tag that makes an object": "a: !!python/name:os.system",
+    "an unknown tag": "a: !secret x",
+    "references that unfold without end": BOMB,
+    "a list within itself": "a: &a [*a]",
+    "a mapping within itself": "a: &a {b: *a}",
+    "a mapping merged with itself": "a: &a\n  <<: *a\n  b: 1",
+    "lists nested too deeply": "a: " + "[" * 5000 + "]" * 5000,
+    "a number with too many digits": "a: " + "9" * 5000,
+    "a day that there is not": "a: 2020-13-45",
+    "an integer of nothing": "a: !!int ''",
+    "a truth of something": "a: !!bool x",
+    "a time of nothing": "a: !!timestamp x",
+    "a key that is a list": "? [a, b]\n: 1",
+    "bytes of another encoding": "a: \udcff",
+}
+
+
+@pytest.mark.parametrize("form", HOSTILE)
+def test_yaml_from_a_stranger_is_refused_in_a_sentence(tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "suite.yaml"
+    path.write_text(HOSTILE[form], encoding="utf-8", errors="surrogateescape")
+    assert str(path) in sentence_of(lambda: files.read_yaml(path, "suite"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_references_that_unfold_to_little_are_followed(tmp_path):
+    (tmp_path / "suite.yaml").write_text("a: &a [1, 2]\nb: *a\nc: {<<: {d: *a}}\n")
+    assert files.read_yaml(tmp_path / "suite.yaml", "suite")[0] == {"a": [1, 2], "b": [1, 2], "c": {"d": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "9" * 5000, '{"a": 1e999', '"\\ud800', ""], ids=lambda text: text[:6] or "nothing"
+)
+def test_json_from_a_stranger_is_refused_in_a_sentence(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    for read in (files.read_json, files.read_yaml):
+        assert str(tmp_path / "a.json") in sentence_of(lambda read=read: read(tmp_path / "a.json", "record"))
+
+
+def test_a_network_of_more_layers_than_its_weights_have_is_refused_before_it_is_built(stranger):
+    network = json.loads((stranger / checkpoints.CARD).read_text())["network"]
+    edit(stranger, network=network | {"layers_per_block": 10**6})
+    assert "network.layers_per_block is 1000000" in sentence_of(lambda: checkpoints.open_checkpoint(stranger))
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("training", "steps"), ("data", "name"), ("pseudo_mask", "k"), ("autoencoder", "kind")]
+)
+def test_a_card_whose_section_says_nothing_is_refused(stranger, section, key):
+    edit(stranger, **{section: {}})
+    assert f"{section}.{key} is None" in sentence_of(lambda: inference.describe(stranger))
