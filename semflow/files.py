@@ -121,9 +121,9 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
-        for key_node, _ in node.value:
+        for key_node in (key_node for key_node, _ in node.value if key_node.tag != "tag:yaml.org,2002:merge"):
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
-            if key in lines and key_node.tag != "tag:yaml.org,2002:merge":
+            if key in lines:
                 raise SemFlowError(f"{self.name}: {key} is given twice, in lines {lines[key]} and {line}; remove one")
             lines[key] = line
         return super().construct_mapping(node, deep)

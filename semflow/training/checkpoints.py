@@ -336,7 +336,7 @@ def _check_layers(folder: Path, card: Card) -> None:
         if name.endswith(".safetensors"):
             with safe_open(folder / name, framework="pt") as file:
                 tensors += len(file.keys())
-    if isinstance(layers, int) and layers > tensors:
+    if isinstance(layers, int) and layers > tensors > 0:
         raise SemFlowError(f"{folder / CARD}: network.layers_per_block is {layers}, but its weights are {tensors} tensors")
 
 
