@@ -313,8 +313,8 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
             f"{folder} was trained with another autoencoder than the {autoencoder.kind}{where}; restore that or train again"
         )
     settings = _section(method.Settings, card.settings, f"{Path(folder) / CARD}")
-    _check_layers(Path(folder), card)
     try:
+        _check_layers(Path(folder), card)
         model = method.load().build(blueprint, settings)
         for key in model.sampling:
             fold_spectral_norms(model.networks[key])
