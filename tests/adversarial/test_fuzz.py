@@ -78,7 +78,7 @@ def by_key(whole: Any, changes: Keys) -> Any:
         if kind == "drop":
             del container[key]
         elif kind == "odd":
-            container[key] = ODD[second % len(ODD)]
+            container[key] = copy.deepcopy(ODD[second % len(ODD)])
         elif kind == "rename" and isinstance(container, dict):
             container[str(ODD[second % len(ODD)])] = container.pop(key)
         elif kind == "swap":
