@@ -75,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_say(str(error), 2))
     except KeyboardInterrupt:
         sys.exit(_say("interrupted", 130))
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a folder that may not be entered, a disk that went away
+        what, why = error.filename or "a file", error.strerror or error
+        sys.exit(_say(f"{what} cannot be used ({why}); see to its permissions or its disk", 2))
     except RuntimeError as error:  # torch's, of which only its last words say what happened
         if not any(sign in str(error) for sign in ("out of memory", "allocate memory")):
             raise
@@ -154,11 +159,13 @@ def _train(p: Parser) -> Command:
 
     def run(a: Arguments) -> None:
         from semflow.data import open_dataset
+        from semflow.evaluation.session import check_split
         from semflow.training.loop import checkpoints, train
 
         suite = _suite(a)
         checkpoints.check_target(a.out, a.state)
-        open_dataset(suite.data, suite.evaluation.split)  # what evaluation will miss is better known before hours of training
+        # What evaluation will miss is better known before hours of training.
+        check_split(open_dataset(suite.data, suite.evaluation.split), suite.evaluation.split)
         train(suite, a.method, a.seed, a.state, a.out)
 
     return run

@@ -19,6 +19,7 @@ import yaml
 from semflow.errors import SemFlowError
 
 REMEMBERED = Path("results/.sha256.json")  # what `remembered_hash` knows, where there is a folder for what is generated
+LARGEST = 100_000  # values of a YAML file, its references followed
 SETTLED_S = 2.0  # a file that is younger may change again without its time changing
 
 
@@ -38,9 +39,32 @@ def writing(target: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Turns what a missing or forbidden file raises (OSError) into one sentence about `source`, or the file that it names."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(error, source) from None
+
+
+def check_readable(source: Path) -> None:
+    """SemFlowError if a file cannot be opened, for readers that say of all such files that they are not there."""
+    with reading(source), Path(source).open("rb"):
+        pass
+
+
+def unreadable(error: OSError, source: Path) -> SemFlowError:
+    """One sentence on a file that the system does not give."""
+    place, reason = error.filename or source, error.strerror or type(error).__name__
+    mends = {FileNotFoundError: "put it there", IsADirectoryError: "name a file"}
+    return SemFlowError(f"{place} cannot be read ({reason}); {mends.get(type(error), 'see to its permissions or its disk')}")
+
+
 def write_atomically(target: Path, write: Callable[[Path], object], shared: bool = False) -> None:
     """Let `write` fill a new file beside `target`, then rename it over `target`. Raises SemFlowError, leaving nothing.
 
+    Whatever mode `write` gives it, it has that of a file which is simply opened (the umask's).
     shared: whether other processes may be writing the same target.
     """
     target = Path(target)
@@ -51,12 +75,23 @@ def write_atomically(target: Path, write: Callable[[Path], object], shared: bool
         own = f".{socket.gethostname()}-{os.getpid()}" if shared else ""
         part = target.with_name(f".{target.stem}{own}.part{target.suffix}")
         try:
+            part.unlink(missing_ok=True)
+            part.touch()
+            mode = part.stat().st_mode
             write(part)
+            _give(part, mode)
             with part.open("rb") as file:
                 os.fsync(file.fileno())
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _give(path: Path, mode: int) -> None:
+    """Set a file's mode; one of another user's under a second name (a hard link) keeps its own."""
+    if path.stat().st_mode != mode:
+        with suppress(PermissionError):
+            path.chmod(mode)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -80,7 +115,9 @@ def read_json(source: Path, what: str) -> Any:
         return json.loads(Path(source).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SemFlowError(f"there is no {what} at {source}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise unreadable(error, Path(source)) from None
+    except (ValueError, RecursionError) as error:
         raise SemFlowError(f"{source} is not a readable {what} ({error}); delete it and make it again") from None
 
 
@@ -89,9 +126,9 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
-        for key_node, _ in node.value:
+        for key_node in (key_node for key_node, _ in node.value if key_node.tag != "tag:yaml.org,2002:merge"):
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
-            if key in lines and key_node.tag != "tag:yaml.org,2002:merge":
+            if key in lines:
                 raise SemFlowError(f"{self.name}: {key} is given twice, in lines {lines[key]} and {line}; remove one")
             lines[key] = line
         return super().construct_mapping(node, deep)
@@ -105,8 +142,10 @@ _Loader.add_implicit_resolver(
 def parse_yaml(text: str) -> Any:
     """What a word means in YAML, such as a number; the word itself if it is no YAML."""
     try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError:
+        return _parsed(text, "the command line")[0]
+    except SemFlowError:
+        raise
+    except Exception:  # see parse_document
         return text
 
 
@@ -118,16 +157,54 @@ def read_yaml(source: Path, what: str) -> tuple[Any, dict[str, int]]:
     source = Path(source)
     try:
         text = source.read_text(encoding="utf-8")
-        if source.suffix == ".json":
-            return json.loads(text), {}
-        loader = _Loader(text)
-        loader.name = str(source)
-        node = loader.get_single_node()
-        return (None, {}) if node is None else (loader.construct_document(node), dict(_lines(node)))
     except FileNotFoundError:
         raise SemFlowError(f"there is no {what} at {source}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, TypeError) as error:
-        raise SemFlowError(f"{source} is not readable YAML or JSON: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise unreadable(error, source) from None
+    except UnicodeDecodeError as error:
+        raise SemFlowError(f"{source} is not readable YAML or JSON: {error}") from None
+    if source.suffix != ".json":
+        return parse_document(text, str(source))
+    try:
+        return json.loads(text), {}
+    except (ValueError, RecursionError) as error:
+        raise SemFlowError(f"{source} is not readable YAML or JSON: {error}") from None
+
+
+def parse_document(text: str, source: str) -> tuple[Any, dict[str, int]]:
+    """What a YAML text holds, and by dotted key the line where each key stands. SemFlowError, naming `source`, if it is damaged,
+    gives a key twice, refers to itself or unfolds to more than `LARGEST` values.
+    """
+    try:
+        return _parsed(text, source)
+    except SemFlowError:
+        raise
+    except Exception as error:  # PyYAML's constructors raise whatever a value that is not of its tag leads to
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SemFlowError(f"{source} is not readable YAML or JSON: {reason}") from None
+
+
+def _parsed(text: str, source: str) -> tuple[Any, dict[str, int]]:
+    loader = _Loader(text)
+    loader.name = source
+    node = loader.get_single_node()
+    if node is None:
+        return None, {}
+    if _unfolded(node, {}) > LARGEST:
+        raise SemFlowError(f"{source} unfolds to more than {LARGEST:,} values, by its references (*); write it without them")
+    return loader.construct_document(node), dict(_lines(node))
+
+
+def _unfolded(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for, its references followed. ValueError if it is within itself."""
+    if known.setdefault(id(node), 0) == 0:
+        known[id(node)] = -1
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = [part for pair in inner for part in (pair if isinstance(pair, tuple) else (pair,))]
+        known[id(node)] = 1 + sum(_unfolded(part, known) for part in parts)
+    if known[id(node)] < 0:
+        raise ValueError("a value refers to itself (*)")
+    return known[id(node)]
 
 
 def _lines(node: yaml.Node, above: str = "") -> Iterator[tuple[str, int]]:
@@ -170,6 +247,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch, old = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
+        if old.exists() and not target.exists():  # a process was killed between the two
+            old.replace(target)
         for left in (scratch, old):
             shutil.rmtree(left, ignore_errors=True)
         scratch.mkdir()
@@ -177,6 +256,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             yield scratch
             for path in scratch.rglob("*"):
                 if path.is_file():
+                    path.chmod(scratch.stat().st_mode & 0o666)  # as the umask says, whatever its writer made of it
                     with path.open("rb") as file:
                         os.fsync(file.fileno())
             if target.exists():
@@ -190,15 +270,16 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with Path(path).open("rb") as file:
+    """SHA-256 of a file. SemFlowError if it cannot be read."""
+    with reading(path), Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remembered_hash(path: Path) -> str:
     """SHA-256 of a file that is large and seldom changes: read again only where its place, size or times are others."""
     place = Path(path).resolve()
-    found = place.stat()
+    with reading(place):
+        found = place.stat()
     stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     memory = _memory(REMEMBERED.resolve())
     match memory.get(str(place)):
@@ -209,8 +290,8 @@ def remembered_hash(path: Path) -> str:
         memory[str(place)] = [stamp, digest]
         if REMEMBERED.parent.is_dir():
             everything = _remembered(REMEMBERED) | memory  # other processes write there too
-            everything = {name: known for name, known in everything.items() if Path(name).exists()}
-            with suppress(SemFlowError):  # it will be read again
+            with suppress(SemFlowError, OSError):  # it will be read again
+                everything = {name: known for name, known in everything.items() if Path(name).exists()}
                 write_atomically(REMEMBERED, lambda part: part.write_text(json.dumps(everything, indent=1)), shared=True)
     return digest
 

@@ -58,8 +58,8 @@ def identity(record: Record) -> str:
 
 
 def listed(words: Iterable[object]) -> str:
-    """a, b and c"""
-    *others, last = map(str, words)
+    """a, b and c; "" of none"""
+    *others, last = list(map(str, words)) or [""]
     return f"{', '.join(others)} and {last}" if others else last
 
 
@@ -67,7 +67,7 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     """1.2 [0.5, 1.9]; a dash for what there is none of (None or NaN), and no interval where both ends are that."""
     numbers = (value, low, high)
     text, *ends = ("-" if number is None or math.isnan(number) else f"{number:.{digits}f}" for number in numbers)
-    return text if ends == ["-", "-"] and text != "-" else f"{text} [{', '.join(ends)}]"
+    return text if ends == ["-", "-"] else f"{text} [{', '.join(ends)}]"
 
 
 def images_of(record: Record) -> str:
@@ -240,9 +240,9 @@ def estimate(group: list[Run], metric: str) -> Estimate:
         )
     trainings = sorted({run.record.training_seed for run in group})
     by_training = [only(group, training_seed=seed) for seed in trainings]
-    means = [float(np.mean([run.record.metrics[name].value for run in of])) for of in by_training]
+    means = [float(np.mean([number(run, name) for run in of])) for of in by_training]
     value = float(np.mean(means))
-    if name not in group[0].arrays.draws:
+    if any(name not in run.arrays.draws for run in group):
         return Estimate(value, math.nan, math.nan, len(group))
     draws = np.mean([np.mean([run.arrays.draws[name] for run in of], axis=0) for of in by_training], axis=0)
     if len(trainings) > 1:
@@ -255,14 +255,21 @@ def estimate(group: list[Run], metric: str) -> Estimate:
     return Estimate(value, low, high, len(group))
 
 
+def number(run: Run, metric: str) -> float:
+    """The value of a metric of a record; NaN where it is null or not there."""
+    found = run.record.metrics.get(metric)
+    return math.nan if found is None or found.value is None else found.value
+
+
 def seed_sd(group: list[Run], metric: str) -> float | None:
-    """Standard deviation of a metric between sampling seeds, pooled over trainings; None where no training has several."""
+    """Standard deviation of a metric between sampling seeds, pooled over trainings; None where no training has several, or a
+    value is null."""
     variances = []
     for training in {run.record.training_seed for run in group}:
-        values = [run.record.metrics[metric].value for run in group if run.record.training_seed == training]
+        values = [number(run, metric) for run in group if run.record.training_seed == training]
         if len(values) > 1:
             variances.append(np.var(values, ddof=1))
-    return float(np.sqrt(np.mean(variances))) if variances else None
+    return float(np.sqrt(np.mean(variances))) if np.isfinite(variances).all() and variances else None
 
 
 def primary(n_images: int) -> str:

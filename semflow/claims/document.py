@@ -8,11 +8,10 @@ from functools import cache, partial
 from importlib import resources
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from baselines import METHODS
-from semflow import published
+from semflow import files, published
 from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS, ROLES
 from semflow.evaluation.metrics.scores import SCORES
@@ -293,11 +292,9 @@ def load(text: str | None = None) -> Document:
     """The paper's claims, or others in the same form; SemFlowError names the entry and what is wrong in it."""
     if text is None:
         text = resources.files(published).joinpath("claims.yaml").read_text(encoding="utf-8")
+    raw, _ = files.parse_document(text, "claims.yaml")
     try:
-        raw = yaml.safe_load(text)
         return Document.model_validate(raw)
-    except yaml.YAMLError as error:
-        raise SemFlowError(f"claims.yaml is not readable YAML ({error})") from None
     except ValidationError as error:
         told = sentence(error, raw, _KEYS)
         raise SemFlowError(f"claims.yaml: {re.sub(r'(claims|discrepancies)[.]([0-9]+)', partial(_by_id, raw), told)}") from None

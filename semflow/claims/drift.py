@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from scipy import special
 
 from semflow import files
-from semflow.claims.collect import Names, Run, by_dataset, method_title, only, own, row_of, title
+from semflow.claims.collect import Names, Run, by_dataset, method_title, number, only, own, row_of, title
 from semflow.claims.document import Document, Term, perturbed
 from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS, filling
@@ -143,7 +143,7 @@ def read(path: Path) -> Reference:
     except FileNotFoundError:
         raise SemFlowError(f"there is no reference at {path}; make one with `semflow regression accept`") from None
     except OSError as error:
-        raise SemFlowError(f"{path} is not a readable reference ({error.strerror}); {mend}") from None
+        raise files.unreadable(error, path) from None
     except ValidationError as error:
         raise SemFlowError(f"{path} is not a reference of format 4: {sentence(error)}; {mend}") from None
     if lost := {kept.protocol for kept in reference.evaluations.values()} - reference.protocols.keys():
@@ -256,14 +256,18 @@ def _kept(group: list[Run], usual: bool) -> ReferenceEntry:
         network_evaluations=float(np.mean([run.record.evaluations for run in group])),
         adaptive=bool(record.evaluations and not record.steps),
         weights={str(run.record.training_seed): run.record.provenance.checkpoint_sha256 for run in group},
-        metrics={name: _by_seeds(group, name) for name in record.metrics if all(name in run.record.metrics for run in group)},
+        metrics={name: _by_seeds(group, name) for name in record.metrics if all(_has(run, name) for run in group)},
     )
+
+
+def _has(run: Run, metric: str) -> bool:
+    return metric in run.record.metrics and run.record.metrics[metric].value is not None
 
 
 def _by_seeds(group: list[Run], metric: str) -> dict[str, dict[str, float]]:
     by_training: dict[str, dict[str, float]] = defaultdict(dict)
     for run in group:
-        by_training[str(run.record.training_seed)][str(run.record.sampling_seed)] = run.record.metrics[metric].value
+        by_training[str(run.record.training_seed)][str(run.record.sampling_seed)] = number(run, metric)
     return dict(by_training)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from semflow.claims.chance import ALPHA, Chance, Region, of_images, of_trainings, together
-from semflow.claims.collect import Run, listed, only, own, own_amplitudes, primary, title
+from semflow.claims.collect import Run, listed, number, only, own, own_amplitudes, primary, title
 from semflow.claims.document import CHOSEN, EVERY, Condition, Term, perturbed
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 
@@ -114,7 +114,7 @@ def _value(run: Run, metric: str) -> tuple[float, np.ndarray, tuple[int, int]] |
         return None
     n_images = len(run.arrays.values.get(name, run.arrays.units))  # some are of a few layouts only
     n_units = min(int(run.arrays.units.max()) + 1, n_images)
-    return run.record.metrics[name].value, run.arrays.draws[name], (n_images, n_units)
+    return number(run, name), run.arrays.draws[name], (n_images, n_units)
 
 
 # Two terms.

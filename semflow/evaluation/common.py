@@ -4,8 +4,10 @@ import hashlib
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.evaluation.metrics.intervals import bootstrap
 from semflow.evaluation.metrics.scores import SCORES, class_iou
-from semflow.evaluation.session import Session
+from semflow.evaluation.session import Session, check_split
 from semflow.loading.pixels import to_bytes
 from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
@@ -31,6 +33,8 @@ from semflow.suite.runs import CONTROLS, Evaluation, main_sampler
 from semflow.training import budget, devices
 
 BOOTSTRAP_SEED = 0  # the same resamples for every record of a data set, so that methods are paired
+NO_VALUE = "a value of it is not finite"
+NO_INTERVAL = "the images are so few that it cannot be worked out of some resamples of them"
 STATES = 11  # kept of a trajectory, its ends included
 
 
@@ -123,9 +127,17 @@ class Measurement:
         outputs: Tensor,
         protocol: records.Protocol,
         n_images: int,
+        reasons: Mapping[str, str] = MappingProxyType({}),
     ) -> records.Record:
-        """Write the record to `out` and the arrays beside it. values: by metric; those without draws have no interval."""
+        """Write the record to `out` and the arrays beside it.
+
+        values: by metric; those without draws have no interval, those that are not finite are null, and their draws are dropped.
+        reasons: why, where more can be said of it.
+        """
         suite, evaluation, dataset = self.suite, self.evaluation, self.dataset
+        metrics = {name: records.Metric.of(name, value, arrays.draws.get(name)) for name, value in values.items()}
+        without = [name for name, one in metrics.items() if one.value is None or (one.low is None and name in arrays.draws)]
+        arrays = replace(arrays, draws={name: drawn for name, drawn in arrays.draws.items() if name not in without})
         record = records.Record(
             suite=suite.suite,
             dataset=dataset.name,
@@ -145,7 +157,8 @@ class Measurement:
             evaluations=self.evaluations,
             classes=dataset.names,
             palette=dataset.palette,
-            metrics={name: records.Metric.of(name, value, arrays.draws.get(name)) for name, value in values.items()},
+            metrics=metrics,
+            reasons={name: reasons.get(name) or (NO_VALUE if metrics[name].value is None else NO_INTERVAL) for name in without},
             class_iou={} if arrays.confusions is None else self.class_iou(arrays.confusions),
             outputs_sha256=hashlib.sha256(outputs.cpu().numpy().tobytes()).hexdigest(),
             arrays_sha256=arrays.save(records.arrays_path(out)),
@@ -223,7 +236,7 @@ class Measurement:
 
 
 def check(evaluation: Evaluation, session: Session) -> None:
-    """SemFlowError if an evaluation cannot be measured, known before anything is opened."""
+    """SemFlowError if an evaluation cannot be measured, known before its model is opened."""
     method, task, s = evaluation.method, evaluation.task, session.suite.pseudo_mask.s
     if evaluation.is_control:
         if method not in CONTROLS[task]:
@@ -235,6 +248,7 @@ def check(evaluation: Evaluation, session: Session) -> None:
             f"sampling amplitude {evaluation.sampling_amplitude:g} must be at least 0 and below pseudo_mask.s/2 = "
             f"{s / 2:g} (Eq. 14)"
         )
+    check_split(session.dataset, session.suite.evaluation.split)
 
 
 class ShownStates:

@@ -17,15 +17,15 @@ from semflow.suite.runs import Task
 
 
 class Fields(BaseModel):
-    """Strict and closed, like the configuration."""
+    """Strict and closed, like the configuration; every number is finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Metric(Fields):
-    """A value with its 95 % interval over test images, where it has one; in the unit named."""
+    """A value with its 95 % interval over test images, each where it has one; in the unit named."""
 
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     unit: Unit
@@ -33,10 +33,12 @@ class Metric(Fields):
 
     @classmethod
     def of(cls, name: str, value: float, draws: np.ndarray | None) -> "Metric":
-        """The metric `name` of the catalogue, its interval made from its bootstrap draws, if there are any."""
+        """The metric `name` of the catalogue, its interval made from its bootstrap draws, if there are any; None for what is not
+        finite."""
         kind = KINDS[name]
-        low, high = (None, None) if draws is None else interval(value, draws, kind.resampled)
-        return cls(value=value, low=low, high=high, unit=kind.unit, direction=kind.direction)
+        ends = () if draws is None or not np.isfinite(value) else interval(value, draws, kind.resampled)
+        low, high = ends if ends and np.isfinite(ends).all() else (None, None)
+        return cls(value=value if np.isfinite(value) else None, low=low, high=high, unit=kind.unit, direction=kind.direction)
 
 
 class Protocol(Fields):
@@ -97,6 +99,7 @@ class Record(Fields):
     variant: of the suite, by which the method was trained, "" for the suite as it is.
     amplitude, sampling_amplitude: of the perturbation in training and in sampling (Eq. 14), in 0..255 units.
     budget: None for a control.  evaluations: of the network, for one image.
+    reasons: by metric, why it, or an interval that others of its kind have, is null.
     class_iou: of segmentation, and of a synthesized image's own segmentation.  outputs_sha256: of all that was predicted.
     """
 
@@ -120,6 +123,7 @@ class Record(Fields):
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     metrics: dict[str, Metric]
+    reasons: dict[str, str] = {}
     class_iou: dict[str, float | None]
     outputs_sha256: str
     arrays_sha256: str
@@ -179,6 +183,8 @@ class Arrays:
             return cls(**plain)
         except FileNotFoundError:
             raise SemFlowError(f"there are no arrays at {path}; run the evaluation again") from None
+        except PermissionError as error:
+            raise files.unreadable(error, path) from None
         except Exception as error:  # zip, zlib and NumPy each raise their own for a damaged file
             raise SemFlowError(f"{path} is damaged ({error}); delete it and run the evaluation again") from None
 

@@ -63,17 +63,18 @@ def measure(run: Measurement, out: Path) -> Record:
         scores.per_image, matrices, states,
     )  # fmt: skip
     protocol = _protocol(run)
-    return run.write(out, scores.values, arrays, drawn, protocol, len(run.dataset))
+    return run.write(out, scores.values, arrays, drawn, protocol, len(run.dataset), scores.reasons)
 
 
 class Scores:
-    """Values and bootstrap draws by metric, as they are gathered."""
+    """Values and bootstrap draws by metric, as they are gathered; and why there is no value."""
 
     def __init__(self, run: Measurement) -> None:
         self.run = run
         self.values: dict[str, float] = {}
         self.draws: dict[str, np.ndarray] = {}
         self.per_image: dict[str, np.ndarray] = {}
+        self.reasons: dict[str, str] = {}
 
     def add_mean(self, name: str, values: np.ndarray, positions: np.ndarray | None = None) -> None:
         """The mean of one value an image, or of one for the images at `positions`."""
@@ -91,6 +92,8 @@ class Scores:
         self._add("frechet", found.frechet, frechet_draws(features, real, counts) if len(real) >= ENOUGH_FOR_FRECHET else None)
         for name, share, (x, y) in (("precision", found.precision, (features, real)), ("recall", found.recall, (real, features))):
             if share is None:
+                self._add(name, np.nan, None)
+                self.reasons[named(name, self.run.suite.synthesis.features.network)] = f"it needs more than {NEIGHBOURS} images"
                 continue
             inside = 100.0 * among(x, y, NEIGHBOURS)
             self._add(name, 100 * share, bootstrap_mean(inside, units, self.run.n_samples, BOOTSTRAP_SEED))

@@ -24,6 +24,7 @@ OTHERS = {
     "scheduler": ("scheduler_config.json",),
 }
 HALF = re.compile(r"\.(fp16|bf16)\.")
+ROUNDED = re.compile(r"BF16|F16|F8|F6|F4")  # safetensors' names of what is less than float32
 PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
 
 
@@ -109,7 +110,8 @@ class Pretrained:
                     folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
                 )
         except Exception as error:  # a different kind for every way a folder can be wrong
-            raise SemFlowError(f"{self.key}: {folder} is not a {kind.__name__} folder ({str(error).splitlines()[0]})") from None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SemFlowError(f"{self.key}: {folder} is not a {kind.__name__} folder ({reason})") from None
         if lacking := sorted(info["missing_keys"]):
             raise SemFlowError(f"{self.key}: the weights in {folder} lack {_some(lacking)}; get them again")
         if other := sorted(info["unexpected_keys"]):
@@ -138,7 +140,8 @@ def defaults(kind: Any) -> dict[str, Any]:
 
 
 def check_weights(key: str, folder: Path, stem: str) -> None:
-    """SemFlowError if a folder has no safetensors file `stem`, in one piece or in shards, or if one is cut off."""
+    """SemFlowError if a folder has no safetensors file `stem`, in one piece or in shards, or if one is cut off or rounded to half
+    precision, which makes other latents."""
     whole, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
     if whole.exists():
         shards = [whole]
@@ -149,11 +152,17 @@ def check_weights(key: str, folder: Path, stem: str) -> None:
     for shard in shards:
         if not shard.exists():
             raise SemFlowError(f"{key}: {folder} lacks the shard {shard.name}; get it again")
+        files.check_readable(shard)
         try:
-            with safe_open(shard, framework="pt"):
-                pass
+            with safe_open(shard, framework="pt") as file:
+                kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise SemFlowError(f"{key}: {shard} is cut off or damaged ({error}); get it again") from None
+        if rounded := [name for name, kind in kinds.items() if ROUNDED.match(kind)]:
+            raise SemFlowError(
+                f"{key}: {shard} has {_some(rounded)} rounded to {kinds[rounded[0]]}, which makes other latents than float32; "
+                "get them in full precision, or save them as float32 if these are meant"
+            )
 
 
 @contextmanager

@@ -5,7 +5,8 @@ tensors alone; no code in it can run.
 """
 
 import pickle
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from semflow.suite import Suite
 from semflow.training import checkpoints
 from semflow.training.build import make_shape
 
-NESTS = ("ema", "state_dict", "module", "model", "unet")  # keys that training scripts put a state dict under; averages first
-PREFIXES = ("module.", "_orig_mod.", "unet.")  # what wrappers put before a name
+OF = "model|weights|params|state|u?net"
+AVERAGES = re.compile(rf"ema({OF})?|({OF})ema|swa|avg|averaged?|shadow|polyak")
+OF_OPTIMIZERS = re.compile(r"optim|exp_avg|grad|moment", re.IGNORECASE)
+HALF = (torch.float16, torch.bfloat16)
+FULL = (torch.float32, torch.float64)
 
 
 def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
@@ -29,28 +33,39 @@ def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
 
     Of several networks, each one's names begin with its key, as in `generator.conv.weight`. The card says where the weights come
     from, and takes the suite's word for how they were trained; its first training seed stands for theirs. SemFlowError if the
-    file is not of these networks.
+    file is not of these networks, or if it is not plain which of its weights are meant.
     """
-    weights, digest = read_weights(source), files.file_hash(source)  # first: if it is wrong, nothing else matters
+    held, digest = read_file(source), files.file_hash(source)  # first: if it is wrong, nothing else matters
     model = make_shape(suite, method)  # random weights would be thrown away
     networks = {f"{key}." if len(model.sampling) > 1 else "": model.networks[key] for key in model.sampling}
     own = {prefix: network.stored.state_dict() for prefix, network in networks.items()}
-    _check(source, {f"{prefix}{name}": value for prefix, values in own.items() for name, value in values.items()}, weights)
+    wanted = {f"{prefix}{name}": value for prefix, values in own.items() for name, value in values.items()}
+    place, weights = choose(source, held, wanted)
+    _check(source, wanted, weights)
+    halves = sorted({str(value.dtype).removeprefix("torch.") for value in weights.values() if value.dtype in HALF})
     for prefix, network in networks.items():
         if isinstance(network, UNet):
             network.prompt = make_prompt(suite.network)
-        held = {name: weights.pop(f"{prefix}{name}").to(value.dtype, copy=True) for name, value in own[prefix].items()}
-        network.stored.load_state_dict(held, assign=True)
+        taken = {name: weights[f"{prefix}{name}"].to(value.dtype, copy=True) for name, value in own[prefix].items()}
+        network.stored.load_state_dict(taken, assign=True)
     origin = {"file": source.name, "sha256": digest}
+    if place:
+        print(f"{source}: its weights under {place} are taken")
+        origin["place"] = place
+    if halves:
+        print(f"{source}: its weights are in half precision ({', '.join(halves)}); what that rounded away cannot be had back")
+        origin["precision"] = ", ".join(halves)
     checkpoints.export(out, suite, method, suite.training.seeds[0], model, converted=origin)
 
 
-def read_weights(source: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict by the names that diffusers gives them. SemFlowError if the file holds anything else."""
+def read_file(source: Path) -> Any:
+    """What a file of tensors holds. SemFlowError if it holds code, or no names with tensors anywhere."""
     try:
         held: Any = load_file(source) if source.suffix == ".safetensors" else torch.load(source, "cpu", weights_only=True)
     except FileNotFoundError:
         raise SemFlowError(f"there is no file {source}") from None
+    except OSError as error:
+        raise files.unreadable(error, source) from None
     except pickle.UnpicklingError:
         raise SemFlowError(f"{source} is no file of tensors alone: it is damaged, or code would run to open it") from None
     except MemoryError:  # says nothing of the file
@@ -58,15 +73,80 @@ def read_weights(source: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch runs whatever bytes there are as a pickle: KeyError, IndexError, AssertionError, ...
         reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
         raise SemFlowError(f"{source} is no state dict or cut off ({reason}); get it again") from None
-    while isinstance(held, Mapping) and (inside := next((key for key in NESTS if isinstance(held.get(key), Mapping)), None)):
-        held = held[inside]
-    if not isinstance(held, Mapping) or not held or not all(isinstance(value, Tensor) for value in held.values()):
-        raise SemFlowError(f"{source} holds no state dict: names with tensors, alone or under {', '.join(NESTS)}")
-    weights = {str(name): value for name, value in held.items()}
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in weights):
-            weights = {name.removeprefix(prefix): value for name, value in weights.items()}
-    return weights
+    if next(state_dicts(held), None) is None:
+        raise SemFlowError(f"{source} holds no state dict: names with tensors, alone or under keys such as ema or state_dict")
+    return held
+
+
+def state_dicts(held: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """Every mapping from names to tensors in what a file holds, with the keys and the beginnings of names that lead to it.
+
+    The names that begin with one word are one of their own, so that what wrappers put before names (`module.`, `_orig_mod.`) is
+    taken off, and raw and averaged weights side by side are told apart.
+    """
+    if not isinstance(held, Mapping):
+        return
+    tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
+    if tensors:
+        yield place, tensors
+    heads: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        head, dot, rest = name.partition(".")
+        if dot:
+            heads.setdefault(head, {})[rest] = value
+    for key, inside in (*heads.items(), *((str(key), value) for key, value in held.items() if not isinstance(value, Tensor))):
+        yield from state_dicts(inside, (*place, key))
+
+
+def choose(source: Path, held: Any, wanted: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
+    """(place, weights) of what fits a network in a file: the averaged weights where there are such.
+
+    SemFlowError if nothing fits, several do, or there are averages that do not.
+    """
+    found = [(place, weights) for place, weights in state_dicts(held) if not any(map(OF_OPTIMIZERS.search, place))]
+    shapes = {name: value.shape for name, value in wanted.items()}
+    fit = [(place, weights) for place, weights in found if {name: value.shape for name, value in weights.items()} == shapes]
+    averages = [(place, weights) for place, weights in fit if any(map(_averaged, place))]
+    if not fit:
+        return "", max((weights for _, weights in found), key=lambda weights: len(weights.keys() & wanted.keys()), default={})
+    chosen = averages or fit
+    others = [] if averages else _averages(held, [place for place, _ in fit])
+    if len(chosen) > 1 or others:
+        there = ", ".join(sorted({".".join(place) or "its top" for place, _ in fit} | set(others)))
+        raise SemFlowError(
+            f"{source} holds several weights, and which are meant is not plain: {there}; save the averaged ones (or those that "
+            "are meant) alone, as a state dict"
+        )
+    place, weights = chosen[0]
+    return ".".join(place) if len(fit) > 1 else "", weights
+
+
+def _averaged(key: str) -> bool:
+    """Whether a key says that what it holds are averages: `model_ema`, `emaModel`, `swa`."""
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)]
+    return any(map(AVERAGES.fullmatch, words))
+
+
+def _averages(held: Any, fit: list[tuple[str, ...]], place: tuple[str, ...] = ()) -> list[str]:
+    """Where a file has averages beside the weights that fit: keys that say so with tensors below them, in whatever form."""
+    if place in fit or (place and OF_OPTIMIZERS.search(place[-1])):
+        return []
+    if place and _averaged(place[-1]) and _tensors(held) > 1:
+        return [".".join(place)]
+    inner: dict[str, Any] = {}
+    for key, value in held.items() if isinstance(held, Mapping) else ():
+        head, dot, rest = str(key).partition(".")
+        if dot and isinstance(value, Tensor):
+            inner.setdefault(head, {})[rest] = value
+        elif not isinstance(value, Tensor):
+            inner[str(key)] = value
+    return [name for key, value in inner.items() for name in _averages(value, fit, (*place, key))]
+
+
+def _tensors(held: Any) -> int:
+    if isinstance(held, Mapping | list | tuple):
+        return sum(map(_tensors, held.values() if isinstance(held, Mapping) else held))
+    return int(isinstance(held, Tensor))
 
 
 def _check(source: Path, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
@@ -81,7 +161,11 @@ def _check(source: Path, wanted: Mapping[str, Tensor], weights: Mapping[str, Ten
     if any(faults):
         raise SemFlowError(f"{source} is not of the suite's network: {'; '.join(filter(None, faults))}")
     for name, value in weights.items():
-        if value.is_floating_point() != wanted[name].is_floating_point() or not value.isfinite().all():
+        kinds = (*FULL, *HALF) if wanted[name].is_floating_point() else (wanted[name].dtype,)
+        if value.dtype not in kinds or value.layout != torch.strided or value.device.type != "cpu":
+            held = " ".join(str(what).removeprefix("torch.") for what in (value.layout, value.dtype))
+            raise SemFlowError(f"{source}: {name} is {held}, which is not opened; save the weights as float32")
+        if not value.isfinite().all():
             raise SemFlowError(f"{source} is damaged: {name} is not finite")
 
 

@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from semflow import files
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.evaluation.records import Arrays
@@ -34,17 +36,29 @@ def publish(paths: Sequence[Path], out: Path, report: Path | None = None, tables
                 raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
             target = Path(out, *path.parts[path.parts.index(RECORDS) :])
             slim = _slim(Arrays.load(records.arrays_path(path)), record.training_seed == first)
-            target.parent.mkdir(parents=True, exist_ok=True)
             digest = slim.save(records.arrays_path(target))
             records.write(target, record.model_copy(update={"arrays_sha256": digest}))
             progress.update(1)
     if report is not None:
-        for old in out.iterdir():  # of which a new report may have no like
-            if old.name != RECORDS:
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
-        shutil.copytree(report, out, dirs_exist_ok=True)
+        _replace(report, out)
     for table in tables:
-        shutil.copyfile(table, out / table.name)
+        files.write_atomically(out / table.name, partial(shutil.copyfile, table))
+
+
+def _replace(report: Path, out: Path) -> None:
+    """Put a report in place of all in `out` but its records, copied before anything is removed."""
+    scratch = out / ".report.part"
+    with files.writing(out):
+        try:
+            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.copytree(report, scratch, copy_function=shutil.copyfile)
+            for old in out.iterdir():  # of which a new report may have no like
+                if old.name not in (RECORDS, scratch.name):
+                    shutil.rmtree(old) if old.is_dir() else old.unlink()
+            for new in scratch.iterdir():
+                new.replace(out / new.name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _slim(arrays: Arrays, shown: bool) -> Arrays:

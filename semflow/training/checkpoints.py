@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -20,6 +20,8 @@ from semflow.errors import SemFlowError, sentence
 from semflow.method import settings as sections
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Blueprint, Method
+from semflow.method.network import WEIGHTS
+from semflow.method.pretrained import ROUNDED
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.section import Section
 from semflow.suite import Suite, keys
@@ -30,6 +32,12 @@ STATE = "state.safetensors"
 CARD = "semflow.json"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # that AdamW keeps of a weight
 FORMAT = 3
+TOLD: dict[str, dict[str, Any]] = {  # of a card's sections, and what kind of value it is
+    "data": {"name": str},
+    "training": {"steps": int, "batch_size": int},
+    "pseudo_mask": {"k": int, "s": int | float, "amplitude": int | float},
+    "autoencoder": {"kind": str},
+}
 POWER_ITERATIONS = 15  # after which the spectral norm of averaged weights has settled
 
 
@@ -77,6 +85,7 @@ def load_state(
     path = folder / STATE
     if not path.exists():
         return Spent()
+    files.check_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -154,6 +163,15 @@ class Card(BaseModel):
     versions: dict[str, str]
     converted: dict[str, str] | None = None
 
+    @model_validator(mode="after")
+    def _sections_say_what_is_told_of_them(self) -> "Card":
+        for name, told in TOLD.items():
+            section = getattr(self, name)
+            for key, kind in told.items() if section is not None else ():
+                if not isinstance(section.get(key), kind) or isinstance(section.get(key), bool):
+                    raise ValueError(f"{name}.{key} is {section.get(key)!r}")
+        return self
+
     @property
     def weights_sha256(self) -> str:
         """One hash of all files."""
@@ -176,7 +194,7 @@ def _own_files(place: Path) -> set[str]:
     try:
         card = files.read_json(place / CARD, "checkpoint card")
         return {CARD, *card.get("weights", {}), *OLDER}
-    except (SemFlowError, AttributeError):
+    except (SemFlowError, AttributeError, TypeError):
         return {CARD, *OLDER}
 
 
@@ -244,8 +262,12 @@ def fold_spectral_norms(network: nn.Module) -> None:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a finished checkpoint, every file checked by its SHA-256."""
-    folder = Path(folder)
+    """The card of a finished checkpoint, every file checked by its SHA-256. SemFlowError if it is none, or not whole."""
+    with files.reading(Path(folder)):
+        return _read_card(Path(folder))
+
+
+def _read_card(folder: Path) -> Card:
     if not (folder / CARD).exists():
         beside = sorted(folder.iterdir()) if folder.is_dir() else [folder]
         pickles = [path.name for path in beside if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
@@ -261,6 +283,8 @@ def read_card(folder: Path) -> Card:
     except ValidationError as error:
         raise SemFlowError(f"{folder / CARD}: {sentence(error, raw)}; copy the whole folder again") from None
     for name, digest in card.weights.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise SemFlowError(f"{folder / CARD} counts {name!r} among its files, which leads out of the folder; get another")
         if not (folder / name).exists():
             raise SemFlowError(f"{folder} has no {name}; copy the whole folder again")
         if provenance.file_hash(folder / name) != digest:
@@ -277,7 +301,10 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
     if card.method not in METHODS:
         raise SemFlowError(f"{folder} holds the method {card.method!r}; this version has {', '.join(METHODS)}")
     method = METHODS[card.method]
-    blueprint = _blueprint(card, f"{Path(folder) / CARD}", autoencoder)
+    try:
+        blueprint = _blueprint(card, f"{Path(folder) / CARD}", autoencoder)
+    except ValueError as error:
+        raise SemFlowError(f"{Path(folder) / CARD}: {error}; copy the whole folder again") from None
     if autoencoder is None and card.autoencoder is not None:
         autoencoder = _section(sections.Autoencoder, card.autoencoder, str(folder))
     if autoencoder is not None and keys.autoencoder_key(autoencoder, opened=True) != card.autoencoder_key:
@@ -287,14 +314,41 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
         )
     settings = _section(method.Settings, card.settings, f"{Path(folder) / CARD}")
     try:
+        _check_layers(Path(folder), card)
         model = method.load().build(blueprint, settings)
         for key in model.sampling:
             fold_spectral_norms(model.networks[key])
+            _check_counted(place_of(folder, model, key) / WEIGHTS, Path(folder), card)
             model.networks[key].load(place_of(folder, model, key))
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise SemFlowError(f"{folder} does not hold the network its card names ({str(error).splitlines()[0]})") from None
+    except (SemFlowError, MemoryError):
+        raise
+    except Exception as error:  # of whatever kind a card or a file that was changed by hand leads to
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SemFlowError(f"{folder} does not hold the network its card names ({reason})") from error
     model.networks.eval()
     return model, card
+
+
+def _check_layers(folder: Path, card: Card) -> None:
+    """SemFlowError if a card names a network of more layers than there are tensors beside it: it might never be built."""
+    layers, tensors = (card.network or {}).get("layers_per_block", 0), 0
+    for name in card.weights:
+        if name.endswith(".safetensors"):
+            with safe_open(folder / name, framework="pt") as file:
+                tensors += len(file.keys())
+    if isinstance(layers, int) and layers > tensors > 0:
+        raise SemFlowError(f"{folder / CARD}: network.layers_per_block is {layers}, but its weights are {tensors} tensors")
+
+
+def _check_counted(path: Path, folder: Path, card: Card) -> None:
+    """SemFlowError if a card has no hash of weights that are to be opened, or they are rounded to less than float32."""
+    name = str(path.relative_to(folder))
+    if name not in card.weights:
+        raise SemFlowError(f"{folder / CARD} does not count {name} among its files; copy the whole folder again")
+    with safe_open(path, framework="pt") as file:
+        for tensor in file.keys():  # noqa: SIM118
+            if ROUNDED.match(kind := file.get_slice(tensor).get_dtype()):
+                raise SemFlowError(f"{path} holds {tensor} rounded to {kind}; copy the whole folder again")
 
 
 def _blueprint(card: Card, origin: str, autoencoder: sections.Autoencoder | None) -> Blueprint:

@@ -499,12 +499,19 @@ def test_accepting_needs_a_reason(runs, tmp_path):
     assert not (tmp_path / "r.json").exists()
 
 
-def test_what_is_not_finite_is_not_accepted(make_synthesis, tmp_path):
-    with pytest.raises(
-        SemFlowError, match=r"make no reference: .*frechet_efficientnet_lite0\.0\.0 .*finite.*evaluate them again"
-    ):
-        drift.accept([make_synthesis(math.nan)], tmp_path / "r.json", "first")
-    assert not (tmp_path / "r.json").exists()
+def test_a_metric_that_is_null_is_no_part_of_a_reference(make_synthesis, tmp_path):
+    drift.accept([make_synthesis(math.nan)], tmp_path / "r.json", "first")
+    (kept,) = drift.read(tmp_path / "r.json").evaluations.values()
+    assert "frechet_efficientnet_lite0" not in kept.metrics
+    assert kept.metrics["brightness"] == {"0": {"0": 120.0}}
+
+
+def test_a_metric_that_became_null_is_not_measured(make_synthesis, tmp_path):
+    drift.accept([make_synthesis()], tmp_path / "r.json", "first")
+    now = drift.reference_of([make_synthesis(math.nan)])
+    check = drift.check(now, drift.read(tmp_path / "r.json"), load())
+    assert check.status == 3
+    assert any("not measured, but in the reference" in line for line in check.unlike)
 
 
 def test_a_reference_that_cannot_be_written_whole_is_left_as_it_was(runs, make_synthesis, tmp_path, monkeypatch):
@@ -530,7 +537,7 @@ def test_a_reference_that_is_missing_or_no_json_is_named(tmp_path):
         (tmp_path / "r.json").write_bytes(damage)
         with pytest.raises(SemFlowError, match="r.json is not a reference of format 4: invalid JSON"):
             drift.read(tmp_path / "r.json")
-    with pytest.raises(SemFlowError, match="is not a readable reference"):
+    with pytest.raises(SemFlowError, match="cannot be read .Is a directory."):
         drift.read(tmp_path)
 
 

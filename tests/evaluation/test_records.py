@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,7 +69,35 @@ def test_a_record_comes_back_as_it_was(path, record):
 
 
 def test_a_record_is_plain_json(path):
-    assert json.loads(path.read_text()) == VALUES | {"format": 4}
+    assert json.loads(path.read_text()) == VALUES | {"format": 4, "reasons": {}}
+
+
+def test_a_record_from_before_reasons_were_kept_is_read(path, record):
+    change(path, reasons=KeyError)
+    assert records.read(path) == record
+
+
+def test_every_committed_record_is_read():
+    committed = sorted((Path(__file__).resolve().parents[2] / "reports").glob("*/records/**/*.json"))
+    assert committed
+    assert all(records.read(path).metrics for path in committed)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_null_and_has_no_interval(value):
+    metric = records.Metric.of("miou", value, np.array([1.0, 2.0]))
+    assert (metric.value, metric.low, metric.high) == (None, None, None)
+
+
+def test_an_interval_that_cannot_be_had_is_null_beside_the_value():
+    metric = records.Metric.of("mmd2_efficientnet_lite0", 0.5, np.array([0.4, np.nan, 0.6]))
+    assert (metric.value, metric.low, metric.high) == (0.5, None, None)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_refused(path, word):
+    path.write_text(path.read_text().replace("41.5", word, 1))
+    assert "metrics.miou.value" in complaint(path)
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"format": 4', "[]", "null", "\0"])

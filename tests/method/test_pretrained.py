@@ -168,10 +168,12 @@ def test_sharded_weights_are_read_and_a_missing_shard_is_named(folder, suite_of,
     assert "names no shards" in complaint(folder)
 
 
-def test_weights_in_half_precision_are_opened_in_single(folder, suite_of):
-    halved = {name: value.half() for name, value in load_file(folder / "unet" / WEIGHTS).items()}
-    save_file(halved, folder / "unet" / WEIGHTS, {"format": "pt"})
-    assert {weight.dtype for weight in make_model(suite_of(folder), "semflow").network.parameters()} == {torch.float32}
+@pytest.mark.parametrize(("kind", "named"), [(torch.float16, "F16"), (torch.bfloat16, "BF16")])
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_weights_rounded_to_half_precision_are_refused_whatever_their_file_is_called(folder, complaint, part, kind, named):
+    path = next((folder / part).glob("*.safetensors"))
+    save_file({name: value.to(kind) for name, value in load_file(path).items()}, path, {"format": "pt"})
+    assert f"rounded to {named}, which makes other latents than float32" in complaint(folder)
 
 
 def test_a_text_encoder_of_another_width_is_named(folder, complaint):

@@ -15,7 +15,7 @@ from semflow.method.samplers import Sampler
 from semflow.provenance import file_hash
 from semflow.suite import reading as config
 from semflow.suite.runs import Evaluation
-from semflow.tools.convert import convert, read_weights
+from semflow.tools.convert import convert, read_file
 from semflow.tools.inference import describe
 from semflow.training import checkpoints
 from semflow.training.build import make_model
@@ -73,22 +73,110 @@ def test_a_converted_checkpoint_is_scored_as_a_trained_one(sd_suite, weights, tm
     assert record.n_images == 4
 
 
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda weights: {f"module.{name}": value for name, value in weights.items()},
-        lambda weights: {f"module._orig_mod.{name}": value for name, value in weights.items()},
-        lambda weights: {f"unet.{name}": value for name, value in weights.items()},
-        lambda weights: {"state_dict": weights, "epoch": 3},
-        lambda weights: {"unet": weights},
-        lambda weights: {"module": {f"module.{name}": value for name, value in weights.items()}, "lr": 1e-5},
-        lambda weights: {"ema": weights, "model": {name: torch.zeros_like(value) for name, value in weights.items()}},
-    ],
-    ids=["module.", "compiled", "unet.", "state_dict", "unet", "deepspeed", "ema"],
-)
-def test_wrappers_of_training_scripts_are_taken_off(sd_suite, weights, tmp_path, wrap):
-    model, _ = converted(sd_suite, wrap(weights), tmp_path)
+def under(prefix: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"{prefix}{name}": value for name, value in weights.items()}
+
+
+def zeros(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Raw weights, which are not meant where there are averaged ones."""
+    return {name: torch.zeros_like(value) for name, value in weights.items()}
+
+
+PREFIXES = (
+    "module.", "_orig_mod.", "unet.", "model.", "module._orig_mod.", "_orig_mod.module.", "module.module.",
+    "model.module._orig_mod.unet.", "net.", "_forward_module.module.",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_what_wrappers_put_before_names_is_taken_off_until_nothing_is_left(sd_suite, weights, tmp_path, prefix):
+    model, _ = converted(sd_suite, under(prefix, weights), tmp_path)
     assert all(torch.equal(value, weights[name]) for name, value in model.network.unet.state_dict().items())
+
+
+KEYS = ("state_dict", "unet", "model", "module", "model_state_dict", "params", "net")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_weights_are_found_under_the_keys_of_training_scripts(sd_suite, weights, tmp_path, key):
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(3), "step": torch.tensor(1.0)}}, "param_groups": [{"lr": 1e-5}]}
+    model, _ = converted(sd_suite, {key: under("module.", weights), "optimizer": optimizer, "epoch": 3}, tmp_path)
+    assert all(torch.equal(value, weights[name]) for name, value in model.network.unet.state_dict().items())
+
+
+AVERAGES = ("ema", "model_ema", "ema_state_dict", "state_dict_ema", "ema_model", "EMA", "params_ema", "swa_model", "emaModel")
+COUNTERS = {"initted": torch.tensor(True), "step": torch.tensor(9)}
+AVERAGED = {
+    **{
+        f"{key} beside {raw}": lambda weights, key=key, raw=raw: {raw: zeros(weights), key: weights}
+        for key in AVERAGES
+        for raw in ("model", "state_dict")
+    },
+    "wrapped": lambda weights: {"model": under("module.", zeros(weights)), "ema": {"module": under("module.", weights)}},
+    "shadow": lambda weights: {"state_dict": zeros(weights), "ema": {"decay": 0.999, "shadow": weights}},
+    "callback": lambda weights: {"state_dict": zeros(weights), "callbacks": {"EMA": {"ema_weights": weights}}},
+    "flat": lambda weights: under("model.", zeros(weights)) | under("model_ema.", weights),
+    "ema-pytorch": lambda weights: COUNTERS | under("online_model.", zeros(weights)) | under("ema_model.", weights),
+    "torch's": lambda weights: {"model": zeros(weights), "ema": {"n_averaged": torch.tensor(9)} | under("module.", weights)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", AVERAGED)
+def test_averaged_weights_are_taken_before_raw_ones_and_it_is_said(sd_suite, weights, tmp_path, form, capsys):
+    model, card = converted(sd_suite, AVERAGED[form](weights), tmp_path)
+    assert all(torch.equal(value, weights[name]) for name, value in model.network.unet.state_dict().items())
+    assert f"its weights under {card.converted['place']} are taken" in capsys.readouterr().out
+
+
+PARTLY = {
+    "two averages": (
+        lambda weights: {"ema_0.999": weights, "ema_0.9999": zeros(weights), "model": zeros(weights)},
+        ("ema_0.999", "ema_0.9999", "model"),
+    ),
+    "a list without names": (
+        lambda weights: {"unet": zeros(weights), "ema": {"shadow_params": list(weights.values())}},
+        ("unet", "ema"),
+    ),
+    "names without dots": (
+        lambda weights: (
+            under("model.", zeros(weights)) | under("model_ema.", {name.replace(".", ""): w for name, w in weights.items()})
+        ),
+        ("model", "model_ema"),
+    ),
+    "another network's": (
+        lambda weights: {"model": zeros(weights), "model_ema": {name: torch.zeros(2, 2) for name in weights}},
+        ("model", "model_ema"),
+    ),
+    "two without a word": (lambda weights: {"model": zeros(weights), "best": weights}, ("model", "best")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", PARTLY)
+def test_where_it_is_not_plain_which_weights_are_meant_all_are_listed(sd_suite, weights, tmp_path, form):
+    make, places = PARTLY[form]
+    torch.save(make(weights), tmp_path / "face.pt")
+    said = complaint(sd_suite, tmp_path / "face.pt")
+    assert "not plain" in said
+    assert all(place in said for place in places)
+
+
+def test_averages_that_are_empty_are_none(sd_suite, weights, tmp_path):
+    model, _ = converted(sd_suite, {"model": weights, "ema": {}, "model_ema": None}, tmp_path)
+    assert torch.equal(model.network.unet.conv_in.weight.detach(), weights["conv_in.weight"])
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_in_half_precision_are_opened_with_a_word(sd_suite, weights, tmp_path, kind, capsys):
+    _, card = converted(sd_suite, {name: value.to(kind) for name, value in weights.items()}, tmp_path)
+    assert f"half precision ({card.converted['precision']})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn, torch.complex64, torch.bool])
+def test_weights_of_a_kind_that_no_network_has_are_named(sd_suite, weights, tmp_path, kind):
+    torch.save(weights | {"conv_in.bias": weights["conv_in.bias"].to(kind)}, tmp_path / "face.pt")
+    assert f"conv_in.bias is strided {str(kind).removeprefix('torch.')}, which is not opened" in complaint(
+        sd_suite, tmp_path / "face.pt"
+    )
 
 
 def test_slices_of_one_buffer_in_bf16_become_weights_in_float32(sd_suite, weights, tmp_path):
@@ -171,7 +259,7 @@ def test_a_legacy_file_with_any_byte_flipped_is_read_or_named(tmp_path):
     for place in range(len(whole)):
         source.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         try:
-            read_weights(source)
+            read_file(source)
         except SemFlowError as error:
             assert str(source) in str(error)
 
@@ -182,7 +270,7 @@ def test_memory_that_does_not_suffice_is_no_fault_of_the_file(tmp_path, monkeypa
 
     monkeypatch.setattr(torch, "load", fails)
     with pytest.raises(MemoryError):
-        read_weights(tmp_path / "face.pt")
+        read_file(tmp_path / "face.pt")
 
 
 @pytest.mark.parametrize("held", [torch.zeros(3), [], {}, {"a": 1}, {"state_dict": {}}, {"state_dict": [1]}, "words"])

@@ -35,7 +35,7 @@ def frechet_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) ->
 
 def kernel_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) -> np.ndarray:
     """Unbiased squared maximum mean discrepancy of resampled rows under the kernel (x'y / d + 1)^3 (Binkowski et al., 2018); may
-    be negative.
+    be negative; NaN where `counts` take one row alone.
 
     The mean of the kernel over pairs of different x, plus of different y, less twice over x and y; a row is never paired with
     itself. `counts` as in `frechet_draws`.
@@ -45,7 +45,7 @@ def kernel_draws(x: np.ndarray, y: np.ndarray, counts: Iterable[np.ndarray]) -> 
 
     def within(kernel: np.ndarray, times: np.ndarray) -> float:
         pairs = times.sum() ** 2 - (times**2).sum()
-        return float((times @ kernel @ times - times**2 @ kernel.diagonal()) / pairs)
+        return float((times @ kernel @ times - times**2 @ kernel.diagonal()) / pairs) if pairs else np.nan
 
     return np.array([within(k_xx, n) + within(k_yy, n) - 2 * float(n @ k_xy @ n / (n.sum() * n.sum())) for n in counts])
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from baselines import METHODS
 from semflow import published
-from semflow.claims.collect import Run, by_row, only, title
+from semflow.claims.collect import Run, by_row, only, title, with_interval
 from semflow.data.colours import BLACK, WHITE, to_rgb
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
@@ -322,4 +322,4 @@ def _cost(record: Record) -> str:
 
 
 def _brightness(record: Record) -> str:
-    return f"{record.metrics['brightness'].value:.{KINDS['brightness'].digits}f}"
+    return with_interval(record.metrics["brightness"].value, None, None, KINDS["brightness"].digits)

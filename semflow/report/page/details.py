@@ -40,7 +40,8 @@ def _metric(record: Record, name: str) -> tuple[str, str]:
     kind = KINDS[name]
     unit = "" if kind.unit == "none" else f" {kind.unit}"
     better = "" if kind.direction == "neither" else f"; {kind.direction} is better"
-    return kind.title, f"{measured(record, name)}{unit}{better}"
+    why = f"; {record.reasons[name]}" if name in record.reasons else ""
+    return kind.title, f"{measured(record, name)}{unit}{better}{why}"
 
 
 def _run(record: Record, names: Names) -> Pairs:
