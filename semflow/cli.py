@@ -75,8 +75,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_say(str(error), 2))
     except KeyboardInterrupt:
         sys.exit(_say("interrupted", 130))
-    except BrokenPipeError:
-        raise
     except OSError as error:  # a folder that may not be entered, a disk that went away
         what, why = error.filename or "a file", error.strerror or error
         sys.exit(_say(f"{what} cannot be used ({why}); see to its permissions or its disk", 2))
@@ -364,6 +362,7 @@ def _data_check(p: Parser) -> Command:
     )
     p.add_argument("--subset", action="store_true", help="other than the official numbers of pictures are meant")
     p.add_argument("--out", type=Path, help="contact sheet (PNG)")
+    _json(p)
 
     def run(a: Arguments) -> None:
         from semflow.suite import reading
@@ -376,7 +375,7 @@ def _data_check(p: Parser) -> Command:
             report = check_of_suite(reading.load(a.config, a.dataset).data, **options)
         else:
             report = check(a.name, a.root, **options)
-        print("\n".join(report.lines))
+        _tell(a, "\n".join(report.lines), report._asdict())
         for problem in report.problems:
             _say(problem, 1)
         sys.exit(1 if report.problems else 0)
@@ -565,7 +564,15 @@ def _roundtrip(p: Parser) -> Command:
 def _info(p: Parser) -> Command:
     """Say what a checkpoint is."""
     p.add_argument("checkpoint", type=Path)
-    return lambda a: print(_inference().describe(a.checkpoint))
+    _json(p)
+
+    def run(a: Arguments) -> None:
+        from semflow.training.card import describe, read_card
+
+        card = read_card(a.checkpoint)
+        _tell(a, describe(card), card.model_dump(mode="json"))
+
+    return run
 
 
 # Arguments that several verbs have, and what they mean

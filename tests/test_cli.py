@@ -21,6 +21,7 @@ from semflow.loading.batches import Batch, Batches
 from semflow.method.settings import PseudoMask
 from semflow.suite import reading
 from semflow.training.build import make_model
+from semflow.training.card import CARD
 from semflow.training.loop import Trainer, checkpoints, make_accelerator
 
 
@@ -600,7 +601,7 @@ def test_finished_weights_never_take_the_place_of_other_files(run, tiny_suite, t
     for folder in ("thesis", "mixed"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "chapter1.tex").write_text("years of work")
-    (tmp_path / "mixed" / checkpoints.CARD).write_text("{}")
+    (tmp_path / "mixed" / CARD).write_text("{}")
     options = ("--config", tmp_path / "suite.json", "--out", tmp_path / out, "--state", tmp_path / state)
     status, _, error = run("train", "--method", "semflow", *options)
     assert status == 2
@@ -644,6 +645,24 @@ def test_a_check_in_json_has_the_exit_status_of_the_check(run, tmp_path):
     assert status == json.loads(out)["status"]
     assert run(*words, "--out", tmp_path / "check.json")[0] == status  # the option's former name
     assert json.loads((tmp_path / "check.json").read_text()) == json.loads(out)
+
+
+def test_a_checkpoint_is_told_in_json_and_in_words_without_torch(run, tiny_suite, checkpoint_of):
+    folder = checkpoint_of(tiny_suite)
+    told = json.loads(run("info", folder, "--json", "-")[1])
+    assert (told["method"], told["suite"], told["size"]) == ("semflow", tiny_suite.suite, list(tiny_suite.data.size))
+    words = "import sys; from semflow.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", words, "info", folder], capture_output=True, text=True)
+    assert done.stdout.splitlines()[0].split() == ["method:", "semflow"]
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_data_check_in_json_has_its_lines_and_problems(run, tmp_path):
+    status, out, error = run("data", "check", "cityscapes", tmp_path / "nowhere", "--json", "-")
+    assert status == 1
+    told = json.loads(out)
+    assert told["lines"][0].startswith("Cityscapes")
+    assert all(problem in error for problem in told["problems"])
 
 
 def test_an_evaluation_in_json_has_its_metrics(run, tiny, tmp_path):

@@ -16,7 +16,7 @@ from semflow.provenance import content_hash
 from semflow.suite import Suite
 from semflow.suite.keys import scores_key
 from semflow.suite.runs import Evaluation
-from semflow.training.checkpoints import CARD
+from semflow.training.card import CARD
 
 
 def evaluate(suite: Suite, evaluation: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:

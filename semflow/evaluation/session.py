@@ -30,7 +30,8 @@ from semflow.suite.reading import without_places
 from semflow.suite.runs import Checkpoint, Evaluation, checkpoint_of
 from semflow.training import devices
 from semflow.training.build import place
-from semflow.training.checkpoints import Card, open_checkpoint
+from semflow.training.card import Card
+from semflow.training.checkpoints import open_checkpoint
 
 FEWEST = 2  # images of a split
 FEW = 1024  # images; EfficientNet-Lite0's stages of one are 1.4 MB

@@ -1,4 +1,4 @@
-"""A checkpoint used on single pictures: what `segment`, `synthesize`, `trajectory`, `roundtrip` and `info` do.
+"""A checkpoint used on single pictures: what `segment`, `synthesize`, `trajectory` and `roundtrip` do.
 
 Pictures and layouts are taken upright, as viewers show them.
 """
@@ -28,7 +28,7 @@ from semflow.seeds import generator
 from semflow.tools.sheet import side_by_side
 from semflow.training import devices
 from semflow.training.build import place
-from semflow.training.checkpoints import open_checkpoint, read_card
+from semflow.training.checkpoints import open_checkpoint
 
 NEAREST = Image.Resampling.NEAREST
 OVERLAID = ".overlay.png"  # the end of an overlay's name
@@ -168,26 +168,6 @@ def roundtrip(image: Path, checkpoint: Path, sampler: str | None, seed: int, siz
     again = opened.segment(opened.pixels(drawn), seed)
     _save(_strip([_picture(pixels[0]), opened.coloured(labels[0]), drawn, opened.coloured(again[0])]), out)
     print(f"{100 * (labels == again).float().mean().item():.1f} % of the labels of the drawn picture are those it was drawn from")
-
-
-def describe(checkpoint: Path) -> str:
-    """What a checkpoint is, as lines of text."""
-    card = read_card(checkpoint)
-    code, training, (h, w) = card.pseudo_mask, card.training, card.size
-    facts: dict[str, Any] = {
-        "method": card.method,
-        "suite": card.suite,
-        "trained on": f"{card.data['name']}, {h} x {w}, {len(card.classes)} classes",
-        "steps": f"{training['steps']} of {training['batch_size']} images, seed {card.seed}",
-        "pseudo mask": code and f"k = {code['k']}, s = {code['s']:g}, amplitude = {code['amplitude']:g}",
-        "autoencoder": card.autoencoder and card.autoencoder["kind"],
-        "weights SHA-256": card.weights_sha256,
-        # and its suite says how it is meant to have been trained
-        "converted from": card.converted and f"{card.converted['file']}, SHA-256 {card.converted['sha256']}; not trained here",
-        "commit": card.commit + (" (modified)" if card.dirty else ""),
-        "versions": ", ".join(f"{name} {number}" for name, number in card.versions.items()),
-    }
-    return "\n".join(f"{name + ':':17}{value}" for name, value in facts.items() if value)
 
 
 def _open(checkpoint: Path, sampler: str | None, size: Size, *tasks: str, trajectory: bool = False) -> Opened:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -26,18 +26,11 @@ from semflow.method.pseudo_mask import PseudoMask
 from semflow.section import Section
 from semflow.suite import Suite, keys
 from semflow.training import budget, optimizers
-from semflow.training.spent import Spent, TrainingBudget
+from semflow.training.card import CARD, Card, read_card
+from semflow.training.spent import Spent
 
 STATE = "state.safetensors"
-CARD = "semflow.json"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # that AdamW keeps of a weight
-FORMAT = 3
-TOLD: dict[str, dict[str, Any]] = {  # of a card's sections, and what kind of value it is
-    "data": {"name": str},
-    "training": {"steps": int, "batch_size": int},
-    "pseudo_mask": {"k": int, "s": int | float, "amplitude": int | float},
-    "autoencoder": {"kind": str},
-}
 POWER_ITERATIONS = 15  # after which the spectral norm of averaged weights has settled
 
 
@@ -131,54 +124,6 @@ def _restore(file: Any, networks: nn.ModuleDict, turns: Sequence[optimizers.Turn
         raise KeyError(f"it has {min(unknown)}")
 
 
-class Card(BaseModel):
-    """What a finished checkpoint says of itself: what its method read, and nothing else.
-
-    The sections are as the suite's file had them, so that a card opens whatever keys, methods or data sets are added later.
-    autoencoder_key: of the autoencoder's settings and files.  weights: SHA-256 of every file beside the card.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[3] = 3
-    method: str
-    seed: int
-    key: str
-    suite: str
-    data: dict[str, Any]
-    size: tuple[int, int]
-    classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    void: int
-    pseudo_mask: dict[str, Any] | None
-    autoencoder: dict[str, Any] | None
-    autoencoder_key: str | None
-    network: dict[str, Any] | None
-    settings: dict[str, Any]
-    training: dict[str, Any]
-    budget: TrainingBudget | None
-    weights: dict[str, str]
-    commit: str
-    dirty: bool
-    versions: dict[str, str]
-    converted: dict[str, str] | None = None
-
-    @model_validator(mode="after")
-    def _sections_say_what_is_told_of_them(self) -> "Card":
-        for name, told in TOLD.items():
-            section = getattr(self, name)
-            for key, kind in told.items() if section is not None else ():
-                if not isinstance(section.get(key), kind) or isinstance(section.get(key), bool):
-                    raise ValueError(f"{name}.{key} is {section.get(key)!r}")
-        return self
-
-    @property
-    def weights_sha256(self) -> str:
-        """One hash of all files."""
-        digests = [digest for name, digest in sorted(self.weights.items()) if name.endswith(".safetensors")]
-        return digests[0] if len(digests) == 1 else provenance.content_hash(self.weights)
-
-
 def check_target(out: Path, state: Path | None = None) -> None:
     """SemFlowError if finished weights in the folder `out` would take the place of anything but an older checkpoint."""
     place = Path(out).resolve()
@@ -259,37 +204,6 @@ def fold_spectral_norms(network: nn.Module) -> None:
                     getattr(module, name)
                 module.eval()
                 parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-
-
-def read_card(folder: Path) -> Card:
-    """The card of a finished checkpoint, every file checked by its SHA-256. SemFlowError if it is none, or not whole."""
-    with files.reading(Path(folder)):
-        return _read_card(Path(folder))
-
-
-def _read_card(folder: Path) -> Card:
-    if not (folder / CARD).exists():
-        beside = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-        pickles = [path.name for path in beside if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
-        if pickles:
-            raise SemFlowError(f"{pickles[0]} is a pickle, which can run code; only folders with {CARD} are opened")
-        raise SemFlowError(f"{folder} is not a checkpoint folder: it has no {CARD}")
-    raw = files.read_json(folder / CARD, "checkpoint card")
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        found = raw.get("format") if isinstance(raw, dict) else None
-        raise SemFlowError(f"{folder / CARD} is of format {found}, not {FORMAT}; train again with this version")
-    try:
-        card = Card.model_validate(raw)
-    except ValidationError as error:
-        raise SemFlowError(f"{folder / CARD}: {sentence(error, raw)}; copy the whole folder again") from None
-    for name, digest in card.weights.items():
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise SemFlowError(f"{folder / CARD} counts {name!r} among its files, which leads out of the folder; get another")
-        if not (folder / name).exists():
-            raise SemFlowError(f"{folder} has no {name}; copy the whole folder again")
-        if provenance.file_hash(folder / name) != digest:
-            raise SemFlowError(f"{folder / name} is damaged or replaced: its SHA-256 is not the card's; copy the folder again")
-    return card
 
 
 def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = None) -> tuple[Any, Card]:

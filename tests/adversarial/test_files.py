@@ -35,6 +35,7 @@ from semflow.tools.prepare import prepare
 from semflow.tools.publish import publish
 from semflow.training import checkpoints
 from semflow.training.build import make_model
+from semflow.training.card import CARD, read_card
 from semflow.training.spent import Spent
 
 NOBODY = 65534
@@ -298,8 +299,8 @@ def stranger(things, place) -> Path:
 
 
 def edit(folder: Path, **changes: Any) -> None:
-    card = json.loads((folder / checkpoints.CARD).read_text())
-    (folder / checkpoints.CARD).write_text(json.dumps(card | changes))
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps(card | changes))
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b"])
@@ -383,7 +384,7 @@ def test_json_from_a_stranger_is_refused_in_a_sentence(tmp_path, text):
 
 
 def test_a_network_of_more_layers_than_its_weights_have_is_refused_before_it_is_built(stranger):
-    network = json.loads((stranger / checkpoints.CARD).read_text())["network"]
+    network = json.loads((stranger / CARD).read_text())["network"]
     edit(stranger, network=network | {"layers_per_block": 10**6})
     assert "network.layers_per_block is 1000000" in sentence_of(lambda: checkpoints.open_checkpoint(stranger))
 
@@ -393,4 +394,4 @@ def test_a_network_of_more_layers_than_its_weights_have_is_refused_before_it_is_
 )
 def test_a_card_whose_section_says_nothing_is_refused(stranger, section, key):
     edit(stranger, **{section: {}})
-    assert f"{section}.{key} is None" in sentence_of(lambda: inference.describe(stranger))
+    assert f"{section}.{key} is None" in sentence_of(lambda: read_card(stranger))

@@ -24,9 +24,9 @@ from semflow.evaluation.records import arrays_path
 from semflow.report.products import Beside, find
 from semflow.report.write import write
 from semflow.suite import reading, runs
-from semflow.tools.inference import describe
 from semflow.training import checkpoints
 from semflow.training.build import make_model
+from semflow.training.card import CARD, describe, read_card
 
 SEED, _, EXAMPLES = os.environ.get("SEMFLOW_FUZZ", ":100").partition(":")
 
@@ -164,10 +164,10 @@ def card(tiny_suite, tmp_path) -> Target:
     checkpoints.export(tmp_path / "out", tiny_suite, "semflow", 0, make_model(tiny_suite, "semflow"))
 
     def read() -> None:
-        describe(tmp_path / "out")
+        describe(read_card(tmp_path / "out"))
         checkpoints.open_checkpoint(tmp_path / "out")
 
-    return Target(tmp_path / "out" / checkpoints.CARD, read)
+    return Target(tmp_path / "out" / CARD, read)
 
 
 @pytest.fixture

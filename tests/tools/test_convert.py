@@ -16,10 +16,9 @@ from semflow.provenance import file_hash
 from semflow.suite import reading as config
 from semflow.suite.runs import Evaluation
 from semflow.tools.convert import convert, read_file
-from semflow.tools.inference import describe
 from semflow.training import checkpoints
 from semflow.training.build import make_model
-from semflow.training.checkpoints import CARD
+from semflow.training.card import CARD, describe, read_card
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_the_card_says_that_it_was_converted_and_of_what(sd_suite, weights, tmp_
     digest = file_hash(tmp_path / "face.pt")
     assert card.converted == {"file": "face.pt", "sha256": digest}
     assert card.key == f"converted-{digest}"
-    assert f"converted from:  face.pt, SHA-256 {digest}; not trained here" in describe(tmp_path / "out")
+    assert f"converted from:  face.pt, SHA-256 {digest}; not trained here" in describe(read_card(tmp_path / "out"))
 
 
 def test_a_converted_checkpoint_is_scored_as_a_trained_one(sd_suite, weights, tmp_path):

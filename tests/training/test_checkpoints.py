@@ -22,7 +22,7 @@ from semflow.suite.runs import Evaluation
 from semflow.suite.variants import with_amplitude
 from semflow.training import checkpoints
 from semflow.training.build import make_model
-from semflow.training.checkpoints import CARD
+from semflow.training.card import CARD
 from semflow.training.loop import train
 
 
