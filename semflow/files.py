@@ -112,7 +112,7 @@ def write_json(target: Path, value: Any) -> None:
 def read_json(source: Path, what: str) -> Any:
     """Read JSON; SemFlowError names `what` if the file is missing or damaged."""
     try:
-        return json.loads(Path(source).read_text(encoding="utf-8"))
+        return _parsed_json(Path(source).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SemFlowError(f"there is no {what} at {source}") from None
     except OSError as error:
@@ -121,13 +121,27 @@ def read_json(source: Path, what: str) -> Any:
         raise SemFlowError(f"{source} is not a readable {what} ({error}); delete it and make it again") from None
 
 
+def _parsed_json(text: str) -> Any:
+    """ValueError if it is no JSON, or an object has a key twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        known = dict(pairs)
+        if len(known) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} is given twice")
+        return known
+
+    return json.loads(text, object_pairs_hook=once)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML with the numbers of its version 1.2, and no key given twice in a mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
-        for key_node in (key_node for key_node, _ in node.value if key_node.tag != "tag:yaml.org,2002:merge"):
-            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+        for key_node, _ in node.value:
+            merge, line = key_node.tag == "tag:yaml.org,2002:merge", key_node.start_mark.line + 1
+            key = "<<" if merge else self.construct_object(key_node, deep=True)
             if key in lines:
                 raise SemFlowError(f"{self.name}: {key} is given twice, in lines {lines[key]} and {line}; remove one")
             lines[key] = line
@@ -166,7 +180,7 @@ def read_yaml(source: Path, what: str) -> tuple[Any, dict[str, int]]:
     if source.suffix != ".json":
         return parse_document(text, str(source))
     try:
-        return json.loads(text), {}
+        return _parsed_json(text), {}
     except (ValueError, RecursionError) as error:
         raise SemFlowError(f"{source} is not readable YAML or JSON: {error}") from None
 

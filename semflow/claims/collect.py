@@ -118,9 +118,9 @@ class Names(NamedTuple):
 
 
 def read_runs(paths: list[Path]) -> list[Run]:
-    """Read records with their arrays. SemFlowError if one is damaged, if they are of two suites, if those of one data set are of
-    other splits or images of it, if those of a task on it were not measured the same way, or those of a training not on the same
-    weights.
+    """Read records with their arrays. SemFlowError if one is damaged or given twice, if they are of two suites, if those of one
+    data set are of other splits or images of it, if those of a task on it were not measured the same way, or those of a training
+    not on the same weights.
     """
     runs = [_read(path) for path in paths]
     if not runs:
@@ -128,9 +128,12 @@ def read_runs(paths: list[Path]) -> list[Run]:
     data: dict[str, tuple[Path, Record]] = {}
     tasks: dict[tuple[str, str], tuple[Path, Record]] = {}
     trained: dict[tuple[object, ...], tuple[Path, Record]] = {}
+    seen: dict[tuple[str, str], Path] = {}
     for path, (record, _) in zip(paths, runs, strict=True):
         if record.suite != runs[0].record.suite:
             raise SemFlowError(f"{path} is of another suite than {paths[0]}; give records of one suite")
+        if (first := seen.setdefault((record.dataset, identity(record)), path)) is not path:
+            raise SemFlowError(f"{path} and {first} are of the same evaluation, which would count twice; give one")
         first, other = data.setdefault(record.dataset, (path, record))
         if (record.split, record.provenance.data_sha256) != (other.split, other.provenance.data_sha256):
             raise SemFlowError(f"{path} is on other data than {first}, though both are on {record.dataset}; evaluate one again")

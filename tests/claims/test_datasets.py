@@ -43,6 +43,12 @@ def test_within_a_data_set_there_is_one_suite_split_set_of_images_and_protocol(m
         read_runs(store([*mixed[:-2], damage(mixed[-2]), mixed[-1]]))
 
 
+def test_a_record_that_is_given_twice_is_refused_under_whatever_name(make_run, store):
+    run = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3)
+    with pytest.raises(SemFlowError, match="are of the same evaluation, which would count twice; give one"):
+        read_runs(store([run, changed(run, steps=5), run]))
+
+
 def test_records_of_one_training_are_of_the_same_weights(make_run, store):
     run = make_run("semflow", "euler", 25, [[[4, 0], [0, 4]]] * 3)
     provenance = run.record.provenance.model_copy(update={"checkpoint_sha256": "other"})

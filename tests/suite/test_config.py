@@ -396,6 +396,20 @@ def test_a_number_in_yaml_is_the_number_it_means(tmp_path, text):
     assert (found, type(found)) == (FLOATS[text], type(FLOATS[text]))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "key"),
+    [
+        ("a.json", '{"training": {"lr": 0.001}, "training": {"lr": 0.5}}', "training"),
+        ("a.json", '{"training": {"lr": 0.001, "lr": 0.5}}', "lr"),
+        ("a.yaml", "a: &a {x: 1}\nb: &b {x: 2}\nc: {<<: *a, <<: *b}\n", "<<"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused_in_json_and_where_mappings_are_merged(tmp_path, name, text, key):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SemFlowError, match=f"{key} is given twice"):
+        config.resolve(tmp_path / name)
+
+
 def test_a_key_that_is_given_twice_is_named_with_its_lines(tmp_path):
     (tmp_path / "a.yaml").write_text("training:\n  lr: 1\n  steps: 2\n  lr: 3\n")
     with pytest.raises(SemFlowError) as error:

@@ -498,6 +498,10 @@ def test_another_workflow_may_have_this_one_as_a_module_under_a_prefix(tmp_path)
     page = (folder / "replication/results/other/report/table2.html").read_text()
     assert "SemFlow Euler-25" in page
     assert (folder / "replication/results/other/table2.csv").exists()
+    written = (folder / "results/other/config.json").read_text()
+    (tmp_path / "own.yaml").write_text((tmp_path / "own.yaml").read_text() + "training: {lr: 0.5}\n")
+    assert snakemake(folder, "-np").returncode == 0
+    assert (folder / "results/other/config.json").read_text() == written
 
 
 @pytest.mark.parametrize("own", [(), ("--configfile", "own.yaml")], ids=["alone", "beside a configuration of its own"])

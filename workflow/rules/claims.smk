@@ -89,5 +89,5 @@ rule verify_table2:
         config=f"{Path(SOURCES).parent}/config/verify.yaml",
         snakefile=f"{SOURCES}/Snakefile",
     shell:
-        "set -o pipefail; python -m snakemake reproduce_table2 check_drift --cores {threads} --snakefile {params.snakefile}"
-        " --configfile {params.config} --nolock 2>&1 | tee -i {log}"
+        "set -o pipefail; python -m snakemake reproduce_table2 check_drift --cores {threads} --snakefile {params.snakefile:q}"
+        " --configfile {params.config:q} --nolock 2>&1 | tee -i {log}"

@@ -121,10 +121,14 @@ def write_config():
         files.write_json(Path(CONFIG), raw)
 
 
-# A module's `onstart` is not called, and a job on another machine has none.
-if workflow.modifier.parent_modifier and not (ABSENT or LACKING):
-    write_config()
-elif not workflow.is_main_process and not Path(CONFIG).exists():
+# A module's `onstart` is not called, and Snakemake does not know yet that a run is dry; a job on another machine has no `onstart`.
+DRY = any(
+    re.fullmatch("--dry-?run|-[Fiknpqv]*n[Fiknpqv]*", word) for word in sys.argv[1:]
+)
+if workflow.is_main_process:
+    if workflow.modifier.parent_modifier and not (DRY or ABSENT or LACKING):
+        write_config()
+elif not Path(CONFIG).exists():
     write_config()
 
 

@@ -33,9 +33,9 @@ rule notebook:
         key=lambda w: notebook_key(f"{SOURCES}/notebooks/{w.notebook}.ipynb"),
     shell:
         "run={log.text}; run=${{run%.log}}.ipynb; ("
-        "python -m papermill --no-progress-bar --cwd . {params.source} $run --parameters_yaml {params.parameters:q}"
+        "python -m papermill --no-progress-bar --cwd . {params.source:q} $run --parameters_yaml {params.parameters:q}"
         " && cp $run {output.ipynb}"
-        " && python -m nbconvert --to html --TemplateExporter.extra_template_basedirs={params.templates} --template offline"
+        " && python -m nbconvert --to html --TemplateExporter.extra_template_basedirs={params.templates:q} --template offline"
         " --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=parameters"
         " --TagRemovePreprocessor.remove_cell_tags=injected-parameters {output.ipynb}"
         ") 2>&1 | tee -i {log.text}  # {params.key}"
