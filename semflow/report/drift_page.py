@@ -11,7 +11,8 @@ def drift_page(check: Check, runs: list[Run]) -> str:
     notes = [f"Verdict: {check.verdict}. {NEXT[check.verdict]}"]
     notes += [f"Drift: {line}." for line in check.drifted] + [f"{line}." for line in (*check.unlike, *check.untold)]
     notes.append(f"Compared: {check.compared}.")
-    return page("Drift check", [_watched(check), _origins(check)], notes, [], runs)
+    grids = [*([_watched(check)] if check.watched else []), _origins(check)]
+    return page(f"Drift check: {check.verdict}", grids, notes, [], runs)
 
 
 def _watched(check: Check) -> Grid:
@@ -32,7 +33,7 @@ def _watched(check: Check) -> Grid:
 
 def _origins(check: Check) -> Grid:
     rows = [
-        Row([Entry(name, kind="head"), Entry.of(was), Entry.of(now), Entry.of("no" if name in check.differs else "yes")])
+        Row([Entry(name, kind="head"), Entry(was), Entry(now), Entry("no" if name in check.differs else "yes")])
         for name, was, now in check.origins
     ]
     return Grid("What made the two sides", ["what", "reference", "here", "the same"], [[row] for row in rows])
