@@ -17,7 +17,7 @@ from semflow.data.folders import Found, PairedFiles, holding, inside, listed, on
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX
-from semflow.data.settings import PaperSettings, place
+from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError, did_you_mean
 from semflow.section import Section
 
@@ -85,8 +85,8 @@ class Settings(PaperSettings):
         return self
 
     @property
-    def folder(self) -> Path:
-        return place(self.root)
+    def elsewhere(self) -> str | None:
+        return None
 
     def list_of(self, split: str) -> str:
         """The list or folder of a split."""

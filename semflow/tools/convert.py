@@ -24,8 +24,8 @@ from semflow.training.build import make_shape
 OF = "model|weights|params|state|u?net"
 AVERAGES = re.compile(rf"ema({OF})?|({OF})ema|swa|avg|averaged?|shadow|polyak")
 RAW = ("no", "non", "not", "without", "wo", "pre", "before")  # before such a word: weights that are no averages
-OPTIMIZERS = re.compile(r"optim(i[sz]ers?)?")
-MOMENTS = re.compile(r"exp|grads?|gradients?|moments?|momentum")
+OPTIMIZERS = re.compile(r"\boptim(i[sz]ers?)?\b")  # of a key's words
+MOMENTS = re.compile(r"\b(exp avg|grads?|gradients?|moments?|momentum)\b")
 HALF = (torch.float16, torch.bfloat16)
 FULL = (torch.float32, torch.float64)
 
@@ -105,11 +105,7 @@ def choose(source: Path, held: Any, wanted: Mapping[str, Tensor]) -> tuple[str, 
 
     SemFlowError if nothing fits, several do, or there are averages that do not.
     """
-    found = [
-        (place, weights)
-        for place, weights in state_dicts(held)
-        if not any(_has(OPTIMIZERS, key) or _has(MOMENTS, key) for key in place)
-    ]
+    found = [(place, weights) for place, weights in state_dicts(held) if not any(map(_of_optimizer, place))]
     shapes = {name: value.shape for name, value in wanted.items()}
     fit = [(place, weights) for place, weights in found if {name: value.shape for name, value in weights.items()} == shapes]
     averages = [(place, weights) for place, weights in fit if any(map(_averaged, place))]
@@ -133,7 +129,11 @@ def _words(key: str) -> list[str]:
 
 
 def _has(kind: re.Pattern[str], key: str) -> bool:
-    return any(map(kind.fullmatch, _words(key)))
+    return kind.search(" ".join(_words(key))) is not None
+
+
+def _of_optimizer(key: str) -> bool:
+    return _has(OPTIMIZERS, key) or _has(MOMENTS, key)
 
 
 def _averaged(key: str) -> bool:

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 from preparing import complaint as complaint_of_prepare
 from preparing import zipped
 
-from semflow import cli
+from semflow import cli, files
 from semflow.data import open_dataset
 from semflow.data.camvid import CamVid
 from semflow.data.celebamask_hq import CelebAMaskHQ
@@ -650,6 +651,97 @@ def test_init_writes_a_suite_that_opens_the_folder(own, machine, base):
     assert suite.data.size[0] <= 24
     assert suite.data.size[1] <= 32
     assert check("folder", own).problems == []
+
+
+def test_init_takes_the_papers_anchors_for_as_many_classes_as_the_paper_has(own):
+    (own / "classes.txt").write_text("\n".join(f"class {number}" for number in range(171)))
+    suite = reading.load(init(own, None, LAPTOP))
+    assert (suite.pseudo_mask.k, suite.pseudo_mask.s, suite.pseudo_mask.amplitude) == (6, 50, 6)
+
+
+def test_init_takes_pictures_of_ones_own_for_independent_as_frames_of_a_film_are_not(own):
+    suite = reading.load(init(own, None, LAPTOP))
+    assert suite.evaluation.block_length == 1
+    assert reading.load(ROOT / "config/camvid_cpu.yaml").evaluation.block_length > 1
+
+
+ODD_FOLDERS = (
+    "mini", "study", "a/pictures", "b/pictures", "\u56fe\u7247", "\u0444\u043e\u0442\u043e", "d\udce9", "two\nlines", "next\x85line",
+    "x$HOME", "~", "a: b #c", "'\"", "-", "n" * 200, "tab\there", "{}", " ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+def test_init_writes_a_suite_that_opens_a_folder_of_any_name(own, tmp_path, name, monkeypatch):
+    root = tmp_path / "odd" / name
+    shutil.copytree(own, root)
+    monkeypatch.chdir(root.parent)
+    suite = reading.load(init(Path(name) if "/" not in name else root, None, LAPTOP))
+    assert suite.data.folder == root
+    assert len(open_dataset(suite.data, "train")) == 6
+
+
+def test_suites_of_two_folders_share_no_results_with_one_another_nor_with_ours(own, tmp_path):
+    ours, theirs = {path.stem for path in (ROOT / "config").glob("*.yaml")}, set()
+    for name in ODD_FOLDERS:
+        shutil.copytree(own, tmp_path / "odd" / name)
+        theirs.add(reading.load(init(tmp_path / "odd" / name, None, LAPTOP)).suite)
+    assert len(theirs) == len(ODD_FOLDERS)
+    assert not theirs & ours
+
+
+def test_a_root_that_can_be_read_in_two_ways_is_refused(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("HERE", "own")
+    monkeypatch.chdir(own.parent)
+    own.rename("own")
+    assert section(Path("$HERE")).folder == Path("own")
+    Path("$HERE").mkdir()
+    refusal(lambda: section(Path("$HERE")).folder, "$HERE", "own")
+
+
+@pytest.mark.parametrize("words", ["init OWN", "data check folder OWN", "data check --config own.yaml"])
+def test_a_wrong_environment_does_not_concern_pictures_of_ones_own(own, tmp_path, words, monkeypatch):
+    init(own, tmp_path / "own.yaml", LAPTOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMFLOW_DATA", "/nowhere")
+    status = 0
+    try:
+        cli.main([str(own) if word == "OWN" else word for word in words.split()])
+    except SystemExit as end:
+        status = end.code
+    assert status == 0
+
+
+def test_a_wrong_environment_does_not_keep_a_plan_for_pictures_of_ones_own(own, tmp_path):
+    init(own, tmp_path / "own.yaml", LAPTOP)
+    shutil.rmtree(own)  # a plan can be shown without
+    command = ["snakemake", "-n", "--cores", "1", "--snakefile", ROOT / "Snakefile", "--configfile", tmp_path / "own.yaml"]
+    environment = os.environ | {"SEMFLOW_DATA": "/nowhere", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "SEMFLOW_DATA" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+STRICT = {"PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize("words", [["init", "d\udce9"], ["data", "check", "folder", "d\udce9", "--json", "a.json"],
+                                   ["data", "check", "folder", "d\udce9", "--json", "-"], ["init", "gone\udce9"],
+                                   ["info", "gone\udce9"]])  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_name_that_is_not_utf_8_is_told_with_an_escape(own, tmp_path, words, encoding):
+    shutil.copytree(own, tmp_path / "d\udce9")
+    command = [sys.executable, "-m", "semflow", *words]
+    environment = os.environ | STRICT | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if "gone\udce9" in words else 0)
+    assert "\\udce9" in done.stdout + done.stderr
+
+
+def test_a_text_with_a_name_that_is_not_utf_8_is_written_with_an_escape(tmp_path):
+    files.write_text(tmp_path / "a.txt", "d\udce9")
+    assert (tmp_path / "a.txt").read_text() == r"d\udce9"
 
 
 def test_more_cores_work_at_larger_pictures(own):

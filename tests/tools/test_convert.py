@@ -141,7 +141,7 @@ def test_weights_whose_key_says_that_they_are_no_averages_are_not_taken_for_some
     assert torch.equal(model.network.unet.conv_in.weight.detach(), weights["conv_in.weight"])
 
 
-@pytest.mark.parametrize("key", ["optimized_ema", "upgraded_ema", "ema_expanded", "graduated_ema", "momentous_ema"])
+@pytest.mark.parametrize("key", ["optimized_ema", "upgraded_ema", "ema_expanded", "graduated_ema", "exp3_ema"])
 def test_a_word_that_begins_as_an_optimizers_does_hides_no_averages(sd_suite, weights, tmp_path, key):
     model, _ = converted(sd_suite, {"state_dict": zeros(weights), key: weights}, tmp_path)
     assert torch.equal(model.network.unet.conv_in.weight.detach(), weights["conv_in.weight"])
