@@ -161,7 +161,7 @@ def _train(p: Parser) -> Command:
 
     def run(a: Arguments) -> None:
         from semflow.data import open_dataset
-        from semflow.evaluation.session import check_split
+        from semflow.data.sample import check_split
         from semflow.training.loop import checkpoints, train
 
         suite = _suite(a)

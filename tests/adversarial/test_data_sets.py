@@ -1,5 +1,6 @@
 """Data sets as people have them: other places, names, encodings, lists, archives. Each is read right, or refused."""
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from semflow.data.celebamask_hq import CelebAMaskHQ
 from semflow.data.cityscapes import LABEL_IDS, Cityscapes
 from semflow.data.coco_stuff import CocoStuff
 from semflow.data.folder import Settings, described, opened
+from semflow.data.sample import check_split
 from semflow.errors import SemFlowError
 from semflow.suite import reading
 from semflow.tools.check import check
@@ -613,6 +615,8 @@ def test_ids_that_count_from_1_are_refused_where_the_last_occurs(own):
         labels = np.asarray(Image.open(path))
         save(path, np.where(labels == 255, 0, labels + 1).astype(np.uint8))
     refusal(lambda: [*opened(section(own), "train")], "3", "count from 0")
+    with pytest.raises(SemFlowError, match="^(?!.*fetch)"):
+        [*opened(section(own), "train")]
 
 
 @pytest.mark.parametrize("wrong", [3, [], ["sky", 3], ["sky", " "], {"sky": 0}, None])
@@ -666,8 +670,8 @@ def test_init_takes_pictures_of_ones_own_for_independent_as_frames_of_a_film_are
 
 
 ODD_FOLDERS = (
-    "mini", "study", "a/pictures", "b/pictures", "\u56fe\u7247", "\u0444\u043e\u0442\u043e", "d\udce9", "two\nlines", "next\x85line",
-    "x$HOME", "~", "a: b #c", "'\"", "-", "n" * 200, "tab\there", "{}", " ",
+    "mini", "study", "a/pictures", "b/pictures", "\u56fe\u7247", "\u0444\u043e\u0442\u043e", "d\udce9", "two\nlines",
+    "next\x85line", "x$HOME", "~", "a: b #c", "'\"", "-", "n" * 200, "tab\there", "{}", " ",
 )  # fmt: skip
 
 
@@ -722,9 +726,6 @@ def test_a_wrong_environment_does_not_keep_a_plan_for_pictures_of_ones_own(own, 
     assert "Traceback" not in done.stdout + done.stderr
 
 
-STRICT = {"PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}
-
-
 @pytest.mark.parametrize("words", [["init", "d\udce9"], ["data", "check", "folder", "d\udce9", "--json", "a.json"],
                                    ["data", "check", "folder", "d\udce9", "--json", "-"], ["init", "gone\udce9"],
                                    ["info", "gone\udce9"]])  # fmt: skip
@@ -732,7 +733,7 @@ STRICT = {"PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}
 def test_a_name_that_is_not_utf_8_is_told_with_an_escape(own, tmp_path, words, encoding):
     shutil.copytree(own, tmp_path / "d\udce9")
     command = [sys.executable, "-m", "semflow", *words]
-    environment = os.environ | STRICT | {"PYTHONIOENCODING": encoding}
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
     assert done.returncode == (2 if "gone\udce9" in words else 0)
@@ -766,7 +767,7 @@ UNCLEAR = {
     "no classes": (lambda root: (root / "classes.txt").unlink(), "classes.txt"),
     "two lists of classes": (lambda root: shutil.copy(root / "classes.txt", root / "labels.txt"), "labels.txt"),
     "two folders of labels": (lambda root: (root / "annotations").mkdir(), "annotations"),
-    "no images": (lambda root: shutil.rmtree(root / "images"), "no images"),
+    "no images": (lambda root: shutil.rmtree(root / "images"), "there is no folder images"),
     "no split": (lambda root: shutil.rmtree(root / "images/train"), "train"),
     "two train splits": (lambda root: (root / "train.txt").write_text("train/0"), "train.txt"),
 }
@@ -798,6 +799,39 @@ def test_data_check_of_nothing_or_of_two_things_is_refused(capsys, words):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def of_one_picture(root: Path) -> None:
+    for folder in ("images", "labels"):
+        for path in sorted((root / folder / "val").iterdir())[1:]:
+            path.unlink()
+
+
+def of_void(root: Path) -> None:
+    for path in (root / "labels/val").iterdir():
+        save(path, np.full_like(np.asarray(Image.open(path)), 255))
+
+
+@pytest.mark.parametrize(("change", "named"), [(of_one_picture, "has 1 images; at least 2"), (of_void, "no pixel of the val")])
+def test_data_check_finds_a_split_that_training_refuses(own, change, named):
+    suite = reading.load(init(own, None, LAPTOP))
+    change(own)
+    said = refusal(lambda: check_split(open_dataset(suite.data, "val"), "val"), named)
+    assert check("folder", own).problems == [said]
+
+
+def test_data_check_as_json_gives_numbers_by_split(own, tmp_path):
+    with pytest.raises(SystemExit):
+        cli.main(["data", "check", "folder", str(own), "--json", str(tmp_path / "a.json")])
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["problems"] == []
+    assert told["splits"]["train"] == {
+        "images": 6, "label_maps": 6, "pairs": 6, "official": None, "looked_into": 6, "sizes": {"24 x 32": 6},
+        "classes": told["splits"]["train"]["classes"],
+    }  # fmt: skip
+    labels = [np.unique(np.asarray(Image.open(path))) for path in (own / "labels/train").iterdir()]
+    for number, name in enumerate(NAMES):
+        assert told["splits"]["train"]["classes"][name] == sum(number in here for here in labels)
+
+
 # Every pair, quickly
 
 
@@ -814,7 +848,7 @@ def test_a_picture_cut_off_anywhere_is_found_where_all_are_looked_into(trees, tm
 
 @pytest.mark.parametrize("tenth", range(1, 10))
 def test_a_png_with_one_changed_byte_is_found_where_all_are_looked_into(trees, tmp_path, tenth):
-    root = trees.cityscapes_tree(tmp_path / "city", 1)
+    root = trees.cityscapes_tree(tmp_path / "city", 2)
     path = sorted(root.rglob("*_leftImg8bit.png"))[0]
     data = bytearray(path.read_bytes())
     data[len(data) * tenth // 10] ^= 0xFF

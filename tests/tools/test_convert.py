@@ -125,6 +125,7 @@ def test_averaged_weights_are_taken_before_raw_ones_and_it_is_said(sd_suite, wei
     model, card = converted(sd_suite, AVERAGED[form](weights), tmp_path)
     assert all(torch.equal(value, weights[name]) for name, value in model.network.unet.state_dict().items())
     assert f"its weights under {card.converted['place']} are taken" in capsys.readouterr().out
+    assert f"not trained here; its weights under {card.converted['place']}\n" in describe(card)
 
 
 NO_AVERAGES = (
@@ -205,6 +206,7 @@ def test_averages_that_are_empty_are_none(sd_suite, weights, tmp_path):
 def test_weights_in_half_precision_are_opened_with_a_word(sd_suite, weights, tmp_path, kind, capsys):
     _, card = converted(sd_suite, {name: value.to(kind) for name, value in weights.items()}, tmp_path)
     assert f"half precision ({card.converted['precision']})" in capsys.readouterr().out
+    assert f"in half precision ({str(kind).removeprefix('torch.')})\n" in describe(card)
 
 
 @pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn, torch.complex64, torch.bool])
