@@ -496,6 +496,26 @@ def test_an_archive_with_a_file_twice_is_refused_with_both_names(zips, slash):
     complaint_of_prepare("coco_stuff", zips, path, "train2017/000000000139.jpg", "one file")
 
 
+@pytest.mark.parametrize("name", ["train2017/a.jpg/b.jpg", "train2017\\a.jpg\\b\\c.jpg"])
+def test_an_archive_whose_member_is_both_a_file_and_a_folder_is_called_that(zips, name):
+    with_member(zips, "train2017/a.jpg")
+    said = complaint_of_prepare("coco_stuff", zips, with_member(zips, name), "'train2017/a.jpg' as a file and as a folder")
+    assert "free space" not in said
+    assert not (zips / "train2017").exists()
+
+
+@pytest.mark.parametrize(("place", "value", "reason"), [(8, 1, "password"), (10, 9, "compression")])
+def test_an_archive_that_is_packed_in_a_way_that_is_not_read_is_not_called_damaged(zips, place, value, reason):
+    """place: in the archive's own list of members, of the flags (1: encrypted) and of the compression (9: deflate64)."""
+    packed = bytearray((zips / "train2017.zip").read_bytes())
+    for entry in re.finditer(rb"PK\x01\x02", bytes(packed)):
+        packed[entry.start() + place] = value
+    (zips / "train2017.zip").write_bytes(packed)
+    said = complaint_of_prepare("coco_stuff", zips, zips / "train2017.zip", "cannot be unpacked here", reason)
+    assert "damaged" not in said
+    assert "fetch it again" not in said
+
+
 def test_an_archive_with_the_slashes_of_windows_is_unpacked(zips):
     with zipfile.ZipFile(zips / "train2017.zip") as file:
         members = {info.filename: file.read(info) for info in file.infolist()}
@@ -694,7 +714,7 @@ def test_suites_of_two_folders_share_no_results_with_one_another_nor_with_ours(o
     assert not theirs & ours
 
 
-def test_a_root_that_can_be_read_in_two_ways_is_refused(own, tmp_path, monkeypatch):
+def test_a_root_that_can_be_read_in_two_ways_is_refused(own, monkeypatch):
     monkeypatch.setenv("HERE", "own")
     monkeypatch.chdir(own.parent)
     own.rename("own")
