@@ -738,12 +738,12 @@ def test_a_wrong_environment_does_not_concern_pictures_of_ones_own(own, tmp_path
 
 def test_a_wrong_environment_does_not_keep_a_plan_for_pictures_of_ones_own(own, tmp_path):
     init(own, tmp_path / "own.yaml", LAPTOP)
-    shutil.rmtree(own)  # a plan can be shown without
+    shutil.rmtree(own / "images")  # a plan can be shown without
     command = ["snakemake", "-n", "--cores", "1", "--snakefile", ROOT / "Snakefile", "--configfile", tmp_path / "own.yaml"]
     environment = os.environ | {"SEMFLOW_DATA": "/nowhere", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert "SEMFLOW_DATA" not in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout
+    assert "rule train" in done.stdout
 
 
 @pytest.mark.parametrize("words", [["init", "d\udce9"], ["data", "check", "folder", "d\udce9", "--json", "a.json"],

@@ -96,7 +96,10 @@ LACKING = {
     for name, suite in STUDY.suites.items()
     if not KEPT and (reason := keys.missing(suite)) and not preparable(suite)
 }
-if any(STUDY.suites[name].data.elsewhere for name in LACKING) and "--unlock" not in sys.argv:
+if (
+    any(STUDY.suites[name].data.elsewhere for name in LACKING)
+    and "--unlock" not in sys.argv
+):
     raise WorkflowError(said_of(LACKING))
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += sorted(
