@@ -5,6 +5,7 @@ comes at once, and choices (methods, data sets, products) are those of the regis
 """
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -57,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. Exit status 0, 2 for a mistake that is named in one sentence, 130 when interrupted, 141 when nobody
     reads what is printed."""
     words = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for names of files that have no letters there
     try:
         a = parser(words).parse_args(words)
         if getattr(a, "threads", None) and launch.LAUNCHED not in os.environ:
@@ -157,7 +161,7 @@ def _train(p: Parser) -> Command:
 
     def run(a: Arguments) -> None:
         from semflow.data import open_dataset
-        from semflow.evaluation.session import check_split
+        from semflow.data.sample import check_split
         from semflow.training.loop import checkpoints, train
 
         suite = _suite(a)

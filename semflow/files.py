@@ -95,8 +95,8 @@ def _give(path: Path, mode: int) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_atomically(target, lambda part: part.write_text(text, encoding="utf-8"))
+    """Write UTF-8 text atomically; what has none, as in names of files that are not UTF-8, as an escape."""
+    write_atomically(target, lambda part: part.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def json_text(value: Any) -> str:

@@ -17,6 +17,7 @@ import torch
 import trees as tree_maker
 import yaml
 from diffusers import AutoencoderKL
+from fuzzing import EXAMPLES, SEED
 from hypothesis import HealthCheck, settings
 from sd_folder import make_sd_folder, sd_sections
 
@@ -36,6 +37,10 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The workflow's tests first: they take as long as all others, and a worker that began them last would end alone."""
     items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
+def pytest_report_header() -> str:
+    return f"fuzzing: SEMFLOW_FUZZ={SEED}:{EXAMPLES}"
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from semflow.claims import drift
-from semflow.data import info_of
+from semflow.data import info_of, open_dataset
 from semflow.suite import reading
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +82,16 @@ def test_its_suite_of_ones_own_is_one(tmp_path, monkeypatch):
     (tmp_path / "config").symlink_to(ROOT / "config")
     (tmp_path / "own.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
-    assert info_of(reading.load("own.yaml").data).names == ("sky", "road")
+    pixels, labels = np.full((72, 96, 3), 90, np.uint8), np.repeat([[0], [1]], 36, 0).repeat(96, 1).astype(np.uint8)
+    for name, content in (("images", pixels), ("labels", labels)):
+        for split in ("train", "val"):
+            (tmp_path / f"my_pictures/{name}/{split}").mkdir(parents=True)
+            Image.fromarray(content).save(tmp_path / f"my_pictures/{name}/{split}/{split}0.png")
+    suite = reading.load("own.yaml")
+    assert info_of(suite.data).names == ("sky", "road")
+    (sample,) = open_dataset(suite.data, suite.evaluation.split)
+    assert sample.image.shape == (3, 36, 48)
+    assert np.array_equal(sample.labels, labels[::2, ::2])
 
 
 def test_its_python_runs():

@@ -17,7 +17,7 @@ from semflow.data.folders import Found, PairedFiles, holding, inside, listed, on
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX
-from semflow.data.settings import PaperSettings, place
+from semflow.data.settings import PaperSettings
 from semflow.errors import SemFlowError, did_you_mean
 from semflow.section import Section
 
@@ -85,8 +85,8 @@ class Settings(PaperSettings):
         return self
 
     @property
-    def folder(self) -> Path:
-        return place(self.root)
+    def elsewhere(self) -> str | None:
+        return None
 
     def list_of(self, split: str) -> str:
         """The list or folder of a split."""
@@ -106,12 +106,8 @@ class Folder(PairedFiles):
     void = IGNORE_INDEX
 
     def read_labels(self, path: str) -> Image.Image:
-        try:
-            return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette)
-        except SemFlowError as error:
-            if "holds label" not in str(error):
-                raise
-            raise SemFlowError(f"{error}; ids count from 0 in the order of data.classes") from None
+        mend = "ids count from 0 in the order of data.classes"
+        return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette, mend)
 
 
 def described(data: Settings) -> DatasetInfo:
@@ -281,7 +277,8 @@ def _the_one(root: Path, key: str, names: tuple[str, ...]) -> str:
         raise SemFlowError(f"{root} holds {' and '.join(there)}, which may both be the {key}; remove or rename one")
     if not there:
         mend = "write the classes' names there, one a line in the order of their ids" if key == "classes" else "make it"
-        raise SemFlowError(f"there is no {names[0]} in {root}{holding(root)}; {mend}")
+        kind = "file" if key == "classes" else "folder"
+        raise SemFlowError(f"there is no {kind} {names[0]} in {root}{holding(root)}; {mend}")
     return there[0]
 
 

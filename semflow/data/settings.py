@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from semflow.errors import SemFlowError
 from semflow.section import Section, Size
 
 
@@ -14,6 +15,11 @@ class DataSettings(Section):
 
     name: str
     size: Size
+
+    @property
+    def elsewhere(self) -> str | None:
+        """What the environment says in place of `root`, of a data set that goes by it."""
+        return None
 
     @property
     def resized(self) -> bool:
@@ -38,10 +44,15 @@ class FileSettings(DataSettings):
 
     @model_validator(mode="after")
     def _environment_names_a_folder(self) -> Self:
-        override = os.environ.get("SEMFLOW_DATA")
-        if override and not place(override).is_dir():
-            raise ValueError(f"SEMFLOW_DATA is {override!r}, but there is no such folder; correct it, or unset it to go by root")
+        if self.elsewhere and not place(self.elsewhere).is_dir():
+            raise ValueError(
+                f"SEMFLOW_DATA is {self.elsewhere!r}, but there is no such folder; correct it, or unset it to go by root"
+            )
         return self
+
+    @property
+    def elsewhere(self) -> str | None:
+        return os.environ.get("SEMFLOW_DATA") or None
 
     @property
     def resized(self) -> bool:
@@ -50,11 +61,10 @@ class FileSettings(DataSettings):
     @property
     def folder(self) -> Path:
         """Where they lie: `SEMFLOW_DATA/<name>`, or `SEMFLOW_DATA` itself if there is no such folder, or `root`."""
-        override = os.environ.get("SEMFLOW_DATA")
-        if not override:
+        if not self.elsewhere:
             return place(self.root)
-        named = place(override) / self.name
-        return named if named.is_dir() else place(override)
+        named = place(self.elsewhere) / self.name
+        return named if named.is_dir() else place(self.elsewhere)
 
 
 class PaperSettings(FileSettings):
@@ -78,5 +88,12 @@ class PaperSettings(FileSettings):
 
 
 def place(text: str) -> Path:
-    """A path as a shell reads it: a leading `~` and `$NAME` stand for what they do there; what is not known stays."""
-    return Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111
+    """A path as a shell reads it: a leading `~` and `$NAME` stand for what they do there; what is not known stays, as does the
+    whole where it exists as written. SemFlowError if both readings exist.
+    """
+    written, read = Path(text), Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111
+    if written == read or not written.exists():
+        return read
+    if read.exists():
+        raise SemFlowError(f"{written} exists as written, and as a shell reads it, {read}; rename one of them")
+    return written

@@ -17,11 +17,12 @@ from torch import Tensor
 
 import semflow
 from baselines import METHODS
+from semflow.data.sample import check_split
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.evaluation.metrics.intervals import bootstrap
 from semflow.evaluation.metrics.scores import SCORES, class_iou
-from semflow.evaluation.session import Session, check_split
+from semflow.evaluation.session import Session
 from semflow.loading.pixels import to_bytes
 from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from baselines import METHODS
 from semflow.data import Dataset, open_dataset
-from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.evaluation.features import (
     BATCH,
@@ -33,7 +32,6 @@ from semflow.training.build import place
 from semflow.training.card import Card
 from semflow.training.checkpoints import open_checkpoint
 
-FEWEST = 2  # images of a split
 FEW = 1024  # images; EfficientNet-Lite0's stages of one are 1.4 MB
 
 
@@ -128,15 +126,6 @@ class Session:
     def real_features(self) -> np.ndarray:
         """Of the split's images, float32 (n, d)."""
         return cached_features(self.extractor, self.pictures[0], self.cache)
-
-
-def check_split(dataset: Dataset, split: str) -> None:
-    """SemFlowError if nothing can be measured on a split: it has fewer than two images, or no pixel with a label. Reads no
-    further than the first label."""
-    if len(dataset) < FEWEST:
-        raise SemFlowError(f"the {split} split of {dataset.name} has {len(dataset)} images; at least {FEWEST} can be measured on")
-    if all((dataset[index].labels == IGNORE_INDEX).all() for index in range(len(dataset))):
-        raise SemFlowError(f"no pixel of the {split} split of {dataset.name} has a label, so nothing can be measured on it")
 
 
 def _check(suite: Suite, wanted: Checkpoint, card: Card, folder: Path) -> None:

@@ -15,7 +15,7 @@ from semflow.data import DATASETS, OFFICIAL
 from semflow.data.folders import Found, PairedFiles, listed
 from semflow.data.images import open_picture, orientation
 from semflow.data.info import Official, notes_of, problems_of
-from semflow.data.sample import IGNORE_INDEX
+from semflow.data.sample import IGNORE_INDEX, few, unlabelled
 from semflow.data.settings import DataSettings, FileSettings
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
@@ -28,10 +28,15 @@ ASK = re.compile(r"; `semflow data check [^`]*` says where to get it")  # useles
 
 
 class Report(NamedTuple):
-    """What there is, in lines; what is wrong, in sentences."""
+    """What there is, in lines; what is wrong, in sentences; numbers by split.
+
+    Of a split: images, label_maps, pairs; official: as many as there should be, None if that is not known; looked_into: pairs;
+    sizes: pictures by "height x width"; classes: label maps by the class found in them.
+    """
 
     lines: list[str]
     problems: list[str]
+    splits: dict[str, dict[str, Any]]
 
 
 def check_of_suite(data: DataSettings, **options: Any) -> Report:
@@ -59,11 +64,20 @@ def check(
     facts = facts or OFFICIAL.get(name) or DATASETS[name].facts_of(None, root)
     found = facts.survey(root)
     wrong = [ASK.sub("; the lines above say where to get it", sentence) for sentence in problems_of(found)]
-    report = Report([f"{facts.title} in {root}"], wrong)
+    report = Report([f"{facts.title} in {root}"], wrong, {})
     shown: list[PairedFiles] = []
     report.lines.extend(f"note: {note}" for note in notes_of(found))
     for split, here in found.items() if root.is_dir() else ():
         report.lines.append(_counted(split, here, facts.counts[split]))
+        report.splits[split] = {
+            "images": len(here.images),
+            "label_maps": len(here.labels),
+            "pairs": len(here.images.keys() & here.labels.keys()),
+            "official": facts.counts[split] or None,
+            "looked_into": 0,
+            "sizes": {},
+            "classes": {},
+        }
         if not subset and here.images and facts.counts[split] not in (0, len(here.images)):
             report.problems.append(
                 f"{split}: there are {len(here.images):,} images, officially {facts.counts[split]:,}; fetch them all, or "
@@ -72,6 +86,8 @@ def check(
         pairs = [(path, here.labels[image]) for image, path in here.images.items() if image in here.labels]
         if facts.label_maps is not None:
             pairs = _made(pairs, split, name, report)
+        if pairs and split != "train" and (wrong_with := few(len(pairs), split, facts.reader.name)):
+            report.problems.append(wrong_with)
         _read(facts.reader.over(pairs, size or facts.size), split, everything, report)
         shown.append(facts.reader.over(_spread(pairs, PAIRS_SHOWN), size or facts.size))
     for split, expected in facts.unlabelled.items():
@@ -137,6 +153,13 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
         report.problems.append(f"{split}: {len(wrong) - MOST_NAMED} more pairs like these are wrong")
     if maps and (doubt := dataset.doubts(counts[0].tolist(), maps)):
         report.problems.append(f"{split}: {doubt}")
+    if maps == len(dataset) and not counts[1, :IGNORE_INDEX].any():
+        report.problems.append(unlabelled(split, dataset.name))
+    report.splits[split] |= {
+        "looked_into": len(dataset),
+        "sizes": dict(sizes.most_common()),
+        "classes": dict(zip(dataset.names, counts[1].tolist(), strict=False)),
+    }
     report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
     if turned:
         report.lines.append(

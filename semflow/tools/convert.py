@@ -6,7 +6,7 @@ tensors alone; no code in it can run.
 
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from semflow.training.build import make_shape
 
 OF = "model|weights|params|state|u?net"
 AVERAGES = re.compile(rf"ema({OF})?|({OF})ema|swa|avg|averaged?|shadow|polyak")
-OF_OPTIMIZERS = re.compile(r"optim|exp_avg|grad|moment", re.IGNORECASE)
+RAW = ("no", "non", "not", "without", "wo", "pre", "before")  # before such a word: weights that are no averages
+OPTIMIZERS = re.compile(r"\boptim(i[sz]ers?)?\b")  # of a key's words
+MOMENTS = re.compile(r"\b(exp avg|grads?|gradients?|moments?|momentum)\b")
 HALF = (torch.float16, torch.bfloat16)
 FULL = (torch.float32, torch.float64)
 
@@ -53,7 +55,7 @@ def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
         print(f"{source}: its weights under {place} are taken")
         origin["place"] = place
     if halves:
-        print(f"{source}: its weights are in half precision ({', '.join(halves)}); what that rounded away cannot be had back")
+        print(f"{source}: its weights are in half precision ({', '.join(halves)}); what rounding removed is lost")
         origin["precision"] = ", ".join(halves)
     checkpoints.export(out, suite, method, suite.training.seeds[0], model, converted=origin)
 
@@ -103,7 +105,7 @@ def choose(source: Path, held: Any, wanted: Mapping[str, Tensor]) -> tuple[str, 
 
     SemFlowError if nothing fits, several do, or there are averages that do not.
     """
-    found = [(place, weights) for place, weights in state_dicts(held) if not any(map(OF_OPTIMIZERS.search, place))]
+    found = [(place, weights) for place, weights in state_dicts(held) if not any(map(_of_optimizer, place))]
     shapes = {name: value.shape for name, value in wanted.items()}
     fit = [(place, weights) for place, weights in found if {name: value.shape for name, value in weights.items()} == shapes]
     averages = [(place, weights) for place, weights in fit if any(map(_averaged, place))]
@@ -121,20 +123,35 @@ def choose(source: Path, held: Any, wanted: Mapping[str, Tensor]) -> tuple[str, 
     return ".".join(place) if len(fit) > 1 else "", weights
 
 
+def _words(key: str) -> list[str]:
+    """The words of a key, as in `model_ema` and `emaModel`, in small letters."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)]
+
+
+def _has(kind: re.Pattern[str], key: str) -> bool:
+    return kind.search(" ".join(_words(key))) is not None
+
+
+def _of_optimizer(key: str) -> bool:
+    return _has(OPTIMIZERS, key) or _has(MOMENTS, key)
+
+
 def _averaged(key: str) -> bool:
-    """Whether a key says that what it holds are averages: `model_ema`, `emaModel`, `swa`."""
-    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)]
-    return any(map(AVERAGES.fullmatch, words))
+    """Whether a key says that what it holds are averages: `model_ema`, `emaModel`, `swa`; not `non_ema`."""
+    words = _words(key)
+    at = next((at for at, word in enumerate(words) if AVERAGES.fullmatch(word)), None)
+    return at is not None and not any(word in RAW for word in words[:at])
 
 
 def _averages(held: Any, fit: list[tuple[str, ...]], place: tuple[str, ...] = ()) -> list[str]:
-    """Where a file has averages beside the weights that fit: keys that say so with tensors below them, in whatever form."""
-    if place in fit or (place and OF_OPTIMIZERS.search(place[-1])):
+    """Where a file has averages beside the weights that fit: keys that say so with tensors below them, in whatever form. Some
+    optimizers hold them too."""
+    if place in fit or (place and _has(MOMENTS, place[-1])):
         return []
     if place and _averaged(place[-1]) and _tensors(held) > 1:
         return [".".join(place)]
     inner: dict[str, Any] = {}
-    for key, value in held.items() if isinstance(held, Mapping) else ():
+    for key, value in _items(held):
         head, dot, rest = str(key).partition(".")
         if dot and isinstance(value, Tensor):
             inner.setdefault(head, {})[rest] = value
@@ -143,10 +160,15 @@ def _averages(held: Any, fit: list[tuple[str, ...]], place: tuple[str, ...] = ()
     return [name for key, value in inner.items() for name in _averages(value, fit, (*place, key))]
 
 
+def _items(held: Any) -> Iterable[tuple[Any, Any]]:
+    """Of a mapping or, by their places, of a list."""
+    if isinstance(held, Mapping):
+        return held.items()
+    return enumerate(held) if isinstance(held, list | tuple) else ()
+
+
 def _tensors(held: Any) -> int:
-    if isinstance(held, Mapping | list | tuple):
-        return sum(map(_tensors, held.values() if isinstance(held, Mapping) else held))
-    return int(isinstance(held, Tensor))
+    return int(isinstance(held, Tensor)) + sum(_tensors(value) for _, value in _items(held))
 
 
 def _check(source: Path, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
@@ -164,6 +186,7 @@ def _check(source: Path, wanted: Mapping[str, Tensor], weights: Mapping[str, Ten
         kinds = (*FULL, *HALF) if wanted[name].is_floating_point() else (wanted[name].dtype,)
         if value.dtype not in kinds or value.layout != torch.strided or value.device.type != "cpu":
             held = " ".join(str(what).removeprefix("torch.") for what in (value.layout, value.dtype))
+            held += "" if value.device.type == "cpu" else f" on the device {value.device.type}"
             raise SemFlowError(f"{source}: {name} is {held}, which is not opened; save the weights as float32")
         if not value.isfinite().all():
             raise SemFlowError(f"{source} is damaged: {name} is not finite")

@@ -1,5 +1,6 @@
 """Writes a suite for a folder of one's own pictures, sized to this machine."""
 
+import hashlib
 import math
 import os
 import re
@@ -17,6 +18,7 @@ from semflow.errors import SemFlowError
 from semflow.suite import reading
 
 SUITES = Path(semflow.__file__).resolve().parents[1] / "config"
+LONGEST = 40  # letters of a folder's name in its suite's
 LOOKED_AT = 50  # pictures, for their size
 MOST_CORES = 16
 GPU_GB = 24  # of the GPU that camvid.yaml is meant for
@@ -56,13 +58,24 @@ def init(root: Path, out: Path | None, machine: Machine) -> Path:
             f"there is no {base}, which the suite would build on; install semflow from its checkout (pip install -e)"
         )
     below = reading.resolve(base)
-    raw = _sized(guessed(root, (1, 1)), below.raw, machine, re.sub(r"[^a-z0-9_]+", "_", root.name.lower()).strip("_") or "own")
+    raw = _sized(guessed(root, (1, 1)), below.raw, machine, suite_name(root))
     reading.check(reading.merged(below, reading.Resolved(raw, {})).raw, str(target))
     text = yaml.safe_dump(
         {"base": os.path.relpath(base, target.parent)} | raw, sort_keys=False, default_flow_style=None, width=130
     )
-    files.write_text(target, f"# Pictures of {root}, sized to {_told(machine)}.\n{text}")
+    files.write_text(target, f"# Pictures of {_in_one_line(root)}, sized to {_told(machine)}.\n{text}")
     return target
+
+
+def suite_name(root: Path) -> str:
+    """Of the folder's name and of where it lies, so that suites of two folders share no results, and none is one of config/."""
+    readable = re.sub(r"[^a-z0-9_]+", "_", root.name.lower()).strip("_")[:LONGEST] or "own"
+    return f"{readable}_{hashlib.sha256(os.fsencode(root)).hexdigest()[:6]}"
+
+
+def _in_one_line(root: Path) -> str:
+    """A path whose line ends and the like are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(root))
 
 
 def _told(machine: Machine) -> str:

@@ -184,6 +184,8 @@ def _members(archive: Archive, root: Path) -> list[tuple[zipfile.ZipInfo, Path]]
                     f"{path} holds {members[inside].filename!r} and {info.filename!r}, which are one file; this is not the "
                     "official archive"
                 )
+    if both := next((above for inside in members for above in inside.parents if above in members), None):
+        raise SemFlowError(f"{path} holds {str(both)!r} as a file and as a folder; this is not the official archive")
     if not members:
         raise SemFlowError(f"{path} holds no {archive.folders[0]}, so it is not the official archive; fetch that")
     places, some = [root / place for place in archive.under], [*members][:: max(1, len(members) // SOME_LOOKED_FOR)]
@@ -230,7 +232,11 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as zipped:
             yield zipped
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except (NotImplementedError, RuntimeError) as error:  # another compression, a password; the first is one of the second
+        raise SemFlowError(
+            f"{path} cannot be unpacked here ({error}); pack its files as an ordinary zip, deflated and without a password"
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise SemFlowError(f"{path} is damaged or only half downloaded ({error}); fetch it again") from None
 
 

@@ -79,6 +79,8 @@ def _read_card(folder: Path) -> Card:
         pickles = [path.name for path in beside if path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".pkl"}]
         if pickles:
             raise SemFlowError(f"{pickles[0]} is a pickle, which can run code; only folders with {CARD} are opened")
+        if folder.is_file():
+            raise SemFlowError(f"{folder} is a file, not a checkpoint folder; name the folder that holds {CARD}")
         raise SemFlowError(f"{folder} is not a checkpoint folder: it has no {CARD}")
     raw = files.read_json(folder / CARD, "checkpoint card")
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
@@ -110,8 +112,16 @@ def describe(card: Card) -> str:
         "autoencoder": card.autoencoder and card.autoencoder["kind"],
         "weights SHA-256": card.weights_sha256,
         # and its suite says how it is meant to have been trained
-        "converted from": card.converted and f"{card.converted['file']}, SHA-256 {card.converted['sha256']}; not trained here",
+        "converted from": card.converted and _origin(card.converted),
         "commit": card.commit + (" (modified)" if card.dirty else ""),
         "versions": ", ".join(f"{name} {number}" for name, number in card.versions.items()),
     }
     return "\n".join(f"{name + ':':17}{value}" for name, value in facts.items() if value)
+
+
+def _origin(converted: dict[str, str]) -> str:
+    """Where converted weights come from, in words."""
+    place, precision = converted.get("place"), converted.get("precision")
+    words = [f"{converted['file']}, SHA-256 {converted['sha256']}", "not trained here"]
+    words += [f"its weights under {place}"] if place else []
+    return "; ".join(words + ([f"in half precision ({precision})"] if precision else []))

@@ -1,10 +1,12 @@
 """Data sets as people have them: other places, names, encodings, lists, archives. Each is read right, or refused."""
 
+import json
 import os
 import re
 import shutil
 import stat
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -15,13 +17,14 @@ from PIL import Image
 from preparing import complaint as complaint_of_prepare
 from preparing import zipped
 
-from semflow import cli
+from semflow import cli, files
 from semflow.data import open_dataset
 from semflow.data.camvid import CamVid
 from semflow.data.celebamask_hq import CelebAMaskHQ
 from semflow.data.cityscapes import LABEL_IDS, Cityscapes
 from semflow.data.coco_stuff import CocoStuff
 from semflow.data.folder import Settings, described, opened
+from semflow.data.sample import check_split
 from semflow.errors import SemFlowError
 from semflow.suite import reading
 from semflow.tools.check import check
@@ -493,6 +496,26 @@ def test_an_archive_with_a_file_twice_is_refused_with_both_names(zips, slash):
     complaint_of_prepare("coco_stuff", zips, path, "train2017/000000000139.jpg", "one file")
 
 
+@pytest.mark.parametrize("name", ["train2017/a.jpg/b.jpg", "train2017\\a.jpg\\b\\c.jpg"])
+def test_an_archive_whose_member_is_both_a_file_and_a_folder_is_called_that(zips, name):
+    with_member(zips, "train2017/a.jpg")
+    said = complaint_of_prepare("coco_stuff", zips, with_member(zips, name), "'train2017/a.jpg' as a file and as a folder")
+    assert "free space" not in said
+    assert not (zips / "train2017").exists()
+
+
+@pytest.mark.parametrize(("place", "value", "reason"), [(8, 1, "password"), (10, 9, "compression")])
+def test_an_archive_that_is_packed_in_a_way_that_is_not_read_is_not_called_damaged(zips, place, value, reason):
+    """place: in the archive's own list of members, of the flags (1: encrypted) and of the compression (9: deflate64)."""
+    packed = bytearray((zips / "train2017.zip").read_bytes())
+    for entry in re.finditer(rb"PK\x01\x02", bytes(packed)):
+        packed[entry.start() + place] = value
+    (zips / "train2017.zip").write_bytes(packed)
+    said = complaint_of_prepare("coco_stuff", zips, zips / "train2017.zip", "cannot be unpacked here", reason)
+    assert "damaged" not in said
+    assert "fetch it again" not in said
+
+
 def test_an_archive_with_the_slashes_of_windows_is_unpacked(zips):
     with zipfile.ZipFile(zips / "train2017.zip") as file:
         members = {info.filename: file.read(info) for info in file.infolist()}
@@ -612,6 +635,8 @@ def test_ids_that_count_from_1_are_refused_where_the_last_occurs(own):
         labels = np.asarray(Image.open(path))
         save(path, np.where(labels == 255, 0, labels + 1).astype(np.uint8))
     refusal(lambda: [*opened(section(own), "train")], "3", "count from 0")
+    with pytest.raises(SemFlowError, match="^(?!.*fetch)"):
+        [*opened(section(own), "train")]
 
 
 @pytest.mark.parametrize("wrong", [3, [], ["sky", 3], ["sky", " "], {"sky": 0}, None])
@@ -652,6 +677,94 @@ def test_init_writes_a_suite_that_opens_the_folder(own, machine, base):
     assert check("folder", own).problems == []
 
 
+def test_init_takes_the_papers_anchors_for_as_many_classes_as_the_paper_has(own):
+    (own / "classes.txt").write_text("\n".join(f"class {number}" for number in range(171)))
+    suite = reading.load(init(own, None, LAPTOP))
+    assert (suite.pseudo_mask.k, suite.pseudo_mask.s, suite.pseudo_mask.amplitude) == (6, 50, 6)
+
+
+def test_init_takes_pictures_of_ones_own_for_independent_as_frames_of_a_film_are_not(own):
+    suite = reading.load(init(own, None, LAPTOP))
+    assert suite.evaluation.block_length == 1
+    assert reading.load(ROOT / "config/camvid_cpu.yaml").evaluation.block_length > 1
+
+
+ODD_FOLDERS = (
+    "mini", "study", "a/pictures", "b/pictures", "\u56fe\u7247", "\u0444\u043e\u0442\u043e", "d\udce9", "two\nlines",
+    "next\x85line", "x$HOME", "~", "a: b #c", "'\"", "-", "n" * 200, "tab\there", "{}", " ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+def test_init_writes_a_suite_that_opens_a_folder_of_any_name(own, tmp_path, name, monkeypatch):
+    root = tmp_path / "odd" / name
+    shutil.copytree(own, root)
+    monkeypatch.chdir(root.parent)
+    suite = reading.load(init(Path(name) if "/" not in name else root, None, LAPTOP))
+    assert suite.data.folder == root
+    assert len(open_dataset(suite.data, "train")) == 6
+
+
+def test_suites_of_two_folders_share_no_results_with_one_another_nor_with_ours(own, tmp_path):
+    ours, theirs = {path.stem for path in (ROOT / "config").glob("*.yaml")}, set()
+    for name in ODD_FOLDERS:
+        shutil.copytree(own, tmp_path / "odd" / name)
+        theirs.add(reading.load(init(tmp_path / "odd" / name, None, LAPTOP)).suite)
+    assert len(theirs) == len(ODD_FOLDERS)
+    assert not theirs & ours
+
+
+def test_a_root_that_can_be_read_in_two_ways_is_refused(own, monkeypatch):
+    monkeypatch.setenv("HERE", "own")
+    monkeypatch.chdir(own.parent)
+    own.rename("own")
+    assert section(Path("$HERE")).folder == Path("own")
+    Path("$HERE").mkdir()
+    refusal(lambda: section(Path("$HERE")).folder, "$HERE", "own")
+
+
+@pytest.mark.parametrize("words", ["init OWN", "data check folder OWN", "data check --config own.yaml"])
+def test_a_wrong_environment_does_not_concern_pictures_of_ones_own(own, tmp_path, words, monkeypatch):
+    init(own, tmp_path / "own.yaml", LAPTOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMFLOW_DATA", "/nowhere")
+    status = 0
+    try:
+        cli.main([str(own) if word == "OWN" else word for word in words.split()])
+    except SystemExit as end:
+        status = end.code
+    assert status == 0
+
+
+def test_a_wrong_environment_does_not_keep_a_plan_for_pictures_of_ones_own(own, tmp_path):
+    init(own, tmp_path / "own.yaml", LAPTOP)
+    shutil.rmtree(own / "images")  # a plan can be shown without
+    command = ["snakemake", "-n", "--cores", "1", "--snakefile", ROOT / "Snakefile", "--configfile", tmp_path / "own.yaml"]
+    environment = os.environ | {"SEMFLOW_DATA": "/nowhere", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "rule train" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["init", "d\udce9"], ["data", "check", "folder", "d\udce9", "--json", "a.json"],
+                                   ["data", "check", "folder", "d\udce9", "--json", "-"], ["init", "gone\udce9"],
+                                   ["info", "gone\udce9"]])  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_name_that_is_not_utf_8_is_told_with_an_escape(own, tmp_path, words, encoding):
+    shutil.copytree(own, tmp_path / "d\udce9")
+    command = [sys.executable, "-m", "semflow", *words]
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if "gone\udce9" in words else 0)
+    assert "\\udce9" in done.stdout + done.stderr
+
+
+def test_a_text_with_a_name_that_is_not_utf_8_is_written_with_an_escape(tmp_path):
+    files.write_text(tmp_path / "a.txt", "d\udce9")
+    assert (tmp_path / "a.txt").read_text() == r"d\udce9"
+
+
 def test_more_cores_work_at_larger_pictures(own):
     for path in [*(own / "images").rglob("*.jpg")]:
         save(path, np.zeros((480, 640, 3), np.uint8))
@@ -674,7 +787,7 @@ UNCLEAR = {
     "no classes": (lambda root: (root / "classes.txt").unlink(), "classes.txt"),
     "two lists of classes": (lambda root: shutil.copy(root / "classes.txt", root / "labels.txt"), "labels.txt"),
     "two folders of labels": (lambda root: (root / "annotations").mkdir(), "annotations"),
-    "no images": (lambda root: shutil.rmtree(root / "images"), "no images"),
+    "no images": (lambda root: shutil.rmtree(root / "images"), "there is no folder images"),
     "no split": (lambda root: shutil.rmtree(root / "images/train"), "train"),
     "two train splits": (lambda root: (root / "train.txt").write_text("train/0"), "train.txt"),
 }
@@ -706,6 +819,39 @@ def test_data_check_of_nothing_or_of_two_things_is_refused(capsys, words):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def of_one_picture(root: Path) -> None:
+    for folder in ("images", "labels"):
+        for path in sorted((root / folder / "val").iterdir())[1:]:
+            path.unlink()
+
+
+def of_void(root: Path) -> None:
+    for path in (root / "labels/val").iterdir():
+        save(path, np.full_like(np.asarray(Image.open(path)), 255))
+
+
+@pytest.mark.parametrize(("change", "named"), [(of_one_picture, "has 1 images; at least 2"), (of_void, "no pixel of the val")])
+def test_data_check_finds_a_split_that_training_refuses(own, change, named):
+    suite = reading.load(init(own, None, LAPTOP))
+    change(own)
+    said = refusal(lambda: check_split(open_dataset(suite.data, "val"), "val"), named)
+    assert check("folder", own).problems == [said]
+
+
+def test_data_check_as_json_gives_numbers_by_split(own, tmp_path):
+    with pytest.raises(SystemExit):
+        cli.main(["data", "check", "folder", str(own), "--json", str(tmp_path / "a.json")])
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["problems"] == []
+    assert told["splits"]["train"] == {
+        "images": 6, "label_maps": 6, "pairs": 6, "official": None, "looked_into": 6, "sizes": {"24 x 32": 6},
+        "classes": told["splits"]["train"]["classes"],
+    }  # fmt: skip
+    labels = [np.unique(np.asarray(Image.open(path))) for path in (own / "labels/train").iterdir()]
+    for number, name in enumerate(NAMES):
+        assert told["splits"]["train"]["classes"][name] == sum(number in here for here in labels)
+
+
 # Every pair, quickly
 
 
@@ -722,7 +868,7 @@ def test_a_picture_cut_off_anywhere_is_found_where_all_are_looked_into(trees, tm
 
 @pytest.mark.parametrize("tenth", range(1, 10))
 def test_a_png_with_one_changed_byte_is_found_where_all_are_looked_into(trees, tmp_path, tenth):
-    root = trees.cityscapes_tree(tmp_path / "city", 1)
+    root = trees.cityscapes_tree(tmp_path / "city", 2)
     path = sorted(root.rglob("*_leftImg8bit.png"))[0]
     data = bytearray(path.read_bytes())
     data[len(data) * tenth // 10] ^= 0xFF

@@ -17,6 +17,7 @@ from markupsafe import escape
 from PIL import Image
 from record_fixtures import PERFECT
 from safetensors.torch import load_file, save_file
+from users import another_user
 
 from semflow import files
 from semflow.claims import drift
@@ -37,8 +38,6 @@ from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.card import CARD, read_card
 from semflow.training.spent import Spent
-
-NOBODY = 65534
 
 
 class Things(NamedTuple):
@@ -120,19 +119,6 @@ every_writer = pytest.mark.parametrize("writer", WRITERS)
 
 
 @contextmanager
-def another_user() -> Iterator[None]:
-    """Somebody whom permissions bind: nobody, where the tests are run by root."""
-    own = os.geteuid()
-    if own == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if own == 0:
-            os.seteuid(own)
-
-
-@contextmanager
 def umask(mask: int) -> Iterator[None]:
     before = os.umask(mask)
     try:
@@ -188,7 +174,7 @@ def test_a_file_of_an_older_umask_is_replaced_by_one_of_todays(place):
 
 
 @every_writer
-def test_a_folder_that_may_not_be_written_is_one_sentence_and_nothing_is_lost(things, place, writer, capsys):
+def test_a_folder_that_may_not_be_written_is_one_sentence_and_nothing_is_lost(things, place, writer):
     target = place / "results/kept"
     target.mkdir()
     (target / "before").write_text("kept")
@@ -202,7 +188,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence_and_nothing_is_lost(th
 
 
 @every_writer
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(things, place, writer, capsys):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(things, place, writer):
     (place / "full").mkdir()
     with full_disk(place / "full"):
         said = sentence_of(lambda: WRITERS[writer](things, place / "full"))
@@ -395,3 +381,9 @@ def test_a_network_of_more_layers_than_its_weights_have_is_refused_before_it_is_
 def test_a_card_whose_section_says_nothing_is_refused(stranger, section, key):
     edit(stranger, **{section: {}})
     assert f"{section}.{key} is None" in sentence_of(lambda: read_card(stranger))
+
+
+def test_a_card_or_another_file_in_place_of_its_folder_is_called_a_file(stranger):
+    for path in (stranger / CARD, stranger / WEIGHTS):
+        said = sentence_of(lambda path=path: read_card(path))
+        assert f"{path} is a file, not a checkpoint folder; name the folder that holds {CARD}" in said

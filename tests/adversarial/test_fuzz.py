@@ -5,7 +5,6 @@ A thousand examples, the same on every machine. SEMFLOW_FUZZ=SEED:EXAMPLES looks
 
 import copy
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fuzzing import EXAMPLES, SEED
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from record_fixtures import ABOVE, HEAD, PERFECT
@@ -28,16 +28,12 @@ from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.card import CARD, describe, read_card
 
-SEED, _, EXAMPLES = os.environ.get("SEMFLOW_FUZZ", ":100").partition(":")
-
 
 def fuzzed(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test on examples, the same everywhere unless a seed is asked for."""
+    """Run a test on examples, the same everywhere for a seed."""
     unlike = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-    chosen = settings(
-        max_examples=int(EXAMPLES or 100), derandomize=not SEED, database=None, print_blob=True, suppress_health_check=unlike
-    )(test)
-    return seed(int(SEED))(chosen) if SEED else chosen
+    chosen = settings(max_examples=EXAMPLES, database=None, print_blob=True, suppress_health_check=unlike)
+    return seed(SEED)(chosen(test))
 
 
 # Mutations.

@@ -125,9 +125,47 @@ def test_averaged_weights_are_taken_before_raw_ones_and_it_is_said(sd_suite, wei
     model, card = converted(sd_suite, AVERAGED[form](weights), tmp_path)
     assert all(torch.equal(value, weights[name]) for name, value in model.network.unet.state_dict().items())
     assert f"its weights under {card.converted['place']} are taken" in capsys.readouterr().out
+    assert f"not trained here; its weights under {card.converted['place']}\n" in describe(card)
+
+
+NO_AVERAGES = (
+    "non_ema", "nonEMA", "NonEma", "net_without_ema", "no_ema", "model_no_ema", "not_averaged", "pre_ema", "before_ema", "wo_ema"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", NO_AVERAGES)
+def test_weights_whose_key_says_that_they_are_no_averages_are_not_taken_for_some(sd_suite, weights, tmp_path, key):
+    torch.save({"model": weights, key: zeros(weights)}, tmp_path / "face.pt")
+    assert "not plain" in complaint(sd_suite, tmp_path / "face.pt")
+    (tmp_path / "with").mkdir()
+    model, _ = converted(sd_suite, {"ema": weights, key: zeros(weights)}, tmp_path / "with")
+    assert torch.equal(model.network.unet.conv_in.weight.detach(), weights["conv_in.weight"])
+
+
+@pytest.mark.parametrize("key", ["optimized_ema", "upgraded_ema", "ema_expanded", "graduated_ema", "exp3_ema"])
+def test_a_word_that_begins_as_an_optimizers_does_hides_no_averages(sd_suite, weights, tmp_path, key):
+    model, _ = converted(sd_suite, {"state_dict": zeros(weights), key: weights}, tmp_path)
+    assert torch.equal(model.network.unet.conv_in.weight.detach(), weights["conv_in.weight"])
+
+
+OF_OPTIMIZERS = (
+    "optim", "optimizer", "optimizers", "optimiser", "optimizer_state", "optimizerStates", "exp_avg", "exp_avg_sq", "grad",
+    "grads", "gradients", "first_moment", "moments", "momentum_buffer",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", OF_OPTIMIZERS)
+@pytest.mark.parametrize("form", [lambda key, held: {key: held}, lambda key, held: under(f"{key}.", held)])
+def test_what_an_optimizer_holds_of_each_weight_is_not_taken_for_weights(sd_suite, weights, tmp_path, key, form):
+    model, _ = converted(sd_suite, {"model": weights} | form(key, zeros(weights)), tmp_path)
+    assert torch.equal(model.network.unet.conv_in.weight.detach(), weights["conv_in.weight"])
 
 
 PARTLY = {
+    "averages that an optimizer holds": (
+        lambda weights: {"state_dict": zeros(weights), "optimizer_states": [{"ema": tuple(weights.values())}]},
+        ("state_dict", "optimizer_states.0.ema"),
+    ),
     "two averages": (
         lambda weights: {"ema_0.999": weights, "ema_0.9999": zeros(weights), "model": zeros(weights)},
         ("ema_0.999", "ema_0.9999", "model"),
@@ -168,6 +206,7 @@ def test_averages_that_are_empty_are_none(sd_suite, weights, tmp_path):
 def test_weights_in_half_precision_are_opened_with_a_word(sd_suite, weights, tmp_path, kind, capsys):
     _, card = converted(sd_suite, {name: value.to(kind) for name, value in weights.items()}, tmp_path)
     assert f"half precision ({card.converted['precision']})" in capsys.readouterr().out
+    assert f"in half precision ({str(kind).removeprefix('torch.')})\n" in describe(card)
 
 
 @pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn, torch.complex64, torch.bool])
@@ -176,6 +215,15 @@ def test_weights_of_a_kind_that_no_network_has_are_named(sd_suite, weights, tmp_
     assert f"conv_in.bias is strided {str(kind).removeprefix('torch.')}, which is not opened" in complaint(
         sd_suite, tmp_path / "face.pt"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(torch.Tensor.to_sparse, "sparse_coo float32"), (lambda value: value.to("meta"), "strided float32 on the device meta")],
+)
+def test_tensors_whose_numbers_do_not_lie_here_one_by_one_are_named(sd_suite, weights, tmp_path, change, said):
+    torch.save(weights | {"conv_in.bias": change(weights["conv_in.bias"])}, tmp_path / "face.pt")
+    assert f"conv_in.bias is {said}, which is not opened" in complaint(sd_suite, tmp_path / "face.pt")
 
 
 def test_slices_of_one_buffer_in_bf16_become_weights_in_float32(sd_suite, weights, tmp_path):

@@ -67,13 +67,12 @@ CHECKPOINT = f"{RESULTS}/checkpoints/{BY_DATA}{{method}}{{variant}}/seed{{seed}}
 TRAINING = f"{BY_DATA}train-{{method}}{{variant}}-seed{{seed}}"
 MANIFEST = f"{RESULTS}/data/{{data}}.json"  # what `semflow data prepare` found
 FEATURES = "results/features"  # of real images, kept by content
-ELSEWHERE = os.environ.get("SEMFLOW_DATA")
 
 
 def preparable(suite):
     """Whether a data set may be prepared by a rule; where SEMFLOW_DATA says that it lies, of archives."""
     facts = OFFICIAL.get(suite.data.name)
-    return facts and (not ELSEWHERE or facts.archives_in(suite.data.folder))
+    return facts and (not suite.data.elsewhere or facts.archives_in(suite.data.folder))
 
 
 def said_of(lacking):
@@ -97,7 +96,10 @@ LACKING = {
     for name, suite in STUDY.suites.items()
     if not KEPT and (reason := keys.missing(suite)) and not preparable(suite)
 }
-if LACKING and ELSEWHERE and "--unlock" not in sys.argv:
+if (
+    any(STUDY.suites[name].data.elsewhere for name in LACKING)
+    and "--unlock" not in sys.argv
+):
     raise WorkflowError(said_of(LACKING))
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += sorted(
