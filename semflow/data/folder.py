@@ -56,7 +56,7 @@ class Splits(Section):
 
 class Settings(PaperSettings):
     """A folder of one's own. Paths are relative to `root`, which is relative to where a command runs; SEMFLOW_DATA, where the
-    published data sets lie, is nothing to it.
+    published data sets lie, does not apply.
 
     classes: their names, or a file with one a line, in the order of the ids.  splits: null: each is a folder of its name.
     palette: of the classes; null: colours that differ.  ignore_index: the id of ignored pixels (255 is ignored too).

@@ -77,7 +77,7 @@ def segment(images: Sequence[Path], checkpoint: Path, sampler: str | None, seed:
     targets = _targets(images, out, lambda target: [target.with_name(target.stem + OVERLAID)])
     opened = _open(checkpoint, sampler, size, "segmentation")
     told = PngInfo()
-    told.add_text(MARK, marked(opened.card.data["name"]))
+    told.add_text(MARK, marked(opened.card.data["name"], opened.card.classes))
 
     def work(picture: Image.Image, image: Path, target: Path) -> None:
         labels = opened.segment(opened.pixels(picture), seed)[0].cpu().numpy()
@@ -122,7 +122,7 @@ def synthesize(
     raw = DATASETS[name].raw if name in DATASETS else None
 
     def read(path: Path) -> Image.Image:
-        layout, how = read_layout(path, name, card.palette, card.void, raw, labels)
+        layout, how = read_layout(path, name, card.classes, card.palette, card.void, raw, labels)
         if (np.array(layout) == IGNORE_INDEX).all():
             raise SemFlowError(f"{path} holds no class: every pixel is ignored; give a layout of ids or of colours")
         print(f"{path}: read as {how}: {coverage(np.array(layout), card.classes)}")
