@@ -310,6 +310,25 @@ def numbers(root: Path, split: str) -> list[int]:
     return [int(Path(image).stem) for image, _ in CelebAMaskHQ(root, SIZE, split, "official").pairs]
 
 
+@pytest.mark.parametrize("name", ["00000_Hair.png", "00000_hairs.png", "00000_background.png", "0_hair.png", "Thumbs.png"])
+def test_a_png_that_is_no_part_is_noted_and_changes_nothing(faces, name):
+    parts, before = faces / "CelebAMask-HQ-mask-anno/0", numbers(faces, "train")
+    (parts / "00000_hair.png").unlink(missing_ok=True)
+    Image.new("L", (8, 8), 255).save(parts / name)
+    (note,) = [line for line in check("celebamask_hq", faces, subset=True).lines if "no part by their names" in line]
+    assert f"the first is {name}" in note
+    assert numbers(faces, "train") == before
+
+
+@pytest.mark.parametrize("end", ["_Hair.png", "_hair.PNG", "_hair (1).png", "_hair - Copy.png"])
+def test_a_part_that_is_there_twice_is_refused_with_both(faces, end):
+    parts = faces / "CelebAMask-HQ-mask-anno/0"
+    for name in ("00000_hair.png", f"00000{end}"):
+        Image.new("L", (8, 8), 255).save(parts / name)
+    refusal(lambda: numbers(faces, "train"), f"00000{end}", "00000_hair.png", "one part of one face")
+    assert any("one part of one face" in problem for problem in check("celebamask_hq", faces, subset=True).problems)
+
+
 SAME_MAPPINGS = {
     "no line of titles": lambda text: text.partition("\n")[2],
     "a byte order mark": lambda text: "\ufeff" + text,

@@ -214,9 +214,7 @@ def test_numbers_that_can_be_only_one_are_read_as_that(tmp_path):
 def test_a_label_map_that_says_what_it_holds_is_read_so(tmp_path):
     assert coco(tmp_path / "a.png", [12, 13], mark=marked("coco_stuff", COCO.names))[0] == [12, 13]
     for mark, said in ((marked("camvid", "ab"), "classes of camvid"), ("two\nlines" * 99, "two lines")):
-        with pytest.raises(
-            SemFlowError, match=f"says that it holds {said}.*, but the checkpoint was trained on classes of coco_stuff"
-        ):
+        with pytest.raises(SemFlowError, match=f"says that it holds {said}.*trained on classes of coco_stuff"):
             coco(tmp_path / "b.png", [1, 2], mark=mark)
 
 
@@ -225,9 +223,7 @@ def test_a_data_sets_file_of_raw_ids_is_not_one_that_segment_wrote(tmp_path):
     told.add_text(MARK, marked("coco_stuff", COCO.names))
     Image.fromarray(np.array([[1, 2]], np.uint8)).save(tmp_path / "a.png", pnginfo=told)
     assert labels_of(tmp_path / "a.png") == [[1, 2]]
-    with pytest.raises(
-        SemFlowError, match=r"says that it holds classes of coco_stuff \(.*\), not the ids of the data set's own files"
-    ):
+    with pytest.raises(SemFlowError, match=r"says that it holds classes of coco_stuff \(.*\), not the ids of the data set"):
         labels_of(tmp_path / "a.png", COCO.raw, COCO.palette)
 
 
