@@ -116,7 +116,7 @@ def home(root: Path) -> Path:
 def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     """What lies of a split under `root`, of whose `part_names` are these.
 
-    A face without any part is wrong; one without some is not, since few wear a hat. `survey` notes those without skin, and files that are no part.
+    A face without any part is wrong; one without some is not, since few wear a hat. `survey` notes those without skin.
     """
     if split not in SPLITS:
         raise SemFlowError(f"CelebAMask-HQ has no {split} split; it has {', '.join(SPLITS)}")

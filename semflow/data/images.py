@@ -42,9 +42,13 @@ def open_picture(path: Path) -> Image.Image:
                 raise SemFlowError(f"{path} has {frames} frames; save the one that is meant by itself")
             packed = picture.tile[0].args if picture.tile else ""
             picture.info[RAW_MODE] = packed if isinstance(packed, str) else str(packed and packed[0])
-            if picture.tile and picture.tile[0].codec_name.startswith("ppm") and not isinstance(packed, str):
+            if picture.tile and picture.tile[0].codec_name.startswith("ppm") and isinstance(packed, tuple):
                 picture.info[MOST] = packed[1]
-            if picture.format == "TIFF" and picture.mode[:1] in "IF" and picture.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            if (
+                picture.format == "TIFF"
+                and picture.mode[:1] in "IF"
+                and getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
+            ):
                 raise SemFlowError(
                     f"{path} is a TIFF of {picture.mode} whose 0 is white, which Pillow shows inverted; save it as PNG"
                 )

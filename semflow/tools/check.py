@@ -137,6 +137,8 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
         report.problems.append(f"{split}: {len(wrong) - MOST_NAMED} more pairs like these are wrong")
     if maps and (doubt := dataset.doubts(counts[0].tolist(), maps)):
         report.problems.append(f"{split}: {doubt}")
+    if hint := dataset.hint(counts[0].tolist()):
+        report.lines.append(f"note: {split}: {hint}")
     report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
     if turned:
         report.lines.append(
