@@ -106,12 +106,8 @@ class Folder(PairedFiles):
     void = IGNORE_INDEX
 
     def read_labels(self, path: str) -> Image.Image:
-        try:
-            return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette)
-        except SemFlowError as error:
-            if "holds label" not in str(error):
-                raise
-            raise SemFlowError(f"{error}; ids count from 0 in the order of data.classes") from None
+        mend = "ids count from 0 in the order of data.classes"
+        return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette, mend)
 
     def hint(self, counts: Sequence[int]) -> str:
         if counts[0] or not any(counts[1 : len(self.names)]):
@@ -285,10 +281,10 @@ def _class_names(data: Settings) -> tuple[str, ...]:
         names, where = tuple(name for _, name in lines), str(path)
     if len(set(names)) < len(names):
         raise SemFlowError(f"{where} has the class {next(name for name in names if names.count(name) > 1)!r} twice; remove one")
-    if names and names[0].strip("_").lower() == "ignore":
+    if names and names[0] == "__ignore__":
         raise SemFlowError(
-            f"{where} begins with {names[0]!r}, which labelme gives the id -1, stored as 255: remove that line, so that ids count from "
-            "0 with the next"
+            f"{where} begins with {names[0]!r}, which labelme gives the id -1, stored as 255: remove that line, so that ids "
+            "count from 0 with the next"
         )
     if not 0 < len(names) <= IGNORE_INDEX:
         raise SemFlowError(f"{where} names {len(names)} classes; there must be 1 to {IGNORE_INDEX}")

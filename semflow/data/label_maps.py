@@ -22,6 +22,7 @@ LOSSLESS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MARK = "label map"  # the text in a PNG that says what its numbers are
 ONE_CHANNEL = "1LPIF"  # first letters of modes that can hold numbers
+REFETCH = "fetch it again"
 WAYS = ("classes", "raw", "colours")
 BLACK_AND_WHITE = ((0, 0, 0), (255, 255, 255))  # of ignored pixels, where no class has them
 
@@ -51,15 +52,15 @@ def class_ids(n_classes: int, void: int = IGNORE_INDEX) -> Ids:
     return Ids(to_class, f"0 to {n_classes - 1} and {void} for void")
 
 
-def read_label_map(path: Path, ids: Ids, palette: Sequence[Colour]) -> Image.Image:
+def read_label_map(path: Path, ids: Ids, palette: Sequence[Colour], mend: str = REFETCH) -> Image.Image:
     """A data set's file of label ids, as it is stored: mode L, a class each pixel, 255 where ignored.
 
-    palette: the classes' colours, by which the data set's own palette files are known.
+    palette: the classes' colours, by which the data set's own palette files are known.  mend: of an id that there is not.
     """
     picture = _open(path)
     if picture.info.get(MARK) and not ids.plain:
         raise SemFlowError(f"{path} says that it holds {_said(picture)}, not the ids of the data set's own files; fetch it again")
-    return Image.fromarray(_classes(_numbers(picture, path, _known_palettes(ids, palette)), path, ids))
+    return Image.fromarray(_classes(_numbers(picture, path, _known_palettes(ids, palette)), path, ids, mend))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -200,7 +201,7 @@ def _known_palettes(ids: Ids, palette: Sequence[Colour]) -> list[np.ndarray]:
     return [np.where(any_colour[:, None], -1, one) for one in known]
 
 
-def _classes(numbers: np.ndarray, path: Path, ids: Ids, mend: str = "fetch it again") -> np.ndarray:
+def _classes(numbers: np.ndarray, path: Path, ids: Ids, mend: str) -> np.ndarray:
     """The class uint8 (H, W) of each number. SemFlowError if there is no such number."""
     labels = ids.to_class[numbers]
     wrong = numbers[labels == UNKNOWN]

@@ -329,6 +329,12 @@ def test_a_part_that_is_there_twice_is_refused_with_both(faces, end):
     assert any("one part of one face" in problem for problem in check("celebamask_hq", faces, subset=True).problems)
 
 
+def test_a_mapping_without_face_0_is_refused(faces, mapping):
+    lines = mapping.read_text().splitlines()
+    mapping.write_text("\n".join([lines[0], *lines[2:]]))
+    refusal(lambda: numbers(faces, "train"), mapping, "no face 0")
+
+
 SAME_MAPPINGS = {
     "no line of titles": lambda text: text.partition("\n")[2],
     "a byte order mark": lambda text: "\ufeff" + text,
@@ -651,10 +657,9 @@ def test_coco_that_looks_like_another_toolboxs_does_not_open(trees, tmp_path):
     refusal(lambda: CocoStuff(root, SIZE, "train"), "another toolbox's")
 
 
-@pytest.mark.parametrize("first", ["__ignore__", "_ignore_", "ignore"])
-def test_a_list_of_classes_of_labelme_is_refused(own, first):
-    (own / "classes.txt").write_text("\n".join([first, *NAMES]))
-    refusal(lambda: described(section(own)), first, "remove that line")
+def test_a_list_of_classes_of_labelme_is_refused(own):
+    (own / "classes.txt").write_text("\n".join(["__ignore__", *NAMES]))
+    refusal(lambda: described(section(own)), "__ignore__", "remove that line")
 
 
 def test_linked_folders_are_read_and_circles_refused(own, tmp_path):
