@@ -8,6 +8,7 @@ face's number in CelebA; the other common one takes the first 28,000 faces to tr
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -45,6 +46,8 @@ FACES_A_FOLDER = 2000
 FIRST_VAL, FIRST_TEST = 162_771, 182_638  # numbers in CelebA
 FIRST_LEFT_OUT = 28_000  # number here
 PNG_END = b"IEND\xaeB`\x82"
+PART = re.compile(rf"\d{{5}}_({'|'.join(NAMES[1:])})\.(png|PNG)")
+COPY = re.compile(r"( \(\d+\)| - copy| copy)+$")  # what systems put at the end of a copy's name
 MERGED_OF = "parts"  # the text in a label map that says of which parts it was merged
 
 
@@ -113,7 +116,7 @@ def home(root: Path) -> Path:
 def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     """What lies of a split under `root`, of whose `part_names` are these.
 
-    A face without any part is wrong; one without some is not, since few wear a hat. `survey` names those without skin.
+    A face without any part is wrong; one without some is not, since few wear a hat. `survey` notes those without skin.
     """
     if split not in SPLITS:
         raise SemFlowError(f"CelebAMask-HQ has no {split} split; it has {', '.join(SPLITS)}")
@@ -139,14 +142,20 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
 def survey(root: Path, split: str) -> Found:
     """What lies of a split of the official partition. That a face has parts but no skin, which is background then, is noted."""
     root = home(root)
-    names = part_names(root)
+    pngs = _pngs(root)
+    names = [name for name in pngs if PART.fullmatch(name)]
     found = find(root, split, "official", names)
     lacking = {name[:5] for name in names} - {name[:5] for name in names if name[6:-4] == "skin"}
     bare = [face for face in found.images if face.zfill(5) in lacking]
-    if not bare:
-        return found
-    sentence = f"{split}: {count_of(bare, found.images)} parts but no skin, the first is {bare[0]}; theirs is background"
-    return found._replace(notes=(*found.notes, sentence))
+    notes = []
+    if bare:
+        notes.append(f"{split}: {count_of(bare, found.images)} parts but no skin, the first is {bare[0]}; theirs is background")
+    if unknown := [name for name in pngs if not PART.fullmatch(name)]:
+        notes.append(
+            f"{len(unknown):,} PNGs in {root / PARTS} are no part by their names and are left out, the first is {unknown[0]}; "
+            "a part is <five digits>_<name>.png"
+        )
+    return found._replace(notes=(*found.notes, *notes))
 
 
 def count_of(some: Sized, everyone: Sized) -> str:
@@ -169,10 +178,22 @@ def _number(image: str) -> str:
 
 
 def part_names(root: Path) -> list[str]:
-    """Names of the masks of all faces' parts, such as 00017_nose.png, in order."""
-    folder = root / PARTS
-    numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
-    return [name for number in numbers for name in listed(folder / str(number), ".png")]
+    """Names of the masks of known parts, such as 00017_nose.png, in order. SemFlowError if one is there twice."""
+    return [name for name in _pngs(root) if PART.fullmatch(name)]
+
+
+def _pngs(root: Path) -> list[str]:
+    """Names of all PNGs among the parts, in order. SemFlowError if two name one part: in capitals or not, or as a copy."""
+    folder, found, seen = root / PARTS, list[str](), dict[str, str]()
+    numbers = sorted({int(path.name) for path in folder.iterdir() if path.name.isdecimal()}) if folder.is_dir() else []
+    for at in (folder / str(number) for number in numbers):
+        for name in listed(at, ".png"):
+            part = COPY.sub("", name[:-4].lower())
+            path = f"{at}/{name}"
+            if (other := seen.setdefault(part, path)) != path:
+                raise SemFlowError(f"{other} and {path} are one part of one face; remove one of them")
+            found.append(name)
+    return found
 
 
 def part_files(root: Path) -> dict[str, list[str]]:

@@ -68,10 +68,12 @@ class CocoStuff(PairedFiles):
     name = "coco_stuff"
     names: tuple[str, ...] = NAMES
     palette: tuple[Colour, ...] = PALETTE
+    looked_into = 60
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         check_root(root, self.name, "train2017, val2017 and annotations")
         super().__init__(pairs_of(find(Path(root), split)), size)
+        self.look_into_some()
 
     def read_labels(self, path: str) -> Image.Image:
         return read_label_map(Path(path), IDS, PALETTE)

@@ -5,7 +5,7 @@ order. A split is a folder in both, or a list of names without suffix, one a lin
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,7 +56,7 @@ class Splits(Section):
 
 class Settings(PaperSettings):
     """A folder of one's own. Paths are relative to `root`, which is relative to where a command runs; SEMFLOW_DATA, where the
-    published data sets lie, is nothing to it.
+    published data sets lie, does not apply.
 
     classes: their names, or a file with one a line, in the order of the ids.  splits: null: each is a folder of its name.
     palette: of the classes; null: colours that differ.  ignore_index: the id of ignored pixels (255 is ignored too).
@@ -109,6 +109,11 @@ class Folder(PairedFiles):
         mend = "ids count from 0 in the order of data.classes"
         return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette, mend)
 
+    def hint(self, counts: Sequence[int]) -> str:
+        if counts[0] or not any(counts[1 : len(self.names)]):
+            return ""
+        return f"id 0, {self.names[0]}, is in no label map that was read; see that ids count from 0 and not from 1"
+
 
 def described(data: Settings) -> DatasetInfo:
     """What is known of the data set that a section describes: its classes. SemFlowError if they contradict one another."""
@@ -135,7 +140,9 @@ def described(data: Settings) -> DatasetInfo:
 
 def opened(data: Settings, split: str) -> Folder:
     """A split. SemFlowError if a file is missing."""
-    return reader_of(data)(pairs_of(find(data, data.folder, split)), data.size)
+    dataset = reader_of(data)(pairs_of(find(data, data.folder, split)), data.size)
+    dataset.look_into_some()
+    return dataset
 
 
 def reader_of(data: Settings) -> type[Folder]:
@@ -156,7 +163,7 @@ def facts(given: Settings | None, root: Path) -> Official:
         archives=(),
         licence="",
         sources=(),
-        find=lambda at, split: find(data, at, split),
+        find=lambda at, split: survey(data, at, split),
         reader=reader_of(data),
     )
 
@@ -182,16 +189,37 @@ def find(data: Settings, root: Path, split: str) -> Found:
     return Found(images, labels, problems)
 
 
+def survey(data: Settings, root: Path, split: str) -> Found:
+    """What lies of a split, with a note on files that are left out."""
+    found, places = find(data, root, split), _places(data, root, split)
+    everything = [[*found.images.values()], [*found.labels.values()]]
+    if places[0] == places[1] or data.list_of(split).endswith(LIST):  # what one place holds of the other, or of another split
+        everything = [[f"{at}/{name}" for at in _folders(place) for name in listed(at, *_endings(data))] for place in places]
+    notes = (_left_out(place, taken) for place, taken in zip(places, everything, strict=True))
+    return found._replace(notes=(*found.notes, *(f"{split}: {note}" for note in notes if note)))
+
+
 def _files(data: Settings, root: Path, split: str) -> tuple[dict[str, str], dict[str, str], tuple[Path, Path]]:
     """Paths of a split's images and label maps by their common name, and the folders of both."""
-    named, suffixes = data.list_of(split), (data.image_suffix,) if data.image_suffix else PICTURES
-    at_all = root / data.images, root / data.labels
-    if named.endswith(LIST):
-        images, labels = _by_name(at_all[0], *suffixes), _by_name(at_all[1], data.label_suffix)
-        chosen = _listed(root / named, images, suffixes)
-        return {name: images[name] for name in chosen}, {name: labels[name] for name in chosen if name in labels}, at_all
-    places = at_all[0] / named, at_all[1] / named
-    return _by_name(places[0], *suffixes), _by_name(places[1], data.label_suffix), places
+    named, places = data.list_of(split), _places(data, root, split)
+    suffixes = (data.image_suffix,) if data.image_suffix else PICTURES
+    images, labels = _by_name(places[0], *suffixes), _by_name(places[1], data.label_suffix)
+    if not named.endswith(LIST):
+        return images, labels, places
+    chosen = _listed(root / named, images, suffixes)
+    return {name: images[name] for name in chosen}, {name: labels[name] for name in chosen if name in labels}, places
+
+
+def _places(data: Settings, root: Path, split: str) -> tuple[Path, Path]:
+    """The folders that a split's images and label maps are looked for in."""
+    named = data.list_of(split)
+    below = "" if named.endswith(LIST) else named
+    return root / data.images / below, root / data.labels / below
+
+
+def _endings(data: Settings) -> tuple[str, ...]:
+    """What the names of all files that are read end in."""
+    return (*((data.image_suffix,) if data.image_suffix else PICTURES), data.label_suffix)
 
 
 def _by_name(folder: Path, *suffixes: str) -> dict[str, str]:
@@ -208,9 +236,23 @@ def _by_name(folder: Path, *suffixes: str) -> dict[str, str]:
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    for at, below, _ in os.walk(folder):
+    """A folder and those in it, linked or not, but no hidden ones. SemFlowError if one is there twice, as in a circle."""
+    seen: dict[str, str] = {}
+    for at, below, _ in os.walk(folder, followlinks=True):
         below[:] = [name for name in below if name[0] != "."]
+        if (other := seen.setdefault(os.path.realpath(at), at)) != at:
+            raise SemFlowError(f"{at} is a link to {other}, which is read already; remove one of them")
         yield Path(at)
+
+
+def _left_out(folder: Path, taken: Iterable[str]) -> str:
+    """A sentence on the files in a folder and those in it that are not among `taken`; "" if there are none."""
+    known = {*taken}
+    files = [f"{at}/{path.name}" for at in _folders(folder) for path in sorted(at.iterdir()) if not path.is_dir()]
+    others = [path for path in files if path not in known]
+    if not others:
+        return ""
+    return f"{len(others):,} of {len(files):,} files in {folder} are left out by their names, the first is {others[0]}"
 
 
 def _listed(listing: Path, images: dict[str, str], suffixes: tuple[str, ...]) -> list[str]:
@@ -239,6 +281,11 @@ def _class_names(data: Settings) -> tuple[str, ...]:
         names, where = tuple(name for _, name in lines), str(path)
     if len(set(names)) < len(names):
         raise SemFlowError(f"{where} has the class {next(name for name in names if names.count(name) > 1)!r} twice; remove one")
+    if names and names[0] == "__ignore__":
+        raise SemFlowError(
+            f"{where} begins with {names[0]!r}, which labelme gives the id -1, stored as 255: remove that line, so that ids "
+            "count from 0 with the next"
+        )
     if not 0 < len(names) <= IGNORE_INDEX:
         raise SemFlowError(f"{where} names {len(names)} classes; there must be 1 to {IGNORE_INDEX}")
     if all(name.partition(" ")[0].rstrip(":,;").isdecimal() for name in names):

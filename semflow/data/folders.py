@@ -6,7 +6,6 @@ Paths are plain strings and no file is opened, so that the 118,287 pairs of COCO
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
@@ -19,7 +18,6 @@ from semflow.errors import SemFlowError
 
 MOST_NAMED = 4  # of what lies in a folder
 JPEG_END = b"\xff\xd9"
-LOOKED_INTO = 8  # label maps, when a split is opened
 
 
 class Found(NamedTuple):
@@ -50,6 +48,7 @@ class PairedFiles:
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
     groups: tuple[str, ...] | None = None
+    looked_into = 8  # label maps, when a split is opened
 
     def __init__(self, pairs: list[tuple[str, str]], size: tuple[int, int]) -> None:
         self.pairs, self.size = pairs, size
@@ -111,12 +110,20 @@ class PairedFiles:
         """
         return ""
 
+    def hint(self, counts: Sequence[int]) -> str:
+        """What those classes make odd, though it may be right, as a sentence; "" if nothing. counts: as in `doubts`."""
+        return ""
+
     def look_into_some(self) -> None:
-        """SemFlowError if some label maps show to be wrong alike. One that cannot be read is left to those that will need it."""
-        counts, n_maps = np.zeros(256, int), 0
-        for index in np.linspace(0, len(self) - 1, min(len(self), LOOKED_INTO)).astype(int):
-            with suppress(SemFlowError):
+        """SemFlowError if some label maps show to be wrong alike, or none can be read; one alone is left alone."""
+        counts, n_maps, wrong = np.zeros(256, int), 0, list[SemFlowError]()
+        for index in np.linspace(0, len(self) - 1, min(len(self), self.looked_into)).astype(int):
+            try:
                 counts, n_maps = counts + self.label_map(int(index)).histogram(), n_maps + 1
+            except SemFlowError as error:
+                wrong.append(error)
+        if wrong and not n_maps:
+            raise wrong[0]
         if n_maps and (doubt := self.doubts(counts.tolist(), n_maps)):
             raise SemFlowError(f"{Path(self.pairs[0][1]).parent}: {doubt}")
 

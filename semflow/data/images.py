@@ -25,6 +25,8 @@ BEGINNINGS = (
 ALSO_RGB = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes that Pillow turns into RGB by themselves
 warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata, and of half the size that it refuses
 RAW_MODE = "raw mode"  # of a picture's `info`: how pixels lie in the file, such as L;4
+MOST = "maxval"  # of a picture's `info`: the number of a PGM or PPM that Pillow has made 255
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF's tag and its value
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
@@ -40,6 +42,16 @@ def open_picture(path: Path) -> Image.Image:
                 raise SemFlowError(f"{path} has {frames} frames; save the one that is meant by itself")
             packed = picture.tile[0].args if picture.tile else ""
             picture.info[RAW_MODE] = packed if isinstance(packed, str) else str(packed and packed[0])
+            if picture.tile and picture.tile[0].codec_name.startswith("ppm") and isinstance(packed, tuple):
+                picture.info[MOST] = packed[1]
+            if (
+                picture.format == "TIFF"
+                and picture.mode[:1] in "IF"
+                and getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
+            ):
+                raise SemFlowError(
+                    f"{path} is a TIFF of {picture.mode} whose 0 is white, which Pillow shows inverted; save it as PNG"
+                )
             picture.load()
             return picture
     except SemFlowError:
@@ -60,7 +72,7 @@ def _why(path: Path, error: Exception) -> str:
     if isinstance(error, IsADirectoryError):
         return f"{path} is a folder, not a picture"
     if isinstance(error, OSError) and error.strerror:  # the system's, and not Pillow's
-        return f"{path} cannot be read: {error.strerror}; mend that, it need not be damaged"
+        return f"{path} cannot be read: {error.strerror}; it may be intact: correct its permissions or its path"
     with Path(path).open("rb") as file:
         head = file.read(256)
     if not head:

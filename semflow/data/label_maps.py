@@ -1,9 +1,10 @@
 """Reads label maps: the class of every pixel of a file. What can be read in two ways is refused, in one sentence.
 
-Numbers of a grey file are its grey values, of a palette of greys those that it shows, since a lossless optimizer makes the one of
-the other. A palette of colours holds numbers only if it is a known one: PASCAL VOC's, Cityscapes' or the data set's own.
+Numbers of a grey file are its grey values, of a palette of greys those that it shows, since a lossless optimizer turns grey files
+into such palettes. A palette of colours holds numbers only if it is a known one: PASCAL VOC's, Cityscapes' or the data set's own.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.colours import CITYSCAPES, to_rgb, voc_palette
-from semflow.data.images import RAW_MODE, as_rgb, hides_pixels, open_picture, turned_upright
+from semflow.data.images import MOST, RAW_MODE, as_rgb, hides_pixels, open_picture, turned_upright
 from semflow.data.sample import IGNORE_INDEX, Colour
 from semflow.errors import SemFlowError
 
@@ -20,6 +21,8 @@ UNKNOWN = 254  # in a table from ids to classes: stands for nothing
 LOSSLESS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MARK = "label map"  # the text in a PNG that says what its numbers are
+ONE_CHANNEL = "1LPIF"  # first letters of modes that can hold numbers
+REFETCH = "fetch it again"
 WAYS = ("classes", "raw", "colours")
 BLACK_AND_WHITE = ((0, 0, 0), (255, 255, 255))  # of ignored pixels, where no class has them
 
@@ -49,11 +52,10 @@ def class_ids(n_classes: int, void: int = IGNORE_INDEX) -> Ids:
     return Ids(to_class, f"0 to {n_classes - 1} and {void} for void")
 
 
-def read_label_map(path: Path, ids: Ids, palette: Sequence[Colour], mend: str = "fetch it again") -> Image.Image:
+def read_label_map(path: Path, ids: Ids, palette: Sequence[Colour], mend: str = REFETCH) -> Image.Image:
     """A data set's file of label ids, as it is stored: mode L, a class each pixel, 255 where ignored.
 
-    palette: the classes' colours, by which the data set's own palette files are known.  mend: what is to be done with ids that
-    are not these.
+    palette: the classes' colours, by which the data set's own palette files are known.  mend: of an id that there is not.
     """
     picture = _open(path)
     if picture.info.get(MARK) and not ids.plain:
@@ -71,9 +73,13 @@ def read_mask(path: Path) -> np.ndarray:
     return (r | g | b) != 0
 
 
-def marked(dataset: str) -> str:
-    """The text in a label map that says that it holds the numbers of a data set's classes."""
-    return f"classes of {dataset}"
+def marked(dataset: str, classes: Sequence[str]) -> str:
+    """The text in a label map that says that it holds the numbers of these classes of a data set.
+
+    It has a hash of their names, since all data of one's own has one name.
+    """
+    digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:12]
+    return f"classes of {dataset} ({len(classes)}, hash {digest})"
 
 
 def _said(picture: Image.Image) -> str:
@@ -81,7 +87,13 @@ def _said(picture: Image.Image) -> str:
 
 
 def read_layout(
-    path: Path, dataset: str, palette: Sequence[Colour], void: int, raw: Ids | None, told: str | None
+    path: Path,
+    dataset: str,
+    classes: Sequence[str],
+    palette: Sequence[Colour],
+    void: int,
+    raw: Ids | None,
+    told: str | None,
 ) -> tuple[Image.Image, str]:
     """A single layout, upright, as `read_label_map` has it; and in words what it was read as.
 
@@ -90,9 +102,10 @@ def read_layout(
     """
     picture = turned_upright(_open(path))
     if picture.info.get(MARK) and not told and picture.mode in ("L", "P"):
-        if picture.info[MARK] != marked(dataset):
+        if picture.info[MARK] != (own := marked(dataset, classes)):
             raise SemFlowError(
-                f"{path} says that it holds {_said(picture)}, but the checkpoint was trained on {dataset}; give a layout of that"
+                f"{path} says that it holds {_said(picture)}, but the checkpoint was trained on {own}; give a layout of that, or "
+                "say by --labels what it holds"
             )
         told = "classes"
     by_number = {"classes": class_ids(len(palette), void), **({"raw": raw} if raw else {})}
@@ -110,7 +123,7 @@ def read_layout(
         except SemFlowError as error:
             wrong[way] = str(error)
     if not readings:
-        raise SemFlowError(wrong[told or ("classes" if picture.mode in ("1", "L", "P") else "colours")])
+        raise SemFlowError(wrong[told or ("classes" if picture.mode[:1] in ONE_CHANNEL else "colours")])
     way, labels = next(iter(readings.items()))
     differing = [other for other, reading in readings.items() if not np.array_equal(reading, labels)]
     if differing:
@@ -129,6 +142,10 @@ def _open(path: Path) -> Image.Image:
     if picture.format not in LOSSLESS or picture.info.get("compression") in LOSSY_TIFF:
         lossy = "a JPEG inside" if picture.format == "TIFF" else picture.format
         raise SemFlowError(f"{path} is {lossy}, which may change labels when it is saved; take the original, as PNG")
+    if picture.info.get(MOST, 255) != 255:
+        raise SemFlowError(
+            f"{path} has the maxval {picture.info[MOST]}, which scales its numbers; save it with maxval 255 or as PNG"
+        )
     return picture
 
 
@@ -143,7 +160,7 @@ def _numbers(picture: Image.Image, path: Path, known: Sequence[np.ndarray], told
         picture = picture.getchannel("L")
     if picture.mode in ("1", "L"):
         numbers = np.array(picture.convert("L"))
-        bits = "1" if picture.mode == "1" else picture.info.get(RAW_MODE, "").partition(";")[2]
+        bits = "1" if picture.mode == "1" else picture.info.get(RAW_MODE, "").partition(";")[2][:1]
         if bits in ("1", "2", "4") and numbers.any():  # 4 bits of 3 show the grey 51
             raise SemFlowError(
                 f"{path} has {bits}-bit greys, which can stand for small numbers or for the greys 0 to 255; save it as 8-bit grey"
@@ -202,7 +219,7 @@ def _of_colours(picture: Image.Image, path: Path, palette: Sequence[Colour], tol
     packed = pixels @ (1 << 16, 1 << 8, 1)
     found, where = np.unique(packed, return_inverse=True)
     colours = [(int(one) >> 16, int(one) >> 8 & 255, int(one) & 255) for one in found]
-    if not told and picture.mode in ("1", "L", "P") and not {*colours} & {*palette}:
+    if not told and picture.mode[:1] in ONE_CHANNEL and not {*colours} & {*palette}:
         raise SemFlowError(f"{path} has no class's colour")
     by_colour = dict.fromkeys(BLACK_AND_WHITE, IGNORE_INDEX) | {colour: label for label, colour in enumerate(palette)}
     unknown = [colour not in by_colour for colour in colours]

@@ -68,7 +68,7 @@ class FileSettings(DataSettings):
 
 
 class PaperSettings(FileSettings):
-    """Of the paper's three data sets.
+    """Of data sets whose pictures vary in size: the paper's three, and data of one's own.
 
     view: what training sees of an image: all of it, resized to `size`, or a random crop of `size` after its tighter side was
     resized to fit.  masks: `labels` are resized by nearest neighbour and encoded afterwards; `rgb` are encoded first and resized

@@ -160,6 +160,8 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
         "sizes": dict(sizes.most_common()),
         "classes": dict(zip(dataset.names, counts[1].tolist(), strict=False)),
     }
+    if hint := dataset.hint(counts[0].tolist()):
+        report.lines.append(f"note: {split}: {hint}")
     report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
     if turned:
         report.lines.append(

@@ -77,7 +77,7 @@ def segment(images: Sequence[Path], checkpoint: Path, sampler: str | None, seed:
     targets = _targets(images, out, lambda target: [target.with_name(target.stem + OVERLAID)])
     opened = _open(checkpoint, sampler, size, "segmentation")
     told = PngInfo()
-    told.add_text(MARK, marked(opened.card.data["name"]))
+    told.add_text(MARK, marked(opened.card.data["name"], opened.card.classes))
 
     def work(picture: Image.Image, image: Path, target: Path) -> None:
         labels = opened.segment(opened.pixels(picture), seed)[0].cpu().numpy()
@@ -122,7 +122,7 @@ def synthesize(
     raw = DATASETS[name].raw if name in DATASETS else None
 
     def read(path: Path) -> Image.Image:
-        layout, how = read_layout(path, name, card.palette, card.void, raw, labels)
+        layout, how = read_layout(path, name, card.classes, card.palette, card.void, raw, labels)
         if (np.array(layout) == IGNORE_INDEX).all():
             raise SemFlowError(f"{path} holds no class: every pixel is ignored; give a layout of ids or of colours")
         print(f"{path}: read as {how}: {coverage(np.array(layout), card.classes)}")
@@ -278,17 +278,23 @@ def _by_name(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[P
 def _pictures_in(folder: Path) -> list[Path]:
     """Pictures of a folder by their suffixes, in order, without overlays of ours. SemFlowError if there is none."""
     try:
-        names = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        names = sorted(folder.iterdir())
     except OSError as error:
         raise SemFlowError(f"{folder} cannot be read: {error.strerror}") from None
-    found = [path for path in names if path.suffix.lower() in SUFFIXES and not path.name.endswith(OVERLAID)]
+    found = [path for path in names if _may_be_a_picture(path)]
     if not found:
-        held = f"of its {len(names)} files the first is {names[0].name}" if names else "it has no files"
+        held = f"of its {len(names)} entries the first is {names[0].name}" if names else "it is empty"
         raise SemFlowError(f"{folder} holds no picture ({held}); pictures end in {', '.join(SUFFIXES)}")
     if others := [path.name for path in names if path not in found]:
-        said = "no pictures by their names, or overlays"
-        print(f"{folder}: {len(others)} of {len(names)} files are left out ({said}), the first is {others[0]}")
+        said = "no pictures by their names, hidden, overlays, or folders"
+        print(f"{folder}: {len(others)} of {len(names)} entries are left out ({said}), the first is {others[0]}")
     return found
+
+
+def _may_be_a_picture(path: Path) -> bool:
+    """By its name. A link that leads nowhere may be one: reading it says what is wrong."""
+    named = path.suffix.lower() in SUFFIXES and not path.name.endswith(OVERLAID) and not path.name.startswith(".")
+    return named and not _is_folder(path)
 
 
 def _each(

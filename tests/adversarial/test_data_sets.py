@@ -313,6 +313,31 @@ def numbers(root: Path, split: str) -> list[int]:
     return [int(Path(image).stem) for image, _ in CelebAMaskHQ(root, SIZE, split, "official").pairs]
 
 
+@pytest.mark.parametrize("name", ["00000_Hair.png", "00000_hairs.png", "00000_background.png", "0_hair.png", "Thumbs.png"])
+def test_a_png_that_is_no_part_is_noted_and_changes_nothing(faces, name):
+    parts, before = faces / "CelebAMask-HQ-mask-anno/0", numbers(faces, "train")
+    (parts / "00000_hair.png").unlink(missing_ok=True)
+    Image.new("L", (8, 8), 255).save(parts / name)
+    (note,) = [line for line in check("celebamask_hq", faces, subset=True).lines if "no part by their names" in line]
+    assert f"the first is {name}" in note
+    assert numbers(faces, "train") == before
+
+
+@pytest.mark.parametrize("end", ["_Hair.png", "_hair.PNG", "_hair (1).png", "_hair - Copy.png"])
+def test_a_part_that_is_there_twice_is_refused_with_both(faces, end):
+    parts = faces / "CelebAMask-HQ-mask-anno/0"
+    for name in ("00000_hair.png", f"00000{end}"):
+        Image.new("L", (8, 8), 255).save(parts / name)
+    refusal(lambda: numbers(faces, "train"), f"00000{end}", "00000_hair.png", "one part of one face")
+    assert any("one part of one face" in problem for problem in check("celebamask_hq", faces, subset=True).problems)
+
+
+def test_a_mapping_without_face_0_is_refused(faces, mapping):
+    lines = mapping.read_text().splitlines()
+    mapping.write_text("\n".join([lines[0], *lines[2:]]))
+    refusal(lambda: numbers(faces, "train"), mapping, "no face 0")
+
+
 SAME_MAPPINGS = {
     "no line of titles": lambda text: text.partition("\n")[2],
     "a byte order mark": lambda text: "\ufeff" + text,
@@ -637,6 +662,57 @@ def test_ids_that_count_from_1_are_refused_where_the_last_occurs(own):
     refusal(lambda: [*opened(section(own), "train")], "3", "count from 0")
     with pytest.raises(SemFlowError, match="^(?!.*fetch)"):
         [*opened(section(own), "train")]
+
+
+def test_ids_that_count_from_1_are_noted_where_the_first_class_never_occurs(own):
+    for path in (own / "labels").rglob("*.png"):
+        save(path, np.where(np.asarray(Image.open(path)) == 0, 1, np.asarray(Image.open(path))))
+    assert "\n".join(check("folder", own).lines).count("id 0, " + NAMES[0] + ", is in no label map") == 2
+
+
+def test_own_label_maps_of_which_none_has_the_sections_ids_do_not_open(own):
+    for path in (own / "labels").rglob("*.png"):
+        save(path, np.full((24, 32), len(NAMES), np.uint8))
+    refusal(lambda: opened(section(own), "train"), "label id 3", "count from 0")
+
+
+def test_coco_that_looks_like_another_toolboxs_does_not_open(trees, tmp_path):
+    root = trees.coco_stuff_tree(tmp_path / "coco", 60)
+    changed(root, lambda labels: np.where(labels == 255, 0, labels))
+    refusal(lambda: CocoStuff(root, SIZE, "train"), "another toolbox's")
+
+
+def test_a_list_of_classes_of_labelme_is_refused(own):
+    (own / "classes.txt").write_text("\n".join(["__ignore__", *NAMES]))
+    refusal(lambda: described(section(own)), "__ignore__", "remove that line")
+
+
+def test_linked_folders_are_read_and_circles_refused(own, tmp_path):
+    for kind in ("images", "labels"):
+        (own / kind / "train").rename(tmp_path / kind)
+        (own / kind / "train").mkdir()
+        (own / kind / "train/more").symlink_to(tmp_path / kind)
+    assert len(opened(section(own), "train")) == 6
+    (own / "images/train/again").symlink_to(own / "images/train")
+    refusal(lambda: opened(section(own), "train"), "again", "is a link to")
+
+
+def test_hidden_folders_are_no_part_of_own_data(own):
+    for kind in ("images", "labels"):
+        shutil.copytree(own / kind / "train", own / kind / "train/.trash")
+    assert len(opened(section(own), "train")) == 6
+
+
+def test_files_of_ones_own_that_are_left_out_are_named(own):
+    (own / "images/train/a.webp").write_bytes(b"")
+    said = "\n".join(check("folder", own).lines)
+    assert "train: 1 of 7 files in" in said
+    assert "images/train/a.webp" in said
+
+
+def test_the_ignored_id_may_not_be_the_last_classs(own):
+    refusal(lambda: described(section(own, ignore_index=len(NAMES) - 1)), NAMES[-1])
+    assert described(section(own, ignore_index=len(NAMES))).void == len(NAMES)
 
 
 @pytest.mark.parametrize("wrong", [3, [], ["sky", 3], ["sky", " "], {"sky": 0}, None])

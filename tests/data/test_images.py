@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from png_by_hand import RGB, png
 
+from semflow.data.folders import whole
 from semflow.data.images import read_image, resize_image, resize_labels
 from semflow.data.sample import Sample
 from semflow.data.scenes import Scenes
@@ -128,3 +129,10 @@ def test_a_picture_beyond_the_pixels_that_pillow_opens_is_called_large_and_not_d
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(SemFlowError, match=r"a\.png has more than 20 pixels, the most that Pillow opens; make it smaller"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_picture_with_a_transparent_colour_is_not_vouched_for_without_decoding(tmp_path):
+    Image.new("RGB", (2, 2), (9, 9, 9)).save(tmp_path / "a.png")
+    assert whole(str(tmp_path / "a.png")) is not None
+    Image.new("RGB", (2, 2), (9, 9, 9)).save(tmp_path / "b.png", transparency=(9, 9, 9))
+    assert whole(str(tmp_path / "b.png")) is None

@@ -31,7 +31,7 @@ def labels_of(path, ids=IDS, palette=PALETTE):
 
 
 def layout_of(path, told=None, raw=None, palette=PALETTE):
-    labels, how = read_layout(path, "stripes", palette, 255, raw, told)
+    labels, how = read_layout(path, "stripes", "abcdef"[: len(palette)], palette, 255, raw, told)
     return np.asarray(labels).tolist(), how
 
 
@@ -194,7 +194,7 @@ def coco(path, numbers, told=None, mark=None):
     if mark:
         told_by.add_text(MARK, mark)
     Image.fromarray(np.array([numbers], np.uint8)).save(path, pnginfo=told_by)
-    labels, how = read_layout(path, "coco_stuff", COCO.palette, COCO.void, COCO.raw, told)
+    labels, how = read_layout(path, "coco_stuff", COCO.names, COCO.palette, COCO.void, COCO.raw, told)
     return np.asarray(labels)[0].tolist(), how
 
 
@@ -212,18 +212,18 @@ def test_numbers_that_can_be_only_one_are_read_as_that(tmp_path):
 
 
 def test_a_label_map_that_says_what_it_holds_is_read_so(tmp_path):
-    assert coco(tmp_path / "a.png", [12, 13], mark=marked("coco_stuff"))[0] == [12, 13]
-    for mark, said in ((marked("camvid"), "classes of camvid"), ("two\nlines" * 99, "two lines")):
-        with pytest.raises(SemFlowError, match=f"says that it holds {said}.*, but the checkpoint was trained on coco_stuff"):
+    assert coco(tmp_path / "a.png", [12, 13], mark=marked("coco_stuff", COCO.names))[0] == [12, 13]
+    for mark, said in ((marked("camvid", "ab"), "classes of camvid"), ("two\nlines" * 99, "two lines")):
+        with pytest.raises(SemFlowError, match=f"says that it holds {said}.*trained on classes of coco_stuff"):
             coco(tmp_path / "b.png", [1, 2], mark=mark)
 
 
 def test_a_data_sets_file_of_raw_ids_is_not_one_that_segment_wrote(tmp_path):
     told = PngInfo()
-    told.add_text(MARK, marked("coco_stuff"))
+    told.add_text(MARK, marked("coco_stuff", COCO.names))
     Image.fromarray(np.array([[1, 2]], np.uint8)).save(tmp_path / "a.png", pnginfo=told)
     assert labels_of(tmp_path / "a.png") == [[1, 2]]
-    with pytest.raises(SemFlowError, match="says that it holds classes of coco_stuff, not the ids of the data set's own files"):
+    with pytest.raises(SemFlowError, match=r"says that it holds classes of coco_stuff \(.*\), not the ids of the data set"):
         labels_of(tmp_path / "a.png", COCO.raw, COCO.palette)
 
 
@@ -238,3 +238,42 @@ def test_an_id_of_no_class_is_named(tmp_path):
     Image.fromarray(np.array([[6]], np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(SemFlowError, match=r"a\.png holds label id 6, but the ids are five alone"):
         labels_of(tmp_path / "a.png", Ids(table, "five alone"))
+
+
+def test_a_label_map_of_other_classes_under_the_same_name_is_refused(tmp_path):
+    told = PngInfo()
+    told.add_text(MARK, marked("stripes", ("sky", "road", "car", "tree")))
+    Image.fromarray(np.array([[0, 3]], np.uint8)).save(tmp_path / "a.png", pnginfo=told)
+    with pytest.raises(SemFlowError, match=r"holds classes of stripes \(4, hash .*trained on classes of stripes \(4, hash"):
+        layout_of(tmp_path / "a.png")
+    assert layout_of(tmp_path / "a.png", "classes")[0] == [[0, 3]]
+
+
+def exif_png(path, pixels, number):
+    exif = Image.Exif()
+    exif[0x0112] = number
+    Image.fromarray(np.array(pixels, np.uint8)).save(path, exif=exif)
+    return path
+
+
+def test_a_layout_that_exif_turns_is_read_upright_and_a_data_sets_label_map_as_stored(tmp_path):
+    path = exif_png(tmp_path / "a.png", [[0, 1, 2], [3, 3, 3]], 6)  # 6: to be turned a quarter clockwise
+    assert layout_of(path)[0] == [[3, 0], [3, 1], [3, 2]]
+    assert labels_of(path) == [[0, 1, 2], [3, 3, 3]]
+
+
+def test_every_lossy_compression_of_tiff_is_refused(tmp_path):
+    lossy = Image.new("RGB", (16, 16))
+    for compression in ("jpeg", "tiff_jpeg", "webp"):
+        try:
+            lossy.save(tmp_path / "a.tif", compression=compression)
+        except (OSError, RuntimeError, KeyError):
+            continue  # this Pillow does not write it
+        with pytest.raises(SemFlowError, match="a JPEG inside|may change labels"):
+            labels_of(tmp_path / "a.tif")
+
+
+def test_a_label_map_whose_alpha_hides_something_is_refused(tmp_path):
+    Image.fromarray(np.array([[[0, 255], [3, 0]]], np.uint8), "LA").save(tmp_path / "a.png")
+    with pytest.raises(SemFlowError, match=r"a\.png has mode LA"):
+        labels_of(tmp_path / "a.png")

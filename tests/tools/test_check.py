@@ -232,3 +232,12 @@ def test_without_a_readable_pair_there_is_no_sheet(trees, tmp_path):
 def test_a_sheet_that_is_no_png_is_refused(tree, tmp_path):
     with pytest.raises(SemFlowError, match=r"sheet\.jpg must end in \.png"):
         check("cityscapes", tree("cityscapes"), subset=True, out=tmp_path / "sheet.jpg")
+
+
+def test_label_maps_that_cannot_be_read_are_not_counted_among_those_that_were(tree):
+    root = tree("coco_stuff")
+    damaged = sorted((root / "annotations/train2017").iterdir())[0]
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    report = check("coco_stuff", root, subset=True)
+    assert [line.endswith("in 2 pictures") for line in report.lines if "sizes" in line] == [True, False]
+    assert [str(damaged) in problem for problem in report.problems] == [True]

@@ -111,9 +111,21 @@ def test_a_folder_of_pictures_is_segmented_into_a_folder(run, tmp_path):
     status, said, _ = run("segment", tmp_path / "in", "--out", tmp_path / "out")
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.overlay.png", "a.png", "b.overlay.png", "b.png"]
-    assert "1 of 3 files are left out (no pictures by their names, or overlays), the first is notes.txt" in said
+    assert "2 of 4 entries are left out (no pictures by their names, hidden, overlays, or folders), the first is .hidden" in said
     run("segment", tmp_path / "in/b.PNG", "--out", tmp_path / "alone.png")
     assert pixels(tmp_path / "alone.png") == pixels(tmp_path / "out/b.png")
+
+
+def test_subfolders_are_counted_and_links_that_lead_nowhere_are_pictures_that_cannot_be_read(run, tmp_path):
+    (tmp_path / "in/deeper.png").mkdir(parents=True)
+    photo(tmp_path / "in/a.png")
+    (tmp_path / "in/gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "in/loop.png").symlink_to(tmp_path / "in/loop.png")
+    status, said, error = run("segment", tmp_path / "in", "--out", tmp_path / "out")
+    assert status == 2
+    assert "1 of 4 entries are left out" in said and "the first is deeper.png" in said
+    assert "gone.png" in error and "loop.png" in error and "2 of 3 pictures cannot be read" in error
+    assert (tmp_path / "out/a.png").exists()
 
 
 def test_several_layouts_are_drawn_into_a_folder_with_their_seeds(run, tmp_path):
@@ -144,8 +156,8 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_done(run, tmp
         (("a.png", "in/a.png"), "out", "in/a.png would both be written to"),
         (("a.png", "a.overlay.png"), "out", "a.overlay.png would both be written to"),
         (("a.png", "b.png"), ".", "a picture that is read"),
-        (("empty",), "out", "empty holds no picture (it has no files)"),
-        (("words",), "out", "words holds no picture (of its 1 files the first is a.txt)"),
+        (("empty",), "out", "empty holds no picture (it is empty)"),
+        (("words",), "out", "words holds no picture (of its 1 entries the first is a.txt)"),
     ],
 )
 def test_lists_that_would_lose_a_picture_are_refused_before_anything_is_written(run, tmp_path, given, out, named):
@@ -192,7 +204,7 @@ def test_what_segment_writes_is_read_as_classes(run, tmp_path):
     assert status == 0
     assert "read as class numbers" in said
     with Image.open(tmp_path / "labels.png") as labels:
-        assert labels.text == {"label map": "classes of scenes"}
+        assert labels.text["label map"].startswith("classes of scenes (16, hash ")
 
 
 def test_a_folder_that_segment_wrote_is_a_folder_of_layouts(run, tmp_path):
