@@ -62,10 +62,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for names of files that have no letters there
     try:
-        a = parser(words).parse_args(words)
-        if getattr(a, "threads", None) and launch.LAUNCHED not in os.environ:
-            os.environ["OMP_NUM_THREADS"] = str(a.threads)  # read by torch when it is imported
         try:
+            a = parser(words).parse_args(words)  # which prints help
+            if getattr(a, "threads", None) and launch.LAUNCHED not in os.environ:
+                os.environ["OMP_NUM_THREADS"] = str(a.threads)  # read by torch when it is imported
             if not (a.computes and launch.prepare(words, *_devices(a))):
                 a.run(a)
         finally:
