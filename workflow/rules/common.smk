@@ -24,6 +24,8 @@ try:
     if (
         workflow.modifier.parent_modifier
     ):  # a module's: a dictionary, from the workflow that has this one
+        for path in workflow.configfiles:  # of a key given twice Snakemake took the last
+            files.read_yaml(Path(path), "configuration")
         default = {"base": workflow.source_path("../../config/mini.yaml")}
         raw = configuration.on_base(
             configuration.Resolved(dict(config) or default, {}), Path("config")
