@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import BeforeValidator, Field, model_validator
 
 from semflow.data.colours import voc_palette
-from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, pair, pairs_of, read_lines
+from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, paired, pairs_of, read_lines
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX
@@ -174,19 +174,18 @@ def find(data: Settings, root: Path, split: str) -> Found:
         raise SemFlowError(f"data.root: there is no folder {root}; correct data.root")
     images, labels, places = _files(data, root, split)
     suffixes = data.image_suffix or " ".join(PICTURES), data.label_suffix
-    problems = tuple(
-        problem.partition("; `semflow data check")[0] for problem in pair(split, images, labels, places, suffixes, "")
-    )
+    found = paired(split, images, labels, places, suffixes)
     if images and labels and not images.keys() & labels.keys():
-        problems = (
+        sentence = (
             f"{split}: no image in {places[0]} has its label map in {places[1]} (the first are {next(iter(images))} and "
-            f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix",
+            f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix"
         )
+        found = found._replace(problems=(sentence,))
     learnt = set() if split == "train" else {*_files(data, root, "train")[0].values()}
     if seen := [name for name, path in images.items() if path in learnt]:
         shared = f"{split}: {len(seen)} of {len(images)} images are in the train split too, the first is {seen[0]}"
-        problems += (f"{shared}; remove them from one of the two",)
-    return Found(images, labels, problems)
+        found = found._replace(problems=(*found.problems, f"{shared}; remove them from one of the two"))
+    return found
 
 
 def survey(data: Settings, root: Path, split: str) -> Found:
