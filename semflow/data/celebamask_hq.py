@@ -139,10 +139,8 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     labels = {name: f"{root / MERGED}/{name}.png" for name in chosen if name.zfill(5) in annotated}
     bare = [name for name in images if name not in labels]
     if not names:
-        where = f"{root / PARTS}{holding(root / PARTS)}"
-        return Found(
-            images, labels, tuple(problems), missing=(f"there are images in {root / IMAGES} but no annotations in {where}",)
-        )
+        sentence = f"there are images in {root / IMAGES} but no annotations in {root / PARTS}{holding(root / PARTS)}"
+        return Found(images, labels, tuple(problems), missing=(sentence,))
     if bare:
         problems.append(
             f"{split}: {count_of(bare, images)} not one part in {root / PARTS}, the first is {bare[0]}; "

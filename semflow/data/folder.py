@@ -194,8 +194,8 @@ def survey(data: Settings, root: Path, split: str) -> Found:
     everything = [[*found.images.values()], [*found.labels.values()]]
     if places[0] == places[1] or data.list_of(split).endswith(LIST):  # what one place holds of the other, or of another split
         everything = [[f"{at}/{name}" for at in _folders(place) for name in listed(at, *_endings(data))] for place in places]
-    notes = (_left_out(place, taken) for place, taken in zip(places, everything, strict=True))
-    return found._replace(notes=(*found.notes, *(f"{split}: {note}" for note in notes if note)))
+    notes = (note for place, taken in zip(places, everything, strict=True) for note in _left_out(place, taken))
+    return found._replace(notes=(*found.notes, *(f"{split}: {note}" for note in notes)))
 
 
 def _files(data: Settings, root: Path, split: str) -> tuple[dict[str, str], dict[str, str], tuple[Path, Path]]:
@@ -244,14 +244,15 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield Path(at)
 
 
-def _left_out(folder: Path, taken: Iterable[str]) -> str:
-    """A sentence on the files in a folder and those in it that are not among `taken`; "" if there are none."""
-    known = {*taken}
-    files = [f"{at}/{path.name}" for at in _folders(folder) for path in sorted(at.iterdir()) if not path.is_dir()]
-    others = [path for path in files if path not in known]
-    if not others:
-        return ""
-    return f"{len(others):,} of {len(files):,} files in {folder} are left out by their names, the first is {others[0]}"
+def _left_out(folder: Path, taken: Iterable[str]) -> Iterator[str]:
+    """A sentence on the files in a folder and those in it that are not among `taken`, and one on hidden folders."""
+    known, inside = {*taken}, [path for at in _folders(folder) for path in sorted(at.iterdir())]
+    hidden = [path for path in inside if path.is_dir() and path.name[0] == "."]
+    files = [f"{path.parent}/{path.name}" for path in inside if not path.is_dir()]
+    if others := [path for path in files if path not in known]:
+        yield f"{len(others):,} of {len(files):,} files in {folder} are left out by their names, the first is {others[0]}"
+    if hidden:
+        yield f"hidden folders are left out, the first is {hidden[0]}"
 
 
 def _listed(listing: Path, images: dict[str, str], suffixes: tuple[str, ...]) -> list[str]:
