@@ -28,7 +28,7 @@ from semflow.method.network import WEIGHTS
 from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.suite import reading as config
-from semflow.training import checkpoints, devices
+from semflow.training import checkpoints, devices, spent
 from semflow.training.loop import Trainer, make_accelerator, train
 from semflow.training.optimizers import recipe, schedule
 
@@ -235,6 +235,27 @@ def test_a_finished_training_says_its_first_losses_though_it_was_interrupted(tin
     again.save()
     again.export(tmp_path / "out")
     assert checkpoints.read_card(tmp_path / "out").budget.first_losses == pytest.approx(losses[:3])
+
+
+def test_a_finished_training_says_how_its_losses_fell_though_it_was_interrupted(tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr("semflow.training.spent.PARTS", 2)
+    monkeypatch.setattr("semflow.training.loop.PARTS", 2)
+    suite = with_run(with_training(tiny_suite, steps=5, batch_size=4), checkpoint_every=100)
+    trainer, losses = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path), []
+    for _ in range(2):
+        losses.append(trainer.advance(four_scenes(suite))["flow"].item())
+    trainer.save()
+    again = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
+    for _ in range(3):
+        losses.append(again.advance(four_scenes(suite))["flow"].item())
+    again.save()
+    again.export(tmp_path / "out")
+    kept = checkpoints.read_card(tmp_path / "out").budget.losses
+    assert kept == {"flow": pytest.approx((sum(losses[:3]) / 3, sum(losses[3:]) / 2))}
+
+
+def test_parts_without_a_step_have_no_mean_loss():
+    assert spent.means({"flow": [3.0] + [0.0] * 11 + [5.0] + [0.0] * 12}, 2) == {"flow": (3, 5)}
 
 
 @pytest.mark.parametrize("method", ["semflow", "dsm"])
