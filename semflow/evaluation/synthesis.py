@@ -109,7 +109,7 @@ def _synthesize(run: Measurement) -> tuple[Tensor, np.ndarray | None, dict[str, 
     """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and what every path is
     like, by metric (n,)."""
     if run.card is None or not run.card.trajectory:
-        return _pictures_of(run, np.arange(len(run.dataset)), "synthesize", "sample", run.evaluation.sampling_seed), None, {}
+        return pictures_of(run, np.arange(len(run.dataset)), "synthesize", "sample", run.evaluation.sampling_seed), None, {}
     model, sampler, kept = run.model, run.evaluation.sampler, ShownStates(run.model, run.shown)
     # Few steps are straight by construction: only the main sampler can tell.
     tells = run.keeps_states and sampler.name in run.card.velocities
@@ -143,7 +143,7 @@ def _recovered(read: Tensor, labels: Tensor) -> Tensor:
     return 100 * right.double() / counted.sum((1, 2)).clamp(min=1)
 
 
-def _pictures_of(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
+def pictures_of(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
     """Images uint8 (n, 3, H, W) of the label maps at `positions`."""
     options = {"amplitude": run.evaluation.sampling_amplitude} if run.card is not None and run.card.perturbed else {}
     rows = []
@@ -169,7 +169,7 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
 def _diversity(run: Measurement, layouts: np.ndarray) -> np.ndarray:
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
     seed, n_samples = run.evaluation.sampling_seed, run.suite.synthesis.diversity.samples
-    samples = [_pictures_of(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
+    samples = [pictures_of(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
     perceptual, rows = run.session.perceptual, list[Tensor]()
     with torch.inference_mode(), Progress("compare", len(layouts)) as progress:
         for parts in zip(*(sample.split(BATCH) for sample in samples), strict=True):

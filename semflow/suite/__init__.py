@@ -116,6 +116,20 @@ class Suite(Section):
         return self
 
     @model_validator(mode="after")
+    def _judges_can_be_trained(self) -> "Suite":
+        judges = self.synthesis.judges
+        if judges is None:
+            if any("consistency" in entry.task for entry in self.runs):
+                raise ValueError("runs ask for consistency, which is read by synthesis.judges; name them")
+            return self
+        for name in (judges.first, judges.second):
+            if name not in self.methods:
+                raise ValueError(f"synthesis.judges: {name} has no settings; give them under methods.{name}")
+        if judges.seed in self.training.seeds:
+            raise ValueError(f"synthesis.judges.seed {judges.seed} is among training.seeds; a judge must be another training")
+        return self
+
+    @model_validator(mode="after")
     def _batch_sizes_divide(self) -> "Suite":
         whole = self.training.batch_size
         for name, settings in self.methods.items():

@@ -10,7 +10,7 @@ from semflow.method.pretrained import Pretrained
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.provenance import code_hash, content_hash, file_hash
 from semflow.suite import Suite
-from semflow.suite.runs import Evaluation
+from semflow.suite.runs import Evaluation, judges
 
 # Training reads these too, through the model's module, but never runs them.
 SAMPLING = frozenset({"semflow.method.solvers"})
@@ -46,7 +46,12 @@ def scores_key(suite: Suite, evaluation: Evaluation) -> str:
         networks = (suite.synthesis.features, suite.synthesis.perceptual)
         measured["networks"] = [network.model_dump(exclude={"weights"}) | _own_weights(network) for network in networks]
         measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": stamp(suite.data, "train")}
-    if task == "seed_agreement":
+    if task == "consistency":
+        measured |= {
+            "judges": [weights_key(suite, of.method, of.seed) for of in judges(suite)],
+            "train": stamp(suite.data, "train"),
+        }
+    elif task == "seed_agreement":
         measured |= suite.evaluation.seed_agreement.model_dump()
     elif method in METHODS:  # states are kept along it, or pictures read by it
         measured["main"] = dict(METHODS[method].default)

@@ -41,6 +41,7 @@ KINDS = {
     "diversity_lpips": Kind("diversity (LPIPS)", "none", "higher", 3),
     "diversity_efficientnet_lite0": Kind(f"diversity ({PROXY})", "none", "higher", 3),
     "consistency_miou": Kind("mIoU of pictures, read by an independent segmenter", "percent", "higher", 1),
+    "consistency_miou_second": Kind("mIoU of pictures, read by a second independent segmenter", "percent", "higher", 1),
     "round_trip_miou": Kind("round-trip mIoU", "percent", "neither", 1),
     "brightness": Kind("brightness", "grey levels", "neither", 1),
     "clipped": Kind("clipped pixels", "percent", "neither", 2),
