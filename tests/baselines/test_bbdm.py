@@ -14,14 +14,16 @@ from baselines.bbdm import CARD, BBDMSettings, bridge
 from baselines.bbdm.model import BBDM
 from baselines.bbdm.palette import Palette
 from semflow.data.celebamask_hq import PALETTE
-from semflow.data.scenes import NAMES
+from semflow.data.scenes import NAMES, Scenes
 from semflow.errors import SemFlowError
+from semflow.loading.batches import Batch, Batches
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite, reading
 from semflow.training import budget
 from semflow.training.build import make_model, make_shape
+from semflow.training.loop import Trainer, make_accelerator
 
 CODE = PseudoMask(len(NAMES), 3, 120)
 M = np.linspace(0.001, 0.999, 1000)  # m_t as the released code has it
@@ -287,3 +289,16 @@ def test_a_palette_takes_the_place_of_pseudo_masks_and_moves_with_the_model(tiny
     assert isinstance(model.colours, Palette)
     assert model.colours in list(model.beside)
     assert not [name for name in model.networks.state_dict() if "table" in name]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_micro_batches_give_the_gradient_of_the_whole_batch(tiny, tmp_path, size):
+    def gradient(micro_batch: int | None) -> torch.Tensor:
+        suite = small_suite(tiny | {"run": tiny["run"] | {"micro_batch": micro_batch}})
+        trainer = Trainer(make_accelerator(suite, tmp_path), suite, "bbdm", 0, tmp_path)
+        batch = Batch(*Batches(Scenes(5, suite.data.size, 0, "train", 2))[range(5)])
+        trainer.accumulate(trainer.turns[0], trainer.parts(batch))
+        return torch.cat([weight.grad.flatten() for weight in trainer.model.network.parameters()])
+
+    tiny["training"] |= {"batch_size": 5}
+    torch.testing.assert_close(gradient(size), gradient(None), rtol=1e-4, atol=1e-6)
