@@ -1,4 +1,4 @@
-"""BBDM's released weights: its published UNet written out, by the names of its layers, against ours with those weights."""
+"""BBDM's released weights: its UNet and its autoencoder written out by the names of their layers, against ours with the same."""
 
 import math
 import re
@@ -7,11 +7,13 @@ import pytest
 import torch
 from sizes_bbdm import PAPER
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv1d, conv2d, group_norm, interpolate, linear, silu
+from torch.nn.functional import avg_pool2d, conv1d, conv2d, group_norm, interpolate, linear, pad, silu
 
+from baselines.bbdm import VQ as VQSettings
 from baselines.bbdm import ResidualUNet
-from baselines.bbdm.released import convert
+from baselines.bbdm.released import autoencoder, convert
 from baselines.bbdm.unet import make_unet
+from baselines.bbdm.vq import VQ
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
 
@@ -143,3 +145,109 @@ def test_what_sampling_does_not_need_is_left_out():
 def test_what_belongs_nowhere_is_named(name):
     with pytest.raises(SemFlowError, match=f"no place for {name}"):
         convert({name: torch.zeros(3)})
+
+
+def vq_block_shapes(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    layers = {"norm1": (inputs,), "conv1": (outputs, inputs, 3, 3), "norm2": (outputs,), "conv2": (outputs, outputs, 3, 3)}
+    layers |= {"nin_shortcut": (outputs, inputs, 1, 1)} if inputs != outputs else {}
+    return {f"{name}.{layer}": shape for layer, shape in layers.items()}
+
+
+def vq_middle_shapes(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    attention = {"norm": (width,), **dict.fromkeys(("q", "k", "v", "proj_out"), (width, width, 1, 1))}
+    blocks = vq_block_shapes(f"{name}.block_1", width, width) | vq_block_shapes(f"{name}.block_2", width, width)
+    return blocks | {f"{name}.attn_1.{layer}": shape for layer, shape in attention.items()}
+
+
+def published_vq_shapes(widths: list[int], codes: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all weights of the autoencoder, by the rule that builds it."""
+    first, last, coarsest = widths[0], widths[-1], len(widths) - 1
+    layers = {"encoder.conv_in": (first, 3, 3, 3), "encoder.norm_out": (last,), "encoder.conv_out": (3, last, 3, 3)}
+    layers |= {"decoder.conv_in": (last, 3, 3, 3), "decoder.norm_out": (first,), "decoder.conv_out": (3, first, 3, 3)}
+    layers |= vq_middle_shapes("encoder.mid", last) | vq_middle_shapes("decoder.mid", last)
+    layers |= {"quant_conv": (3, 3, 1, 1), "post_quant_conv": (3, 3, 1, 1)}
+    for level, width in enumerate(widths):
+        finer, coarser = widths[max(level - 1, 0)], widths[min(level + 1, coarsest)]
+        for block in range(LAYERS):
+            layers |= vq_block_shapes(f"encoder.down.{level}.block.{block}", width if block else finer, width)
+        for block in range(LAYERS + 1):
+            layers |= vq_block_shapes(f"decoder.up.{level}.block.{block}", width if block else coarser, width)
+        layers |= {f"encoder.down.{level}.downsample.conv": (width, width, 3, 3)} if level < coarsest else {}
+        layers |= {f"decoder.up.{level}.upsample.conv": (width, width, 3, 3)} if level else {}
+    both = {f"vqgan.{name}.{kind}": shape if kind == "weight" else shape[:1]
+            for name, shape in layers.items() for kind in ("weight", "bias")}  # fmt: skip
+    return both | {"vqgan.quantize.embedding.weight": (codes, 3)}
+
+
+class PublishedVQ:
+    """The autoencoder's two ways from its weights alone."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        self.state = {name.removeprefix("vqgan."): value for name, value in state.items()}
+
+    def of(self, name: str) -> tuple[Tensor, Tensor]:
+        return self.state[f"{name}.weight"], self.state[f"{name}.bias"]
+
+    def normed(self, name: str, x: Tensor) -> Tensor:
+        return group_norm(x, GROUPS, *self.of(name), eps=1e-6)
+
+    def block(self, name: str, x: Tensor) -> Tensor:
+        h = conv2d(silu(self.normed(f"{name}.norm1", x)), *self.of(f"{name}.conv1"), padding=1)
+        h = conv2d(silu(self.normed(f"{name}.norm2", h)), *self.of(f"{name}.conv2"), padding=1)
+        return h + (conv2d(x, *self.of(f"{name}.nin_shortcut")) if f"{name}.nin_shortcut.bias" in self.state else x)
+
+    def middle(self, name: str, x: Tensor) -> Tensor:
+        x = self.block(f"{name}.block_1", x)
+        h = self.normed(f"{name}.attn_1.norm", x)
+        q, k, v = (conv2d(h, *self.of(f"{name}.attn_1.{part}")).flatten(2) for part in "qkv")
+        weights = (q.transpose(1, 2) @ k / math.sqrt(x.shape[1])).softmax(-1)
+        h = (v @ weights.transpose(1, 2)).view(x.shape)
+        return self.block(f"{name}.block_2", x + conv2d(h, *self.of(f"{name}.attn_1.proj_out")))
+
+    def end(self, name: str, x: Tensor) -> Tensor:
+        return conv2d(silu(self.normed(f"{name}.norm_out", x)), *self.of(f"{name}.conv_out"), padding=1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        h = conv2d(x, *self.of("encoder.conv_in"), padding=1)
+        for level in range(3):
+            for block in range(LAYERS):
+                h = self.block(f"encoder.down.{level}.block.{block}", h)
+            if level < 2:
+                h = conv2d(pad(h, (0, 1, 0, 1)), *self.of(f"encoder.down.{level}.downsample.conv"), stride=2)
+        return conv2d(self.end("encoder", self.middle("encoder.mid", h)), *self.of("quant_conv"))
+
+    def decode(self, z: Tensor) -> Tensor:
+        codes = self.state["quantize.embedding.weight"]
+        z = codes[torch.cdist(z.movedim(1, -1).flatten(0, 2), codes).argmin(1)].view(z.movedim(1, -1).shape).movedim(-1, 1)
+        h = self.middle("decoder.mid", conv2d(conv2d(z, *self.of("post_quant_conv")), *self.of("decoder.conv_in"), padding=1))
+        for level in (2, 1, 0):
+            for block in range(LAYERS + 1):
+                h = self.block(f"decoder.up.{level}.block.{block}", h)
+            if level:
+                h = conv2d(interpolate(h, scale_factor=2), *self.of(f"decoder.up.{level}.upsample.conv"), padding=1)
+        return self.end("decoder", h)
+
+
+def vq_of(widths: list[int], codes: int) -> VQ:
+    sizes = {"pretrained": None, "block_out_channels": widths, "codes": codes}
+    return VQ(VQSettings.model_validate(PAPER["autoencoder"] | sizes))
+
+
+def test_the_autoencoder_at_the_papers_size_falls_on_all_of_diffusers_one_to_one():
+    widths, codes = PAPER["autoencoder"]["block_out_channels"], PAPER["autoencoder"]["codes"]
+    with torch.device("meta"):
+        theirs = {name: torch.empty(shape) for name, shape in published_vq_shapes(widths, codes).items()}
+        ours = vq_of(widths, codes).vq.state_dict()
+    placed = {name: value.shape for name, value in autoencoder(theirs | {"denoise_fn.out.0.bias": torch.empty(3)}).items()}
+    assert placed == {name: value.shape for name, value in ours.items()}
+
+
+def test_with_the_same_weights_our_autoencoder_computes_what_theirs_does():
+    shapes = published_vq_shapes([32, 64, 128], 50)
+    theirs = {name: torch.randn(shape) / math.sqrt(max(1, math.prod(shape[1:]))) for name, shape in shapes.items()}
+    ours, published, pixels = vq_of([32, 64, 128], 50), PublishedVQ(theirs), torch.randn(2, 3, 16, 24)
+    ours.vq.load_state_dict(autoencoder({name.removeprefix("vqgan."): value for name, value in theirs.items()}))
+    with torch.no_grad():
+        latents = published.encode(pixels)
+        torch.testing.assert_close(ours.encode(pixels), latents, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours.decode(latents), published.decode(latents), rtol=1e-4, atol=1e-4)
