@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from semflow.data import DATASETS
 from semflow.errors import did_you_mean
 from semflow.method.contract import Card, Recipe, Settings
+from semflow.method.settings import TRAIN_TIMESTEPS
 from semflow.section import Many, Positive, Section
 
 PALETTES = [name for name, info in DATASETS.items() if info.described is None]  # data sets whose classes are known beforehand
@@ -90,4 +91,5 @@ CARD = Card(
     Settings=BBDMSettings,
     reads=("data", "pseudo_mask", "network"),
     seeded=frozenset({"synthesis"}),
+    most_steps=TRAIN_TIMESTEPS,
 )

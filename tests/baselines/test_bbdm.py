@@ -123,7 +123,8 @@ def test_timesteps_fall_evenly_from_the_last_to_the_first(n):
 
 def test_more_steps_than_timesteps_are_refused():
     with pytest.raises(SemFlowError, match="bbdm-1001: BBDM has 1000 timesteps"):
-        bridge.timesteps(1001)
+        CARD.check("synthesis", Sampler("bbdm", 1001))
+    CARD.check("synthesis", Sampler("bbdm", 1000))
 
 
 @pytest.mark.parametrize("n", [1, 2, 25])
@@ -265,7 +266,7 @@ def test_the_papers_settings_are_settings():
     settings = BBDMSettings.model_validate(PAPER)
     assert settings.palette == "celebamask_hq"
     assert CARD.seeded == {"synthesis"}
-    CARD.check("synthesis", Sampler("bbdm", 200))
+    CARD.check("synthesis", Sampler.parse(CARD.default["synthesis"]))
 
 
 def test_a_palette_paints_with_the_data_sets_colours_and_what_is_ignored_white():
