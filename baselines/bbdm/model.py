@@ -24,13 +24,14 @@ from semflow.seeds import Source, integers, normal
 class BBDM:
     """The network sees x_t and t, and nothing of the mask besides.
 
-    colours: paints label maps, since both ends of the bridge are pictures. At the paper's size these are painted in their data
-    set's own palette, as BBDM's were, or its released weights would see colours that they never saw; elsewhere in the colours of
-    SemFlow's pseudo masks, without perturbation, so that both methods see the same code of the same classes.
+    colours: paints label maps, since both ends of the bridge are pictures. At the paper's size these have their data set's own
+    palette: BBDM reads masks as colour pictures, and its released weights know no other colours. Elsewhere they have the colours
+    of SemFlow's pseudo masks, without perturbation, so that both methods see the same code of the same classes.
 
     Two schedules of the released recipe are not in the loop. BBDM halves the learning rate whenever the loss stays on a plateau
-    (patience and cooldown 3000 steps, down to 5e-7); here it is constant. BBDM averages weights from its step 30,000 on, every
-    8th step at a decay of .995; here it is every step, at a decay that rises to `ema_decay`: .995^(1/8) forgets as fast.
+    (patience and cooldown 3000 steps, down to 5e-7); here it is constant. BBDM averages weights from its step 30,000 on, at every
+    8th step of the optimizer with a decay of .995; here it is at every step, with a decay that rises to `ema_decay`, which is
+    .995^(1/8) to forget as fast.
     """
 
     sampling = ("unet",)
