@@ -6,6 +6,7 @@ from typing import Any
 from baselines import METHODS
 from semflow.data import DATASETS, Data, info_of, open_dataset
 from semflow.errors import SemFlowError
+from semflow.method.contract import Settings
 from semflow.method.pretrained import Pretrained
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.provenance import code_hash, content_hash, file_hash
@@ -29,7 +30,7 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
             **_data(suite, "train"),
             **{name: section for name, section in sections.items() if name in card.reads},
             "method": method,
-            "settings": suite.methods[method].model_dump(exclude_none=True),
+            "settings": settings_key(suite.methods[method]),
             "timesteps": TRAIN_TIMESTEPS,
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
@@ -80,9 +81,7 @@ def other_data(suite: Suite) -> frozenset[str]:
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
     return _data(suite, split) | {
         "method": method,
-        "settings": suite.methods[method].model_dump(exclude_none=True)
-        if method in suite.methods
-        else None,  # controls have none
+        "settings": settings_key(suite.methods[method]) if method in suite.methods else None,  # controls have none
         "timesteps": TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
         "autoencoder": autoencoder_key(suite.autoencoder),
@@ -110,7 +109,14 @@ def network_key(settings: Network) -> str:
     return _key_of(settings, ("unet", "text_encoder", "tokenizer"))
 
 
-def _key_of(settings: Autoencoder | Network, parts: tuple[str, ...], opened: bool = False) -> str:
+def settings_key(settings: Settings) -> dict[str, Any]:
+    """A method's own settings, with a hash in the place of each section that has pretrained files, wherever these lie."""
+    pretrained = {name: section for name, section in settings if getattr(section, "pretrained", None)}
+    own = settings.model_dump(exclude_none=True, exclude=set(pretrained))
+    return own | {name: _key_of(section, section.parts) for name, section in pretrained.items()}
+
+
+def _key_of(settings: Any, parts: tuple[str, ...], opened: bool = False) -> str:
     name = getattr(settings, "pretrained", None)
     begins_with = Pretrained("pretrained", name, parts).fingerprint(parts, opened) if name else {}
     return content_hash(settings.model_dump(exclude={"pretrained"}) | begins_with)
