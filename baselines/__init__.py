@@ -10,5 +10,6 @@ METHODS: dict[str, Card] = {
         "semflow",
         "dsm",
         "dsm_modified",
+        "pix2pixhd",
     )
 }
