@@ -11,5 +11,6 @@ METHODS: dict[str, Card] = {
         "dsm",
         "dsm_modified",
         "pix2pixhd",
+        "cyclegan",
     )
 }

@@ -189,9 +189,7 @@ def test_pictures_that_do_not_come_back_at_their_size_are_refused(size):
 
 
 def test_more_scales_than_the_pictures_have_pixels_for_are_refused():
-    with pytest.raises(
-        SemFlowError, match="methods.pix2pixhd.discriminator_layers 2 at 5 scales leave one pixel"
-    ):
+    with pytest.raises(SemFlowError, match="methods.pix2pixhd.discriminator_layers 2 at 5 scales leave one pixel"):
         built(scales=5)
 
 
