@@ -29,8 +29,9 @@ class Unpaired(NamedTuple):
 
 
 class CycleGAN:
-    """Masks are pictures in the colours of the pseudo mask (Eq. 7), ignored pixels white: the paper does not say in which colours
-    its CycleGAN sees Cityscapes, and these lie further apart than the data set's. A mask is read by the nearest colour.
+    """Masks are pictures in the colours of the pseudo mask (Eq. 7), ignored pixels white, and read by the nearest colour. The paper
+    does not say in which colours its CycleGAN sees Cityscapes; the nearest of these are 50 grey levels apart, of the data set's
+    own 20.
 
     Unpaired: a step sees the images of its own scenes and the masks of the step before, whose scenes are others within an epoch;
     where one epoch ends and the next begins, one scene may come twice by chance, as in the authors' draws. The first step has
@@ -52,7 +53,7 @@ class CycleGAN:
     def build(cls, blueprint: Blueprint, settings: Any) -> "CycleGAN":
         """SemFlowError if pictures are too small for the networks, or cannot be halved as often as the generators do."""
         check_size("cyclegan", settings.downs, blueprint.size)
-        gan.check_side("methods.cyclegan.discriminator", min(blueprint.size), settings.discriminator_layers, PADDING, 1)
+        gan.check_side("methods.cyclegan.discriminator_layers", min(blueprint.size), settings.discriminator_layers, PADDING, 1)
         networks: dict[str, nn.Module] = {
             name: ResnetGenerator(3, settings.width, settings.downs, settings.residuals) for name in cls.sampling
         }
@@ -74,10 +75,10 @@ class CycleGAN:
         """Zhu et al., equations 1 (with least squares) and 2, and the identity loss of their section 5.2; the discriminators'
         turn sees translations that were made before the generators' step, through the pools.
         """
-        losses = self.generators(x, carry) if phase == "generators" else self.discriminators(x, source, carry)
+        losses = self.generator_losses(x, carry) if phase == "generators" else self.discriminator_losses(x, source, carry)
         return {name: x.apart * loss for name, loss in losses.items()}
 
-    def generators(self, x: Unpaired, carry: dict[str, Any]) -> dict[str, Tensor]:
+    def generator_losses(self, x: Unpaired, carry: dict[str, Any]) -> dict[str, Tensor]:
         """Each generator's losses, named after what it gives, and both cycles', named after where they begin."""
         to_mask, to_image = (self.networks[name] for name in self.sampling)
         masks, images = to_mask(x.images), to_image(x.masks)
@@ -93,7 +94,7 @@ class CycleGAN:
             losses["identity_image"] = self.identity * l1_loss(to_image(x.images), x.images)
         return losses
 
-    def discriminators(self, x: Unpaired, source: Source, carry: dict[str, Any]) -> dict[str, Tensor]:
+    def discriminator_losses(self, x: Unpaired, source: Source, carry: dict[str, Any]) -> dict[str, Tensor]:
         """Each discriminator's losses, half of what they are for a generator."""
         losses = {}
         for kind, real, fake in (("mask", x.masks, carry["masks"]), ("image", x.images, carry["images"])):

@@ -15,7 +15,7 @@ from semflow.seeds import Source
 
 SPREAD = 0.02  # of weights before training
 PADDING = 2  # of the discriminators
-LAYERS = 4  # the features of so many layers are matched at the weight that the settings give; of fewer at a larger one
+MATCHED = 4  # layers of the published discriminators whose features are matched; where there are fewer, each counts more
 
 
 class Pair(NamedTuple):
@@ -40,7 +40,7 @@ class Pix2PixHD:
         self.networks = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
         self.beside = nn.ModuleList([gan.Vgg19(settings.vgg19)] if settings.vgg19 else [])
         self.n_classes: int = generator.config["channels"]
-        self.feature_matching = settings.feature_matching * LAYERS / (settings.discriminator_layers + 1)
+        self.feature_matching = settings.feature_matching * MATCHED / (settings.discriminator_layers + 1)
         self.perceptual = settings.perceptual
 
     @classmethod
@@ -48,7 +48,7 @@ class Pix2PixHD:
         """SemFlowError if pictures are too small for either network, or cannot be halved as often as the generator does."""
         check_size("pix2pixhd", settings.downs, blueprint.size)
         patches = settings.discriminator_layers, PADDING
-        gan.check_side("methods.pix2pixhd.discriminator", min(blueprint.size), *patches, settings.scales)
+        gan.check_side("methods.pix2pixhd.discriminator_layers", min(blueprint.size), *patches, settings.scales)
         generator = ResnetGenerator(blueprint.n_classes, settings.width, settings.downs, settings.residuals)
         discriminator = gan.Discriminator(
             blueprint.n_classes + 3, settings.discriminator_width, *patches, "instance", settings.scales
@@ -61,17 +61,17 @@ class Pix2PixHD:
         return Pair(to_unit_range(batch.image), gan.one_hot_of(batch.mask, self.n_classes))
 
     def losses(self, phase: str, x: Pair, source: Source, carry: dict[str, Any]) -> dict[str, Tensor]:
-        """Equations 3 and 5 of Wang et al. with least squares; the discriminator's turn sees the picture that was drawn
+        """Wang et al., section 3.2, with least squares; the discriminator's turn sees the picture that was drawn
         before the generator's step.
         """
         if phase == "generator":
             fake = self.networks["generator"](x.layout)
             carry["fake"] = fake.detach()
-            return self.generators(x, fake)
+            return self.generator_losses(x, fake)
         of_real, of_fake = (gan.scores(self.judge(x.layout, picture)) for picture in (x.real, carry["fake"]))
         return {"real": gan.least_squares(of_real, True) / 2, "fake": gan.least_squares(of_fake, False) / 2}
 
-    def generators(self, x: Pair, fake: Tensor) -> dict[str, Tensor]:
+    def generator_losses(self, x: Pair, fake: Tensor) -> dict[str, Tensor]:
         """The generator's losses on pictures (B, 3, H, W) that it drew."""
         of_fake = self.judge(x.layout, fake)
         losses = {"adversarial": gan.least_squares(gan.scores(of_fake), True)}

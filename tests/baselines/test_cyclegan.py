@@ -306,7 +306,7 @@ def test_published_settings_are_settings():
 def test_pictures_that_the_networks_cannot_take_are_refused():
     with pytest.raises(SemFlowError, match="methods.cyclegan.downs is 2, .* must be multiples of 4 and at least 8"):
         built(size=(18, 16))
-    with pytest.raises(SemFlowError, match="methods.cyclegan.discriminator_layers 3 at 1 scales leave one pixel"):
+    with pytest.raises(SemFlowError, match="methods.cyclegan.discriminator_layers is 3, which leaves one pixel of a side of 16;"):
         built(discriminator_layers=3)
 
 

@@ -189,7 +189,7 @@ def test_pictures_that_do_not_come_back_at_their_size_are_refused(size):
 
 
 def test_more_scales_than_the_pictures_have_pixels_for_are_refused():
-    with pytest.raises(SemFlowError, match="methods.pix2pixhd.discriminator_layers 2 at 5 scales leave one pixel"):
+    with pytest.raises(SemFlowError, match="which leaves one pixel of a side of 16 at the coarsest of 5 scales"):
         built(scales=5)
 
 
