@@ -29,7 +29,7 @@ class Unpaired(NamedTuple):
 
 
 class CycleGAN:
-    """Masks are pictures in the colours of the pseudo mask (Eq. 7), ignored pixels white, and read by the nearest colour. The paper
+    """Masks are pictures in the colours of the pseudo mask (Eq. 7), ignored pixels white, and read by the nearest. The paper
     does not say in which colours its CycleGAN sees Cityscapes; the nearest of these are 50 grey levels apart, of the data set's
     own 20.
 
