@@ -10,6 +10,8 @@ METHODS: dict[str, Card] = {
         "semflow",
         "dsm",
         "dsm_modified",
+        "pix2pixhd",
         "bbdm",
+        "cyclegan",
     )
 }

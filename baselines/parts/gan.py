@@ -81,6 +81,21 @@ class Discriminator(Network):
         return found
 
 
+def check_side(key: str, side: int, layers: int, padding: int, scales: int) -> None:
+    """SemFlowError if instance norms of a discriminator would see less than 2 x 2 pixels of pictures `side` wide.
+
+    key: where the number of its layers stands, such as methods.cyclegan.discriminator_layers.
+    """
+    seen = side
+    for _ in range(scales - 1):
+        seen = (seen + 1) // 2
+    for number, stride in enumerate((*(2,) * layers, 1)):
+        seen = (seen + 2 * padding - 4) // stride + 1
+        if seen < 2 and number:
+            coarsest = f" at the coarsest of {scales} scales" if scales > 1 else ""
+            raise SemFlowError(f"{key} is {layers}, which leaves one pixel of a side of {side}{coarsest}; lower it")
+
+
 def scores(of: Scales) -> list[Tensor]:
     """Every scale's scores."""
     return [features[-1] for features in of]
@@ -154,35 +169,51 @@ class Pool(Network):
 class Vgg19(nn.Module):
     """The distance of pictures by the features of ImageNet's VGG19, frozen; pictures go in as they are, in [-1, 1].
 
-    weights: torchvision's file. SemFlowError if it is not there or another one.
+    weights: torchvision's file, opened when a distance is first asked for, since sampling needs none. SemFlowError then, if it is
+    not there or another one.
     """
 
     def __init__(self, weights: Path) -> None:
-        from torchvision.models import vgg19
-
         super().__init__()
+        self.weights = weights
+        self.features: nn.Sequential | None = None
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """L1 between features (B, C, H, W) of five layers, weighted; no gradient reaches the real ones."""
+        if self.features is None:
+            self.features = vgg19_features(self.weights, real.device)
+        with torch.no_grad():
+            wanted = looked_at(self.features, real)
+        pairs = zip(VGG19_LAYERS.values(), looked_at(self.features, fake), wanted, strict=True)
+        return sum_of(weight * l1_loss(a, b) for weight, a, b in pairs)
+
+
+def vgg19_features(weights: Path, device: torch.device) -> nn.Sequential:
+    """The layers of VGG19 up to the last one of `VGG19_LAYERS`; on the meta device, where there are shapes alone, no file is
+    opened. SemFlowError if the file is not there or another one.
+    """
+    from torchvision.models import vgg19
+
+    with torch.device("meta"):
+        features = vgg19().features[: 1 + max(VGG19_LAYERS)].requires_grad_(False).eval()
+    if device.type != "meta":
         if not weights.is_file():
             raise SemFlowError(f"there are no weights of VGG19 at {weights}; get {VGG19_FILE}, or set the key to null")
         if not files.file_hash(weights).startswith(VGG19):
             raise SemFlowError(f"{weights} is not {VGG19_FILE}: its SHA-256 does not begin with {VGG19}; get it again")
-        whole = vgg19()
-        whole.load_state_dict(torch.load(weights, "cpu", weights_only=True))
-        self.features = whole.features[: 1 + max(VGG19_LAYERS)].requires_grad_(False).eval()
+        held = torch.load(weights, device, weights_only=True)
+        features.load_state_dict({name: held[f"features.{name}"] for name in features.state_dict()}, assign=True)
+    return features
 
-    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """L1 between features (B, C, H, W) of five layers, weighted; no gradient reaches the real ones."""
-        with torch.no_grad():
-            wanted = self.look(real)
-        return sum_of(weight * l1_loss(a, b) for weight, a, b in zip(VGG19_LAYERS.values(), self.look(fake), wanted, strict=True))
 
-    def look(self, pictures: Tensor) -> list[Tensor]:
-        """The features of the five layers."""
-        found = []
-        for number, layer in enumerate(self.features):
-            pictures = layer(pictures)
-            if number in VGG19_LAYERS:
-                found.append(pictures)
-        return found
+def looked_at(features: nn.Sequential, pictures: Tensor) -> list[Tensor]:
+    """What the layers of `VGG19_LAYERS` make of pictures."""
+    found = []
+    for number, layer in enumerate(features):
+        pictures = layer(pictures)
+        if number in VGG19_LAYERS:
+            found.append(pictures)
+    return found
 
 
 def initialize(network: nn.Module, fill: Callable[[Tensor], object]) -> None:

@@ -152,11 +152,34 @@ def test_a_pool_draws_the_same_whatever_rows_are_asked_for_together():
 
 
 def test_weights_of_vgg19_that_are_missing_or_others_are_refused(tmp_path):
+    distance, picture = gan.Vgg19(tmp_path / "vgg19.pth"), torch.rand(1, 3, 16, 16)
     with pytest.raises(SemFlowError, match="there are no weights of VGG19 at"):
-        gan.Vgg19(tmp_path / "vgg19.pth")
+        distance(picture, picture)
     (tmp_path / "vgg19.pth").write_bytes(b"other")
     with pytest.raises(SemFlowError, match="SHA-256 does not begin with dcbb9e9d"):
-        gan.Vgg19(tmp_path / "vgg19.pth")
+        distance(picture, picture)
+
+
+def test_shapes_alone_need_no_weights_of_vgg19(tmp_path):
+    picture = torch.rand(1, 3, 16, 16, device="meta")
+    assert gan.Vgg19(tmp_path / "vgg19.pth")(picture, picture).shape == ()
+
+
+@pytest.mark.parametrize("settings", [(2, 2, 2), (2, 1, 1), (3, 1, 1), (3, 2, 2), (1, 1, 2)])
+def test_pictures_that_are_too_small_for_a_discriminators_norms_are_refused_and_no_others(settings):
+    layers, padding, scales = settings
+    network = gan.Discriminator(3, 2, layers, padding, "instance", scales)
+    fits = []
+    for side in range(2, 40):
+        try:
+            gan.check_side("layers", side, *settings)
+        except SemFlowError:
+            continue
+        fits.append(side)
+        network(torch.rand(1, 3, side, side))
+    assert fits == [*range(min(fits), 40)]
+    with pytest.raises((ValueError, RuntimeError), match="spatial element|Kernel size"):
+        network(torch.rand(1, 3, min(fits) - 1, min(fits) - 1))
 
 
 def test_the_distance_by_vgg19_is_the_weighted_sum_of_five_layers(tmp_path, monkeypatch):
