@@ -84,7 +84,7 @@ class BBDMSettings(Settings):
 
 CARD = Card(
     title="BBDM",
-    colour="tab:brown",
+    colour="tab:purple",
     model="baselines.bbdm.model:BBDM",
     tasks={"synthesis": {"bbdm": 1}},
     default={"synthesis": "bbdm-200"},

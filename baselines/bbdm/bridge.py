@@ -33,10 +33,10 @@ def target(x0: Tensor, y: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     return m * (y - x0) + (2 * (m - m**2)).sqrt() * noise
 
 
-def loss(network: Network, x0: Tensor, y: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """Mean absolute error of the network at x_t, a scalar. Shapes as in `target`."""
+def errors(network: Network, x0: Tensor, y: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """Mean absolute error of the network at x_t, of every row, (B,). Shapes as in `target`."""
     wanted = target(x0, y, t, noise)
-    return (network(x0 + wanted, t) - wanted).abs().mean()
+    return (network(x0 + wanted, t) - wanted).abs().mean((1, 2, 3))
 
 
 def posterior(x: Tensor, x0: Tensor, m: float, m_next: float) -> tuple[Tensor, float]:

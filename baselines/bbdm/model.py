@@ -67,19 +67,21 @@ class BBDM:
         x0, y = x
         noise = normal(tuple(x0.shape), source, x0.device)
         t = integers(TRAIN_TIMESTEPS, (len(x0),), source, x0.device)
-        return {"bridge": bridge.loss(self.network, x0, y, t, noise)}
+        return {"bridge": bridge.errors(self.network, x0, y, t, noise).mean()}
 
     def synthesize(self, labels: Tensor, sampler: Sampler, generator: torch.Generator, amplitude: float | None = None) -> Tensor:
         """Labels uint8 (B, H, W) to images float (B, 3, H, W) in [-1, 1]; noise within the chain makes them vary."""
         states = bridge.walk(self.network, self.encode_labels(labels), sampler.steps, generator)
         return self.autoencoder.decode(deque(states, maxlen=1).pop()).clamp(-1, 1)
 
-    def last_time_loss(self, images: Tensor, labels: Tensor, source: Source) -> Tensor:
-        """The loss of pairs at the last timestep, where x_t is all but y: what the network reads off the mask alone.
+    def diagnose(self, images: Tensor, labels: Tensor, generator: Source) -> dict[str, Tensor]:
+        """What the network reads off the mask: at the last timestep x_t is all but y, and its error should be lower with the
+        image's own mask than with that of another image of the batch, under the same noise.
 
-        images: float (B, 3, H, W) in [-1, 1].  labels: uint8 (B, H, W).  A scalar. It must fall when the labels are the images'
-        own and not another's; the noise is the source's either way.
+        images: float (B, 3, H, W) in [-1, 1].  labels: uint8 (B, H, W).  Per cent by image, (B,).
         """
-        x0, y = self.autoencoder.encode(images), self.encode_labels(labels)
+        x0 = self.autoencoder.encode(images)
         t = torch.full((len(x0),), TRAIN_TIMESTEPS - 1, device=x0.device)
-        return bridge.loss(self.network, x0, y, t, normal(tuple(x0.shape), source, x0.device))
+        noise = normal(tuple(x0.shape), generator, x0.device)
+        own, other = (bridge.errors(self.network, x0, self.encode_labels(of), t, noise) for of in (labels, labels.roll(1, 0)))
+        return {"own_mask_gain": 100 * (1 - own / other)}

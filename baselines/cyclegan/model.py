@@ -1,6 +1,6 @@
 """CycleGAN: two generators, from images to masks and back, each against a patch discriminator, on unpaired scenes."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,10 @@ class CycleGAN:
         Phase("discriminators", ("mask_discriminator", "image_discriminator")),
     )
     rowwise = False  # the pools, and the masks that wait
+    chance: ClassVar = {  # of scores of 1/2
+        f"discriminator_lead{of}": {f"discriminators/{real}_{kind}": 0.125 for real in ("real", "fake")}
+        for of, kind in (("", "image"), ("_masks", "mask"))
+    }
 
     def __init__(self, networks: dict[str, nn.Module], pseudo_mask: PseudoMask, cycle: float, identity: float) -> None:
         self.networks, self.beside = nn.ModuleDict(networks), nn.ModuleList()
@@ -106,6 +110,17 @@ class CycleGAN:
     def scores(self, kind: str, pictures: Tensor) -> list[Tensor]:
         """What the discriminator of masks or of images makes of pictures."""
         return gan.scores(self.networks[f"{kind}_discriminator"](pictures))
+
+    def diagnose(self, images: Tensor, labels: Tensor, generator: Source) -> dict[str, Tensor]:
+        """How far images float (B, 3, H, W) and the masks of labels uint8 (B, H, W), both in [-1, 1], are from themselves after
+        going there and back: the mean over each, (B,).
+        """
+        to_mask, to_image = (self.networks[name] for name in self.sampling)
+        masks = self.pseudo_mask.encode(labels)
+        return {
+            "cycle_images": (to_image(to_mask(images)) - images).abs().mean((1, 2, 3)),
+            "cycle_masks": (to_mask(to_image(masks)) - masks).abs().mean((1, 2, 3)),
+        }
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
         """Images to labels uint8 (B, H, W), at every pixel the class of the nearest colour. The generator is not used."""

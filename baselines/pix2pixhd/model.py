@@ -42,6 +42,8 @@ class Pix2PixHD:
         self.n_classes: int = generator.config["channels"]
         self.feature_matching = settings.feature_matching * MATCHED / (settings.discriminator_layers + 1)
         self.perceptual = settings.perceptual
+        undecided = 0.125 * settings.scales  # of scores of 1/2
+        self.chance = {"discriminator_lead": {"discriminator/real": undecided, "discriminator/fake": undecided}}
 
     @classmethod
     def build(cls, blueprint: Blueprint, settings: Any) -> "Pix2PixHD":

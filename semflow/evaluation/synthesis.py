@@ -51,7 +51,11 @@ def measure(run: Measurement, out: Path) -> Record:
     scores.add_mean("detail", appearance.detail(drawn, run.labels).numpy())
     scores.add_mean("detail_gap", appearance.detail_gap(drawn, run.images, run.labels).numpy())
     matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
-    if run.is_main:  # elsewhere it would cost more than all else
+    if run.is_main:
+        for name, values in _diagnosed(run).items():
+            scores.add_mean(name, values)
+        scores.values |= _leads(run)
+        # Elsewhere it would cost more than all else.
         layouts = run.examples(suite.synthesis.diversity.layouts)
         scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, layouts), layouts)
     if run.card is not None and "segmentation" in run.card.tasks:
@@ -164,6 +168,31 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
             images = to_unit_range(drawn[positions].to(run.device))
             rows.append(run.model.segment(images, main_sampler(run.evaluation.method, "segmentation"), source).cpu())
     return torch.cat(rows)
+
+
+def _diagnosed(run: Measurement) -> dict[str, np.ndarray]:
+    """What the method itself says of how well it is trained, by metric, one value an image (n,)."""
+    rows = defaultdict[str, list[Tensor]](list)
+    for number, positions in run.batches(np.arange(len(run.dataset)), "diagnose") if hasattr(run.model, "diagnose") else ():
+        with torch.inference_mode():
+            images = to_unit_range(run.images[positions].to(run.device))
+            told = run.model.diagnose(images, run.labels[positions].to(run.device), generator(run.device, "diagnose", number))
+        for name, values in told.items():
+            rows[name].append(values.cpu())
+    return {name: torch.cat(values).numpy() for name, values in rows.items()}
+
+
+def _leads(run: Measurement) -> dict[str, float]:
+    """How far below chance the losses of each discriminator lay over the last fifth of the training, in per cent: 0 if it could
+    not tell, 100 if it always could."""
+    trained = run.session.card
+    losses = trained.budget.losses if trained is not None and trained.budget is not None else {}
+    leads = {}
+    for metric, chance in getattr(run.model, "chance", {}).items():
+        if chance.keys() <= losses.keys():
+            ends = [losses[name][-max(1, len(losses[name]) // 5) :] for name in chance]
+            leads[metric] = 100 * (1 - sum(np.mean(end) for end in ends) / sum(chance.values()))
+    return leads
 
 
 def _diversity(run: Measurement, layouts: np.ndarray) -> np.ndarray:

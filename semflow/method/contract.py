@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Task = Literal["segmentation", "synthesis"]
 DOES = {"segmentation": "segment", "synthesis": "synthesize"}  # the function of a model that does a task
-Schedule = Literal["constant", "linear", "cosine"]
+Schedule = Literal["constant", "linear", "half_linear", "cosine"]
 
 
 class Recipe(Section):
@@ -149,6 +149,9 @@ class Method(Protocol):
     beside: Any
     phases: tuple[Phase, ...]
     rowwise: bool
+
+    # Two more a method may have, by which it is told whether it was trained well enough: `chance`, by metric the losses
+    # ("phase/name") of a discriminator that cannot tell, and `diagnose(images, labels, generator)`, by metric one value an image.
 
     @classmethod
     def build(cls, blueprint: Blueprint, settings: Any) -> "Method":

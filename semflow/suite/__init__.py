@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 from baselines import METHODS
 from semflow.data import Data, info_of
 from semflow.errors import did_you_mean
-from semflow.method.contract import Settings
+from semflow.method.contract import Schedule, Settings
 from semflow.method.settings import Autoencoder, Network, PseudoMask
 from semflow.section import Fraction, Many, Name, Positive, Section
 from semflow.suite.measurements import Entry, EvaluationSettings, SynthesisSettings
@@ -27,7 +27,7 @@ class Training(Section):
     steps: Positive
     batch_size: Positive
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    lr_schedule: Literal["constant", "linear", "cosine"]
+    lr_schedule: Schedule
     warmup_steps: Annotated[int, Field(ge=0)]
     betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -20,6 +20,7 @@ from semflow.loading.batches import Batch, Batches
 from semflow.method.autoencoder import Autoencoder
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.method.samplers import Sampler
+from semflow.seeds import normal
 from semflow.suite import Suite, reading
 from semflow.training import budget
 from semflow.training.build import make_model, make_shape
@@ -181,14 +182,19 @@ def test_the_loss_at_the_last_time_tells_a_network_that_reads_the_mask(labels):
         seen.append(t)
         return x - x.flip(1)
 
-    own, other = (bbdm(reader).last_time_loss(images, one, seeded()) for one in (labels, labels.roll(1, 0)))
+    gain = bbdm(reader).diagnose(images, labels, seeded())["own_mask_gain"]
     assert all((t == 999).all() for t in seen)
-    assert own < 0.1 < 0.5 * other
+    assert gain.shape == (len(labels),)
+    assert gain.min() > 50
+    blind = bbdm(lambda x, t: x.mean((2, 3), keepdim=True) * 0).diagnose(images, labels[:1].expand_as(labels), seeded())
+    assert blind["own_mask_gain"].abs().max() == 0  # one mask for all is nobody's own
 
 
 def test_at_the_last_time_the_loss_is_that_of_all_times_there(images, labels, monkeypatch):
     model = bbdm(lambda x, t: x.sin())
-    last = model.last_time_loss(images, labels, seeded(4))
+    noise = seeded(4)
+    x0, y, t = images, model.encode_labels(labels), torch.full((len(labels),), 999)
+    last = bridge.errors(model.network, x0, y, t, normal(tuple(x0.shape), noise, x0.device)).mean()
     monkeypatch.setattr(torch, "randint", lambda high, size, **_: torch.full(size, high - 1))
     assert torch.equal(loss_of(model, images, labels, 4), last)
 

@@ -30,16 +30,16 @@ SMALL = {
     "width": 16, "downs": 2, "residuals": 6,
     "discriminator_width": 24, "discriminator_layers": 2,
     "cycle": 10, "identity": 0, "pool": 50,
-    "generators": ADAM | {"lr": 4e-4, "lr_schedule": "linear"},
-    "discriminators": ADAM | {"lr": 4e-4, "lr_schedule": "linear"},
+    "generators": ADAM | {"lr": 4e-4, "lr_schedule": "half_linear"},
+    "discriminators": ADAM | {"lr": 4e-4, "lr_schedule": "half_linear"},
 }  # fmt: skip
 PAPER = {
     "batch_size": 1, "ema_decay": 0,
     "width": 64, "downs": 2, "residuals": 9,
     "discriminator_width": 64, "discriminator_layers": 3,
     "cycle": 10, "identity": 0.5, "pool": 50,
-    "generators": ADAM | {"lr": 2e-4, "lr_schedule": "linear"},
-    "discriminators": ADAM | {"lr": 2e-4, "lr_schedule": "linear"},
+    "generators": ADAM | {"lr": 2e-4, "lr_schedule": "half_linear"},
+    "discriminators": ADAM | {"lr": 2e-4, "lr_schedule": "half_linear"},
 }  # fmt: skip
 TINY = SMALL | {"width": 4, "residuals": 1, "discriminator_width": 4, "batch_size": 2, "pool": 3}
 CODE = PseudoMask(len(NAMES), 3, 120)
@@ -139,6 +139,26 @@ def test_identity_generators_have_no_cycle_and_no_identity_losses():
         "cycle_image": 0, "cycle_mask": 0, "identity_mask": 0, "identity_image": 0
     }  # fmt: skip
     assert losses["adversarial_mask"] > 0
+
+
+def test_cycles_are_measured_by_how_far_they_end_from_where_they_began():
+    model = built()
+    model.networks["to_mask"], model.networks["to_image"] = Fixed(lambda x: x + 0.25), Fixed(lambda x: x)
+    batch = scenes()
+    told = model.diagnose(to_unit_range(batch.image), batch.mask, seeded())
+    assert {name: values.tolist() for name, values in told.items()} == {
+        "cycle_images": pytest.approx([0.25] * 2), "cycle_masks": pytest.approx([0.25] * 2)
+    }  # fmt: skip
+
+
+def test_chance_is_what_discriminators_lose_that_give_a_half():
+    model = built()
+    for kind in ("mask", "image"):
+        model.networks[f"{kind}_discriminator"] = giving(0.5)
+    step(model, scenes())
+    losses = step(model, scenes(first=2))
+    chances = {name: value for of in model.chance.values() for name, value in of.items()}
+    assert {f"discriminators/{name}": losses[name] for name in losses if name.startswith(("real", "fake"))} == chances
 
 
 def test_losses_of_generators_that_add_and_halve_worked_by_hand():

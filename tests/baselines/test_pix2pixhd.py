@@ -27,16 +27,16 @@ SMALL = {
     "width": 24, "downs": 2, "residuals": 6,
     "discriminator_width": 23, "discriminator_layers": 2, "scales": 2,
     "feature_matching": 10, "perceptual": 0,
-    "generator": ADAM | {"lr": 4e-4, "lr_schedule": "linear"},
-    "discriminator": ADAM | {"lr": 4e-4, "lr_schedule": "linear"},
+    "generator": ADAM | {"lr": 4e-4, "lr_schedule": "half_linear"},
+    "discriminator": ADAM | {"lr": 4e-4, "lr_schedule": "half_linear"},
 }  # fmt: skip
 PAPER = {
     "batch_size": 1, "ema_decay": 0,
     "width": 64, "downs": 4, "residuals": 9,
     "discriminator_width": 64, "discriminator_layers": 3, "scales": 2,
     "feature_matching": 10, "perceptual": 10, "vgg19": "weights/vgg19-dcbb9e9d.pth",
-    "generator": ADAM | {"lr": 2e-4, "lr_schedule": "linear"},
-    "discriminator": ADAM | {"lr": 2e-4, "lr_schedule": "linear"},
+    "generator": ADAM | {"lr": 2e-4, "lr_schedule": "half_linear"},
+    "discriminator": ADAM | {"lr": 2e-4, "lr_schedule": "half_linear"},
 }  # fmt: skip
 TINY = SMALL | {"width": 4, "residuals": 1, "discriminator_width": 4, "batch_size": 2}
 
@@ -140,6 +140,7 @@ def test_an_undecided_discriminators_losses_are_a_quarter_of_each_scale_halved()
     model.networks["discriminator"] = Fixed(undecided, undecided)
     losses = model.losses("discriminator", model.look(scenes(), None), None, carry)
     assert {name: loss.item() for name, loss in losses.items()} == {"real": 0.25, "fake": 0.25}
+    assert model.chance == {"discriminator_lead": {f"discriminator/{name}": loss.item() for name, loss in losses.items()}}
 
 
 def test_the_discriminator_sees_layouts_beside_real_pictures_and_those_drawn_before_the_generators_step():
