@@ -1,0 +1,95 @@
+"""What the queries of one decoder layer are trained by: matched with the classes of a picture, then judged (Cheng et al., 2021).
+
+Shapes: classes (B, Q, n_classes + 1) logits, the last of no object; masks (B, Q, h, w) logits; labels uint8 (B, H, W). A mask
+belongs to every class of a picture; ignored pixels are in none.
+"""
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, distributed
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate, softplus
+
+ALPHA, GAMMA = 0.25, 2.0  # of the focal loss
+MASK = 20.0  # weight of the focal loss, in the matching too; of the others: 1
+NO_OBJECT = 0.1  # weight of queries that are matched with no class
+Matches = tuple[Tensor, Tensor, Tensor]  # numbers (M,) of pictures, queries and classes that belong together
+
+
+def losses(classes: Tensor, masks: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Weighted losses by name, means over the masks (class: the queries) of a batch, whatever processes share it."""
+    pictures, queries, found = match(classes, masks, labels)
+    wanted = torch.full(classes.shape[:2], classes.shape[2] - 1, device=classes.device)
+    wanted[pictures, queries] = found
+    weight = torch.where(wanted == classes.shape[2] - 1, NO_OBJECT, 1.0)
+    entropy = cross_entropy(classes.mT, wanted, reduction="none")
+    predicted = interpolate(masks[pictures, queries][:, None], labels.shape[1:], mode="bilinear").flatten(1)
+    target = (labels[pictures] == found.view(-1, 1, 1)).flatten(1).float()
+    n_masks = shared(torch.tensor(float(len(found)), device=classes.device)).clamp(min=1)
+    return {
+        "class": (weight * entropy).sum() / shared(weight.sum()),
+        "mask": MASK * focal(predicted, target).sum() / n_masks,
+        "dice": dice(predicted, target).sum() / n_masks,
+    }
+
+
+@torch.no_grad()
+def match(classes: Tensor, masks: Tensor, labels: Tensor) -> Matches:
+    """Each class of a picture and the query that answers it, one query a class, at the least cost of all.
+
+    With fewer queries than classes, those that cost least are matched. On the meta device, where nothing has a value, each
+    picture has one class.
+    """
+    costs = cost(classes, masks, labels)
+    if costs.is_meta:
+        return torch.arange(len(labels), device="meta"), *torch.zeros(2, len(labels), dtype=torch.long, device="meta")
+    present = torch.zeros(len(labels), 256, device=labels.device).scatter_(1, labels.flatten(1).long(), 1.0)
+    pictures, queries, found = torch.from_numpy(assign(costs.cpu().numpy(), present.cpu().numpy() > 0)).to(labels.device)
+    return pictures, queries, found
+
+
+def assign(costs: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Pictures, queries and classes, (3, M), of the assignments of least cost. costs: (B, Q, n_classes); present: bool (B, n >=
+    n_classes), the classes of each picture."""
+    n_classes, found = costs.shape[2], []
+    for picture, (cost, there) in enumerate(zip(np.nan_to_num(costs), present, strict=True)):  # the loop stops where one is NaN
+        (columns,) = there[:n_classes].nonzero()
+        queries, chosen = linear_sum_assignment(cost[:, columns])
+        found.append(np.stack([np.full(len(queries), picture), queries, columns[chosen]]))
+    return np.concatenate(found, 1)
+
+
+def cost(classes: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
+    """What it costs that a query answers a class, (B, Q, n_classes): focal and Dice loss of its mask at the mask's size, and less
+    the probability of the class."""
+    small = interpolate(labels[:, None].float(), masks.shape[2:], mode="nearest").flatten(2)
+    targets = (small == torch.arange(classes.shape[2] - 1, device=labels.device)[:, None]).float().mT  # (B, h w, n_classes)
+    x = masks.float().flatten(2)
+    p = x.sigmoid()
+    inside, outside = ALPHA * (1 - p) ** GAMMA * softplus(-x), (1 - ALPHA) * p**GAMMA * softplus(x)
+    of_masks = ((inside - outside) @ targets + outside.sum(2, keepdim=True)) / x.shape[2]
+    of_overlap = 1 - (2 * p @ targets + 1) / (p.sum(2, keepdim=True) + targets.sum(1, keepdim=True) + 1)
+    return MASK * of_masks + of_overlap - classes.float().softmax(2)[..., :-1]
+
+
+def focal(logits: Tensor, target: Tensor) -> Tensor:
+    """Focal loss (Lin et al., 2017) of masks (M, pixels), averaged over pixels: (M,). target: 0 or 1."""
+    p = logits.sigmoid()
+    wrong = torch.where(target > 0, 1 - p, p)  # 1 - p_t
+    entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (torch.where(target > 0, ALPHA, 1 - ALPHA) * wrong**GAMMA * entropy).mean(1)
+
+
+def dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Dice loss (Milletari et al., 2016) of masks (M, pixels), smoothed by 1: (M,). target: 0 or 1."""
+    p = logits.sigmoid()
+    return 1 - (2 * (p * target).sum(1) + 1) / (p.sum(1) + target.sum(1) + 1)
+
+
+def shared(number: Tensor) -> Tensor:
+    """The mean over all processes that share a batch, without gradient."""
+    if distributed.is_available() and distributed.is_initialized():
+        number = number.detach().clone()
+        distributed.all_reduce(number)
+        return number / distributed.get_world_size()
+    return number.detach()
