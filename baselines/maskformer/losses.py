@@ -18,14 +18,15 @@ Matches = tuple[Tensor, Tensor, Tensor]  # numbers (M,) of pictures, queries and
 
 def losses(classes: Tensor, masks: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Weighted losses by name, means over the masks (class: the queries) of a batch, whatever processes share it."""
-    pictures, queries, found = match(classes, masks, labels)
+    there = present(labels, classes.shape[2] - 1)
+    pictures, queries, found = match(cost(classes, masks, labels), there)
     wanted = torch.full(classes.shape[:2], classes.shape[2] - 1, device=classes.device)
     wanted[pictures, queries] = found
     weight = torch.where(wanted == classes.shape[2] - 1, NO_OBJECT, 1.0)
     entropy = cross_entropy(classes.mT, wanted, reduction="none")
     predicted = interpolate(masks[pictures, queries][:, None], labels.shape[1:], mode="bilinear").flatten(1)
     target = (labels[pictures] == found.view(-1, 1, 1)).flatten(1).float()
-    n_masks = shared(torch.tensor(float(len(found)), device=classes.device)).clamp(min=1)
+    n_masks = shared(there.sum().float()).clamp(min=1)
     return {
         "class": (weight * entropy).sum() / shared(weight.sum()),
         "mask": MASK * focal(predicted, target).sum() / n_masks,
@@ -33,32 +34,29 @@ def losses(classes: Tensor, masks: Tensor, labels: Tensor) -> dict[str, Tensor]:
     }
 
 
-@torch.no_grad()
-def match(classes: Tensor, masks: Tensor, labels: Tensor) -> Matches:
-    """Each class of a picture and the query that answers it, one query a class, at the least cost of all.
+def present(labels: Tensor, n_classes: int) -> Tensor:
+    """Which classes a picture has, bool (B, n_classes)."""
+    return torch.zeros(len(labels), 256, device=labels.device).scatter_(1, labels.flatten(1).long(), 1.0)[:, :n_classes] > 0
 
-    With fewer queries than classes, those that cost least are matched. On the meta device, where nothing has a value, each
-    picture has one class.
+
+def match(costs: Tensor, there: Tensor) -> Matches:
+    """One query for each class that is there, at the least cost of all: the Hungarian method, a picture at a time.
+
+    costs (B, Q, n_classes), there bool (B, n_classes). Of more classes than queries, those that cost least are matched. On the
+    meta device, where nothing has a value, each picture has one class.
     """
-    costs = cost(classes, masks, labels)
     if costs.is_meta:
-        return torch.arange(len(labels), device="meta"), *torch.zeros(2, len(labels), dtype=torch.long, device="meta")
-    present = torch.zeros(len(labels), 256, device=labels.device).scatter_(1, labels.flatten(1).long(), 1.0)
-    pictures, queries, found = torch.from_numpy(assign(costs.cpu().numpy(), present.cpu().numpy() > 0)).to(labels.device)
-    return pictures, queries, found
-
-
-def assign(costs: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Pictures, queries and classes, (3, M), of the assignments of least cost. costs: (B, Q, n_classes); present: bool (B, n >=
-    n_classes), the classes of each picture."""
-    n_classes, found = costs.shape[2], []
-    for picture, (cost, there) in enumerate(zip(np.nan_to_num(costs), present, strict=True)):  # the loop stops where one is NaN
-        (columns,) = there[:n_classes].nonzero()
+        return torch.arange(len(costs), device="meta"), *torch.zeros(2, len(costs), dtype=torch.long, device="meta")
+    found = []
+    for picture, (cost, has) in enumerate(zip(np.nan_to_num(costs.cpu().numpy()), there.cpu().numpy(), strict=True)):
+        (columns,) = has.nonzero()
         queries, chosen = linear_sum_assignment(cost[:, columns])
         found.append(np.stack([np.full(len(queries), picture), queries, columns[chosen]]))
-    return np.concatenate(found, 1)
+    pictures, queries, classes = torch.from_numpy(np.concatenate(found, 1)).to(costs.device)
+    return pictures, queries, classes
 
 
+@torch.no_grad()
 def cost(classes: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     """What it costs that a query answers a class, (B, Q, n_classes): focal and Dice loss of its mask at the mask's size, and less
     the probability of the class."""
