@@ -26,6 +26,7 @@ from transformers.models.maskformer.configuration_maskformer import MaskFormerDe
 from baselines.maskformer import MaskFormerSettings, augment
 from baselines.maskformer import losses as terms
 from baselines.maskformer.model import MaskFormer, normalized
+from baselines.maskformer.released import place
 from semflow.data import open_dataset
 from semflow.data.scenes import NAMES, Scenes
 from semflow.errors import SemFlowError
@@ -509,3 +510,76 @@ def test_impossible_settings_are_refused(changes, said):
 
 def test_the_published_settings_are_read():
     assert settings_of(PAPER).scale_jitter == (0.5, 1.5)
+
+
+# --- released weights
+
+
+def released(blocks: list[int], n_classes: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the published architecture, as its authors' code calls them."""
+    shapes: dict[str, tuple[int, ...]] = {"criterion.empty_weight": (n_classes + 1,)}
+
+    def normed(name: str, *shape: int, frozen: bool = True) -> None:
+        shapes[f"{name}.weight"] = shape
+        for part in ("weight", "bias", *(("running_mean", "running_var") if frozen else ())):
+            shapes[f"{name}.norm.{part}"] = shape[:1]
+
+    def biased(name: str, *shape: int) -> None:
+        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = shape, shape[:1]
+
+    normed("backbone.stem.conv1", 64, 3, 7, 7)
+    before = 64
+    for stage, n in enumerate(blocks, 2):
+        inner, outer = 16 * 2**stage, 64 * 2**stage
+        for block in range(n):
+            name = f"backbone.res{stage}.{block}"
+            normed(f"{name}.conv1", inner, before, 1, 1)
+            normed(f"{name}.conv2", inner, inner, 3, 3)
+            normed(f"{name}.conv3", outer, inner, 1, 1)
+            if block == 0:
+                normed(f"{name}.shortcut", outer, before, 1, 1)
+            before = outer
+    decoder, predictor = "sem_seg_head.pixel_decoder", "sem_seg_head.predictor"
+    for n, channels in enumerate((256, 512, 1024), 1):
+        normed(f"{decoder}.adapter_{n}", 256, channels, 1, 1, frozen=False)
+        normed(f"{decoder}.layer_{n}", 256, 256, 3, 3, frozen=False)
+    normed(f"{decoder}.layer_4", 256, 2048, 3, 3, frozen=False)
+    biased(f"{decoder}.mask_features", 256, 256, 3, 3)
+    for layer in range(6):
+        name = f"{predictor}.transformer.decoder.layers.{layer}"
+        for attention in ("self_attn", "multihead_attn"):
+            shapes[f"{name}.{attention}.in_proj_weight"], shapes[f"{name}.{attention}.in_proj_bias"] = (768, 256), (768,)
+            biased(f"{name}.{attention}.out_proj", 256, 256)
+        biased(f"{name}.linear1", 2048, 256)
+        biased(f"{name}.linear2", 256, 2048)
+        for norm in (1, 2, 3):
+            biased(f"{name}.norm{norm}", 256)
+    biased(f"{predictor}.transformer.decoder.norm", 256)
+    shapes[f"{predictor}.query_embed.weight"] = (100, 256)
+    biased(f"{predictor}.input_proj", 256, 2048, 1, 1)
+    biased(f"{predictor}.class_embed", n_classes + 1, 256)
+    for layer in range(3):
+        biased(f"{predictor}.mask_embed.layers.{layer}", 256, 256)
+    return shapes
+
+
+@pytest.mark.parametrize("blocks", [[3, 4, 6, 3], [3, 4, 23, 3]])
+def test_released_weights_are_one_to_one_with_ours(blocks):
+    model, theirs = shape_of(PAPER, 171, blocks=blocks), released(blocks, 171)
+    places = {name: place(name) for name in theirs}
+    assert [name for name, at in places.items() if at is None] == ["criterion.empty_weight"]
+    placed = {at: theirs[name] for name, at in places.items() if at is not None}
+    assert len(placed) == len(theirs) - 1
+    ours = {
+        (key, name): tuple(value.shape)
+        for key, network in model.networks.items()
+        for name, value in network.stored.state_dict().items()
+    }
+    assert placed == ours
+
+
+def test_names_of_the_oldest_files_counts_and_foreign_weights():
+    assert place("sem_seg_head.adapter_1.norm.bias") == place("sem_seg_head.pixel_decoder.adapter_1.norm.bias")
+    assert place("backbone.res2.0.conv1.norm.num_batches_tracked") is None
+    with pytest.raises(SemFlowError, match="backbone.layers.0.blocks.0.attn.qkv.weight is no weight of a MaskFormer with ResNet"):
+        place("backbone.layers.0.blocks.0.attn.qkv.weight")
