@@ -56,7 +56,10 @@ PAPER: dict[str, Any] = {  # of COCO-Stuff with ResNet-101
     "width": 256, "layers": 6, "heads": 8, "hidden": 2048, "dropout": 0.1, "queries": 100,
     "colour_jitter": True, "scale_jitter": [0.5, 1.5],
     "batch_size": 32, "ema_decay": 0.0,
-    "training": {"lr": 1.0e-4, "warmup_steps": 0, "betas": [0.9, 0.999], "weight_decay": 1.0e-4, "grad_clip": 0.01},
+    "training": {
+        "lr": 1.0e-4, "lr_schedule": "poly", "warmup_steps": 0, "betas": [0.9, 0.999], "weight_decay": 1.0e-4, "grad_clip": 0.01,
+        "lr_multipliers": {"backbone": 0.1}, "decay_norms": False,
+    },
 }  # fmt: skip
 TINY = SMALL | {
     "stem_channels": 8, "channels": [8, 8, 16, 16], "width": 32, "layers": 2, "hidden": 32, "queries": 20, "colour_jitter": False,
@@ -506,6 +509,24 @@ def test_another_resnet_is_refused(resnet):
 def test_impossible_settings_are_refused(changes, said):
     with pytest.raises(ValidationError, match=said):
         settings_of(TINY, **copy.deepcopy(changes))
+
+
+def test_the_published_recipe_reaches_the_optimizer(suite_of, tmp_path):
+    suite = suite_of(**{name: PAPER[name] for name in ("training", "ema_decay", "frozen_batch_norm", "scale_jitter")})
+    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "maskformer", 0, tmp_path)
+    (turn,) = trainer.turns
+    assert [turn.rate(step) for step in (0, trainer.steps // 2)] == [pytest.approx(1e-4), pytest.approx(1e-4 * 0.5**0.9)]
+    found = {(group["multiplier"], group["weight_decay"]) for group in turn.optimizer.param_groups}
+    assert found == {(0.1, 1e-4), (0.1, 0.0), (1.0, 1e-4), (1.0, 0.0)}
+    assert (turn.recipe.grad_clip, trainer.average) == (0.01, None)
+    before = {name: weight.detach().clone() for name, weight in turn.parameters.items()}
+    trainer.advance(Batch(*Batches(Scenes(4, (16, 16), 0, "train", 2))[range(4)]))
+    moved = {name: (weight - before[name]).abs().max().item() for name, weight in turn.parameters.items()}
+    norms = [name for name in moved if name.startswith("backbone") and "normalization" in name]
+    assert {moved[name] for name in norms} == {0}
+    kernels = [moved[name] for name in moved if name.startswith("backbone") and name not in norms]
+    assert kernels and all(0 < distance <= 1.1e-5 for distance in kernels)  # Adam's first step is the learning rate at most
+    assert max(moved.values()) == pytest.approx(1e-4, rel=0.05)
 
 
 def test_the_published_settings_are_read():
