@@ -21,7 +21,7 @@ class MaskFormerSettings(Settings):
     block, channels, blocks: kind of the residual blocks, and channels and number of them in each of the four stages.
     frozen_batch_norm: the backbone's batch norms stay as they were before training, for pretrained ones.
     width: channels of the pixel decoder, the queries and the masks' embeddings.
-    layers, heads, hidden, dropout, queries: of the transformer decoder; hidden: of its feed-forward layers.
+    layers, heads, hidden, dropout, queries: of the transformer decoder; hidden: the width of its feed-forward layers.
     colour_jitter: brightness, contrast, saturation and hue, each in every other picture, as in SSD (Liu et al., 2016).
     scale_jitter: smallest and largest factor by which a picture is scaled before it is cropped; null: not at all.
     """

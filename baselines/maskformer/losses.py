@@ -1,7 +1,7 @@
-"""What the queries of one decoder layer are trained by: matched with the classes of a picture, then judged (Cheng et al., 2021).
+"""The loss of one decoder layer: queries are matched with the classes of a picture, one to one (Cheng et al., 2021, Sec. 3.3).
 
-Shapes: classes (B, Q, n_classes + 1) logits, the last of no object; masks (B, Q, h, w) logits; labels uint8 (B, H, W). A mask
-belongs to every class of a picture; ignored pixels are in none.
+Shapes: classes (B, Q, n_classes + 1) logits, the last of no object; masks (B, Q, h, w) logits; labels uint8 (B, H, W). The target
+of a class that a picture has is the mask of its pixels; ignored pixels are in no mask, as in the paper's code.
 """
 
 import numpy as np
@@ -18,15 +18,15 @@ Matches = tuple[Tensor, Tensor, Tensor]  # numbers (M,) of pictures, queries and
 
 def losses(classes: Tensor, masks: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Weighted losses by name, means over the masks (class: the queries) of a batch, whatever processes share it."""
-    there = present(labels, classes.shape[2] - 1)
-    pictures, queries, found = match(cost(classes, masks, labels), there)
+    present = classes_of(labels, classes.shape[2] - 1)
+    pictures, queries, found = match(cost(classes, masks, labels), present)
     wanted = torch.full(classes.shape[:2], classes.shape[2] - 1, device=classes.device)
     wanted[pictures, queries] = found
     weight = torch.where(wanted == classes.shape[2] - 1, NO_OBJECT, 1.0)
     entropy = cross_entropy(classes.mT, wanted, reduction="none")
     predicted = interpolate(masks[pictures, queries][:, None], labels.shape[1:], mode="bilinear").flatten(1)
     target = (labels[pictures] == found.view(-1, 1, 1)).flatten(1).float()
-    n_masks = shared(there.sum().float()).clamp(min=1)
+    n_masks = shared(present.sum().float()).clamp(min=1)
     return {
         "class": (weight * entropy).sum() / shared(weight.sum()),
         "mask": MASK * focal(predicted, target).sum() / n_masks,
@@ -34,21 +34,21 @@ def losses(classes: Tensor, masks: Tensor, labels: Tensor) -> dict[str, Tensor]:
     }
 
 
-def present(labels: Tensor, n_classes: int) -> Tensor:
+def classes_of(labels: Tensor, n_classes: int) -> Tensor:
     """Which classes a picture has, bool (B, n_classes)."""
     return torch.zeros(len(labels), 256, device=labels.device).scatter_(1, labels.flatten(1).long(), 1.0)[:, :n_classes] > 0
 
 
-def match(costs: Tensor, there: Tensor) -> Matches:
-    """One query for each class that is there, at the least cost of all: the Hungarian method, a picture at a time.
+def match(costs: Tensor, present: Tensor) -> Matches:
+    """One query for each class that is present, at the least total cost, a picture at a time (Kuhn, 1955).
 
-    costs (B, Q, n_classes), there bool (B, n_classes). Of more classes than queries, those that cost least are matched. On the
-    meta device, where nothing has a value, each picture has one class.
+    costs (B, Q, n_classes), present bool (B, n_classes). Where classes outnumber queries, some are left out. On the meta device,
+    where nothing has a value, each picture has one class.
     """
     if costs.is_meta:
         return torch.arange(len(costs), device="meta"), *torch.zeros(2, len(costs), dtype=torch.long, device="meta")
     found = []
-    for picture, (cost, has) in enumerate(zip(np.nan_to_num(costs.cpu().numpy()), there.cpu().numpy(), strict=True)):
+    for picture, (cost, has) in enumerate(zip(np.nan_to_num(costs.cpu().numpy()), present.cpu().numpy(), strict=True)):
         (columns,) = has.nonzero()
         queries, chosen = linear_sum_assignment(cost[:, columns])
         found.append(np.stack([np.full(len(queries), picture), queries, columns[chosen]]))
@@ -58,8 +58,8 @@ def match(costs: Tensor, there: Tensor) -> Matches:
 
 @torch.no_grad()
 def cost(classes: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
-    """What it costs that a query answers a class, (B, Q, n_classes): focal and Dice loss of its mask at the mask's size, and less
-    the probability of the class."""
+    """Cost of matching a query with a class, (B, Q, n_classes): focal and Dice loss of its mask, at the mask's size, less the
+    probability of the class."""
     small = interpolate(labels[:, None].float(), masks.shape[2:], mode="nearest").flatten(2)
     targets = (small == torch.arange(classes.shape[2] - 1, device=labels.device)[:, None]).float().mT  # (B, h w, n_classes)
     x = masks.float().flatten(2)

@@ -1,4 +1,4 @@
-"""MaskFormer: every query of a transformer answers with a class and a mask, and together they say what each pixel is.
+"""MaskFormer: a transformer decoder predicts a set of masks, each with a class; together they segment the picture.
 
 From "Per-Pixel Classification is Not All You Need for Semantic Segmentation" (Cheng et al., 2021), with its ResNets. Pictures are
 scaled after the suite's crop, by a factor drawn evenly; the paper's code scales first, by one of eleven factors.
@@ -56,16 +56,17 @@ class MaskFormer:
         """Of the classes, the masks' pixels and their overlap, each summed over the decoder's layers, which are matched one by
         one."""
         pixels, labels = x
-        layers = [losses(classes, masks, labels) for classes, masks in zip(*self.answers(pixels), strict=True)]
+        layers = [losses(classes, masks, labels) for classes, masks in zip(*self.predictions(pixels), strict=True)]
         return {name: torch.stack([layer[name] for layer in layers]).sum() for name in layers[0]}
 
     def segment(self, images: Tensor, sampler: Sampler, generator: torch.Generator) -> Tensor:
-        """The class whose queries' masks cover a pixel most, each weighted by its probability; no object is no answer."""
-        classes, masks = (answer[-1] for answer in self.answers(normalized((images + 1) * 127.5)))
+        """Semantic inference: of each pixel the class with the largest sum over queries of class times mask probability, "no
+        object" left out."""
+        classes, masks = (layers[-1] for layers in self.predictions(normalized((images + 1) * 127.5)))
         masks = interpolate(masks, images.shape[2:], mode="bilinear").sigmoid()
         return torch.einsum("bqk,bqhw->bkhw", classes.softmax(2)[..., :-1], masks).argmax(1).byte()
 
-    def answers(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def predictions(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of classes (L, B, Q, n_classes + 1) and masks (L, B, Q, h, w) after every layer."""
         return self.networks["head"](self.networks["backbone"](pixels))
 

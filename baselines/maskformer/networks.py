@@ -1,4 +1,4 @@
-"""MaskFormer's two networks: a ResNet backbone, and the pixel and transformer decoders that make masks of its features."""
+"""MaskFormer's two networks: a ResNet backbone, and a head of pixel decoder, transformer decoder and predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +25,9 @@ class Backbone(Network):
 
     def __init__(self, settings: Any) -> None:
         super().__init__()
-        self.config, self.frozen = shape_of(settings), settings.frozen_batch_norm
-        self.resnet = ResNetBackbone(ResNetConfig(**self.config, out_features=STAGES))
+        self.shape, self.frozen = shape_of(settings), settings.frozen_batch_norm
+        self.config = self.shape | {name: getattr(settings, name) for name in ("stem_kernel", "stem_stride", "stem_pooling")}
+        self.resnet = ResNetBackbone(ResNetConfig(**self.shape, out_features=STAGES))
         stem = self.resnet.embedder
         if (settings.stem_kernel, settings.stem_stride) != (7, 2):
             stem.embedder = ResNetConvLayer(3, settings.stem_channels, settings.stem_kernel, settings.stem_stride)
@@ -57,12 +58,12 @@ class Backbone(Network):
     def begin_with(self, name: str) -> None:
         """Take over pretrained weights. SemFlowError if they are not there, or of another ResNet."""
         weights = Pretrained("methods.maskformer.pretrained", name, (PART,), "a transformers folder of a ResNet")
-        weights.check(PART, self.config, ResNetConfig().to_dict() | weights.config(PART))
+        weights.check(PART, self.shape, ResNetConfig().to_dict() | weights.config(PART))
         self.stored.load_state_dict(weights.load(PART, ResNetForImageClassification).resnet.state_dict())
 
 
 class Head(Network):
-    """Features of four stages to what every query answers after every layer of the transformer decoder.
+    """Features of the four stages to predictions of every query after every layer of the transformer decoder.
 
     classes (L, B, queries, n_classes + 1): logits, the last of no object.  masks (L, B, queries, h, w): logits, at the size of
     the first stage.
@@ -77,13 +78,13 @@ class Head(Network):
             in_features=channels[-1], lateral_widths=list(channels[:-1]), feature_size=width, mask_feature_size=width
         )
         self.position = parts.MaskFormerSinePositionEmbedding(width // 2, normalize=True)
-        self.projection = nn.Conv2d(channels[-1], width, 1)
-        self.queries = nn.Embedding(settings.queries, width)
+        self.input_projection = nn.Conv2d(channels[-1], width, 1)
+        self.query_embed = nn.Embedding(settings.queries, width)
         shape = width, settings.heads, settings.hidden, settings.dropout
         self.layers = nn.ModuleList([DecoderLayer(*shape) for _ in range(settings.layers)])
         self.norm = nn.LayerNorm(width)
-        self.classes = nn.Linear(width, n_classes + 1)
-        self.masks = parts.MaskformerMLPPredictionHead(width, width, width)
+        self.class_embed = nn.Linear(width, n_classes + 1)
+        self.mask_embed = parts.MaskformerMLPPredictionHead(width, width, width)
         self._draw_weights()
 
     def _draw_weights(self) -> None:
@@ -100,36 +101,37 @@ class Head(Network):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         pixels = self.pixel_decoder(list(features)).last_hidden_state
-        memory = self.projection(features[-1])
+        memory = self.input_projection(features[-1])
         position = self.position(memory.shape, memory.device, memory.dtype).flatten(2).mT
-        memory, queries = memory.flatten(2).mT, self.queries.weight.expand(len(memory), -1, -1)
+        memory, queries = memory.flatten(2).mT, self.query_embed.weight.expand(len(memory), -1, -1)
         x, states = torch.zeros_like(queries), []
         for layer in self.layers:
             x = layer(x, queries, memory, position)
             states.append(self.norm(x))
-        answers = torch.stack(states)
-        return self.classes(answers), torch.einsum("lbqc,bchw->lbqhw", self.masks(answers), pixels)
+        x = torch.stack(states)
+        return self.class_embed(x), torch.einsum("lbqc,bchw->lbqhw", self.mask_embed(x), pixels)
 
 
 class DecoderLayer(nn.Module):
-    """DETR's (Carion et al., 2020): queries attend to one another, then to the picture, norms after each part.
+    """DETR's (Carion et al., 2020): self-attention of the queries, cross-attention to the picture, feed-forward; post-norm.
 
-    x, queries (B, Q, C): what is known of each query, and its own embedding.  memory, position (B, h w, C).
+    x, queries (B, Q, C): states of the queries, and their learned embeddings.  memory, position (B, h w, C): features of the
+    picture, and their position embedding.
     """
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.own = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
-        self.cross = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
-        self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.self_attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.cross_attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.linear1, self.linear2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
         self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(3)])
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, queries: Tensor, memory: Tensor, position: Tensor) -> Tensor:
-        asked = x + queries
-        x = self.norms[0](x + self.drop(self.own(asked, asked, x, need_weights=False)[0]))
-        x = self.norms[1](x + self.drop(self.cross(x + queries, memory + position, memory, need_weights=False)[0]))
-        return self.norms[2](x + self.drop(self.narrow(self.drop(relu(self.widen(x))))))
+        q = x + queries
+        x = self.norms[0](x + self.drop(self.self_attention(q, q, x, need_weights=False)[0]))
+        x = self.norms[1](x + self.drop(self.cross_attention(x + queries, memory + position, memory, need_weights=False)[0]))
+        return self.norms[2](x + self.drop(self.linear2(self.drop(relu(self.linear1(x))))))
 
 
 def shape_of(settings: Any) -> dict[str, Any]:
@@ -139,6 +141,8 @@ def shape_of(settings: Any) -> dict[str, Any]:
         "hidden_sizes": list(settings.channels),
         "depths": list(settings.blocks),
         "layer_type": settings.block,
+        "downsample_in_first_stage": False,
+        "downsample_in_bottleneck": False,
     }
 
 

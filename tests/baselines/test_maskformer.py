@@ -142,10 +142,11 @@ def copied_from(model: MaskFormerForInstanceSegmentation) -> dict[str, dict[str,
             continue
         for old, new in (
             ("model.pixel_level_module.decoder.", "pixel_decoder."), ("model.transformer_module.", ""),
-            ("queries_embedder", "queries"), ("input_projection", "projection"), ("decoder.layers.", "layers."),
+            ("queries_embedder", "query_embed"), ("decoder.layers.", "layers."),
             ("decoder.layernorm", "norm"), ("self_attn_layer_norm", "norms.0"), ("encoder_attn_layer_norm", "norms.1"),
-            ("final_layer_norm", "norms.2"), ("mlp.fc1", "widen"), ("mlp.fc2", "narrow"), ("self_attn", "own"),
-            ("encoder_attn", "cross"), ("o_proj", "out_proj"), ("class_predictor", "classes"), ("mask_embedder", "masks"),
+            ("final_layer_norm", "norms.2"), ("mlp.fc1", "linear1"), ("mlp.fc2", "linear2"), ("self_attn", "self_attention"),
+            ("encoder_attn", "cross_attention"), ("o_proj", "out_proj"),
+            ("class_predictor", "class_embed"), ("mask_embedder", "mask_embed"),
         ):  # fmt: skip
             name = name.replace(old, new)
         head[name] = value
@@ -159,7 +160,7 @@ def copied_from(model: MaskFormerForInstanceSegmentation) -> dict[str, dict[str,
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(64, 64), (72, 40)])
-def test_every_layer_answers_as_transformers_own_model_with_the_same_weights(size):
+def test_every_layer_predicts_what_transformers_own_model_does_with_the_same_weights(size):
     values = TINY | IMAGENET
     other, model = transformers_own(values, N), model_of(values)
     for key, weights in copied_from(other).items():
@@ -168,7 +169,7 @@ def test_every_layer_answers_as_transformers_own_model_with_the_same_weights(siz
         own.load_state_dict(weights)
     model.networks.eval()
     pixels = torch.randn(2, 3, *size)
-    classes, masks = model.answers(pixels)
+    classes, masks = model.predictions(pixels)
     out = other(pixels, output_hidden_states=True)
     torch.testing.assert_close(classes[-1], out.class_queries_logits)
     torch.testing.assert_close(masks[-1], out.masks_queries_logits)
@@ -189,6 +190,16 @@ def test_frozen_norms_keep_their_statistics_and_their_weights_get_no_gradient():
     of_norms = {name: weight.grad is None for name, weight in backbone.named_parameters() if "normalization" in name}
     assert of_norms and all(of_norms.values())
     assert all(weight.grad is not None for name, weight in backbone.named_parameters() if name not in of_norms)
+
+
+def test_frozen_norms_stay_so_when_processes_share_their_statistics():
+    backbone = model_of(TINY, frozen_batch_norm=True).networks["backbone"]
+    names = list(backbone.stored.state_dict())
+    shared = torch.nn.SyncBatchNorm.convert_sync_batchnorm(backbone).train()
+    assert len(shared.norms()) == 12  # of the stem, of two a block, and of three shortcuts
+    assert all(isinstance(norm, torch.nn.SyncBatchNorm) for norm in shared.norms())
+    assert not any(norm.training for norm in shared.norms())
+    assert list(shared.stored.state_dict()) == names
 
 
 # --- the losses
@@ -232,7 +243,7 @@ def test_losses_of_a_layer_are_those_of_transformers(case):
 def test_losses_are_summed_over_layers_each_with_its_own_matching(labels):
     model, pixels = model_of(TINY), torch.randn(2, 3, 16, 16)
     model.networks.eval()
-    layers = [transformers_loss(*answer, labels) for answer in zip(*model.answers(pixels), strict=True)]
+    layers = [transformers_loss(*layer, labels) for layer in zip(*model.predictions(pixels), strict=True)]
     for name, loss in model.losses("training", (pixels, labels), seeded(), {}).items():
         torch.testing.assert_close(loss, layers[0][name] + layers[1][name])
 
@@ -250,13 +261,13 @@ def test_an_assignment_costs_as_little_as_the_cheapest_of_all(seed):
         assert costs[picture, queries[mine], classes[mine]].sum() == pytest.approx(cheapest)
 
 
-def test_ignored_pixels_are_in_no_mask_and_no_query_answers_them():
+def test_ignored_pixels_are_in_no_mask_and_match_no_query():
     labels = torch.full((1, 4, 4), 255, dtype=torch.uint8)
     labels[0, :2, :2] = 1
     classes, masks = torch.full((1, 2, 4), -30.0), torch.full((1, 2, 4, 4), -30.0)
     classes[0, 0, 1] = classes[0, 1, 3] = 30.0  # the first query says class 1, the second no object
     masks[0, 0, :2, :2] = 30.0
-    there = terms.present(labels, 3)
+    there = terms.classes_of(labels, 3)
     assert there.tolist() == [[False, True, False]]
     assert [part.tolist() for part in terms.match(terms.cost(classes, masks, labels), there)] == [[0], [0], [1]]
     assert all(loss < 1e-3 for loss in terms.losses(classes, masks, labels).values())
@@ -311,7 +322,7 @@ def test_segmentation_is_transformers_post_processing_of_masks_at_the_pictures_s
     model = model_of(TINY | IMAGENET)
     model.networks.eval()
     images = interpolate(images, (64, 64))
-    classes, masks = (answer[-1] for answer in model.answers(normalized((images + 1) * 127.5)))
+    classes, masks = (layers[-1] for layers in model.predictions(normalized((images + 1) * 127.5)))
     masks = interpolate(masks, (64, 64), mode="bilinear")
     outputs = SimpleNamespace(class_queries_logits=classes, masks_queries_logits=masks)
     expected = MaskFormerImageProcessor().post_process_semantic_segmentation(outputs)
@@ -424,7 +435,7 @@ def test_one_and_a_half_the_size_is_cropped_inside_and_labels_stay_on_their_pixe
 
 def test_it_overfits_four_scenes_and_opens_again(suite_of, tmp_path):
     suite = suite_of(channels=[16, 16, 32, 32], stem_channels=16, training={"lr": 2e-3, "grad_clip": 1.0})
-    training = suite.training.model_copy(update={"steps": 200, "batch_size": 4, "flip": False, "ema_decay": 0.9})
+    training = suite.training.model_copy(update={"steps": 150, "batch_size": 4, "flip": False, "ema_decay": 0.9})
     suite = suite.model_copy(update={"training": training, "data": suite.data.model_copy(update={"n_train": 4})})
     train(suite, "maskformer", 0, tmp_path / "state", tmp_path / "out")
     model, card = open_checkpoint(tmp_path / "out")

@@ -82,7 +82,7 @@ def test_it_looks_at_pixels_in_the_range_that_it_segments(suite):
 
 
 def test_it_overfits_four_scenes_and_opens_again(suite, tmp_path):
-    training = suite.training.model_copy(update={"steps": 150, "batch_size": 4, "lr": 5e-3, "flip": False, "ema_decay": 0.9})
+    training = suite.training.model_copy(update={"steps": 100, "batch_size": 4, "lr": 5e-3, "flip": False, "ema_decay": 0.9})
     network = suite.network.model_copy(update={"block_out_channels": (16, 32)})
     suite = suite.model_copy(
         update={"training": training, "network": network, "data": suite.data.model_copy(update={"n_train": 4})}
