@@ -115,6 +115,17 @@ def test_the_small_one_is_as_large_as_semflows_network_and_costs_one_and_a_half_
     assert budget.sampling_flops(suite, "maskformer", "segmentation", DIRECT) > 0
 
 
+def test_a_plan_counts_what_the_full_size_costs_without_weights(tiny):
+    tiny["data"]["size"] = [64, 64]
+    tiny["methods"]["maskformer"] = {name: value for name, value in PAPER.items() if name != "batch_size"}
+    suite = config.check(tiny | {"methods": tiny["methods"]}, "tiny")
+    assert (
+        2.9
+        < budget.training_flops(suite, "maskformer") / budget.sampling_flops(suite, "maskformer", "segmentation", DIRECT)
+        < 3.1
+    )
+
+
 def transformers_own(values: dict[str, Any], n_classes: int) -> MaskFormerForInstanceSegmentation:
     settings = settings_of(values)
     backbone = ResNetConfig(
