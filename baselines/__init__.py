@@ -10,8 +10,10 @@ METHODS: dict[str, Card] = {
         "semflow",
         "dsm",
         "dsm_modified",
+        "maskformer",
         "pix2pixhd",
         "bbdm",
         "cyclegan",
+        "unet_supervised",
     )
 }
