@@ -41,7 +41,7 @@ class Recipe(Section):
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
     betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)] | None = None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    grad_clip: Annotated[float, Field(gt=0)] | None = None
+    grad_clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     lr_multipliers: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
     decay_norms: bool | None = None
 

@@ -130,7 +130,7 @@ class Turn:
         """Clip the gradient, make the optimizer's step, and clear the gradient; returns its norm before clipping."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step) * group["multiplier"]
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.grad_clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.grad_clip or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
