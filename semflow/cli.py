@@ -463,12 +463,13 @@ def _publish(p: Parser) -> Command:
     p.add_argument("--records", type=Path, nargs="+", required=True, help="records, their arrays beside them")
     p.add_argument("--report", type=Path, help="folder of the report")
     p.add_argument("--tables", type=Path, nargs="*", default=[], help="CSV and JSON files that belong to it")
+    p.add_argument("--methods", type=Path, help="what `report methods` wrote, for the README of each method's folder")
     p.add_argument("--out", type=Path, required=True, help="folder for all of it; records that are there of other runs stay")
 
     def run(a: Arguments) -> None:
         from semflow.tools.publish import publish
 
-        publish(a.records, a.out, a.report, a.tables)
+        publish(a.records, a.out, a.report, a.tables, a.methods)
 
     return run
 

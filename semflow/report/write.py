@@ -5,7 +5,7 @@ from pathlib import Path
 
 from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
-from semflow.report import ablations, budget, claims_text, figures, page, table1, table2  # noqa: F401 (registers products)
+from semflow.report import ablations, budget, claims_text, figures, methods, page, table1, table2  # noqa: F401 (registers products)
 from semflow.report.products import Beside, find
 
 

@@ -1,5 +1,6 @@
 """A report and the records behind it, copied to where they are committed: small enough for git, and enough to make it again."""
 
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,12 +15,15 @@ from semflow.evaluation import records
 from semflow.evaluation.records import Arrays
 from semflow.progress import Progress
 
+PAGE = re.compile(r"^<!-- (baselines/[a-z0-9_]+) -->\n", re.MULTILINE)
 RECORDS = "records"  # the folder of records within that of a suite, here and there
 
 
-def publish(paths: Sequence[Path], out: Path, report: Path | None = None, tables: Iterable[Path] = ()) -> None:
+def publish(
+    paths: Sequence[Path], out: Path, report: Path | None = None, tables: Iterable[Path] = (), methods: Path | None = None
+) -> None:
     """Copy records to `out`/records, without what no product is made from, and put report and tables beside them, in place of
-    those that were there.
+    those that were there. methods: what `semflow report methods` wrote, whose pages become the README of each method's folder.
 
     Records that are there of other evaluations stay, so that a study may be made on several machines. SemFlowError if a path has
     no folder of records, for records of several suites, or where a report would replace what is none.
@@ -43,6 +47,18 @@ def publish(paths: Sequence[Path], out: Path, report: Path | None = None, tables
         _replace(report, out)
     for table in tables:
         files.write_atomically(out / table.name, partial(shutil.copyfile, table))
+    if methods is not None:
+        write_readmes(methods)
+
+
+def write_readmes(methods: Path) -> None:
+    """Each page of a file of methods as the README of the folder that its mark names. SemFlowError if there is no such folder."""
+    with files.reading(methods):
+        _, *parts = PAGE.split(methods.read_text(encoding="utf-8"))
+    for folder, page in zip(parts[::2], parts[1::2], strict=True):
+        if not Path(folder).is_dir():
+            raise SemFlowError(f"{methods} has a page for {folder}, but there is no such folder here; publish in the repository")
+        files.write_text(Path(folder) / "README.md", page)
 
 
 def _replace(report: Path, out: Path) -> None:

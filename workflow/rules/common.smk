@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
+from baselines import METHODS
 from semflow import files, provenance, published
 from semflow import report as products
 from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
 from semflow.method import pretrained
+from semflow.report.methods import docstrings
 from semflow.report.tables import WITH_INTERVALS
 from semflow.suite import jobs, keys, runs
 from semflow.suite import reading as configuration
@@ -215,6 +217,10 @@ def captions(paths):
 
 ABLATIONS, BUDGET = f"{RESULTS}/ablations.csv", f"{RESULTS}/budget.csv"
 CLAIMS = f"{RESULTS}/claims.json"
+METHODS_PAGE = f"{REPORTS}/methods.md"
+METHODS_WORDS = provenance.content_hash({name: docstrings(name) for name in METHODS})[
+    :16
+]
 INDEX = f"{REPORTS}/index.html"
 NOTEBOOKS = ("table1", "table2", "ablations", "review")
 EXECUTED = [

@@ -89,6 +89,21 @@ use rule table as page with:
         key=lambda w: f"{code_of(f'{w.table}_page')}-{PAGE_FILES}-{PUBLISHED[w.table]}",
 
 
+use rule table as methods with:
+    input:
+        records=ALL_RECORDS,
+    output:
+        METHODS_PAGE,
+    log:
+        f"{LOGS}/methods.log",
+    benchmark:
+        f"{BENCHMARKS}/methods.tsv"
+    params:
+        what="methods",
+        words=products.PRODUCTS["methods"].words,
+        key=f"{code_of('methods')}-{PUBLISHED['claims']}-{METHODS_WORDS}",
+
+
 use rule table as site with:
     input:
         records=ALL_RECORDS,

@@ -40,7 +40,7 @@ def _under_several_seeds(evaluations: Evaluations, suite: Suite) -> Evaluations:
 @figure("figure02", needs=_under_several_seeds)
 def figure02(runs: list[Run]) -> Drawn:
     """The same pictures segmented by every method, under each of its sampling seeds."""
-    groups = by_row(_of_one_training(needed(runs, "figure 2", task="segmentation")))
+    groups = by_row(of_one_training(needed(runs, "figure 2", task="segmentation")))
     several = {key: groups[key] for key in sorted(groups, key=lambda key: selection.place(*key)) if len(groups[key]) > 1}
     if not several:
         raise SemFlowError("figure 2 needs a method under several sampling seeds; evaluate one")
@@ -89,14 +89,14 @@ def figure03(runs: list[Run]) -> Drawn:
     columns, shown, lacking = [_image(segmented), _truth(segmented, BLACK)], [segmented, drawn], []
     pairs = [(published.subject(), segmented, drawn)]
     for name in published.in_figures():
-        of = [_of_one_training(only(runs, method=name, task=task)) for task in BOTH]
+        of = [of_one_training(only(runs, method=name, task=task)) for task in BOTH]
         if all(of):
             pairs.append((name, of[0][0], of[1][0]))
         else:
             lacking.append(method_title(name))
     for name, reads, draws in pairs:
         named = f"{method_title(name)}\n" if len(pairs) > 1 else ""
-        columns += [_scored(reads, f"{named}segmented"), _picture(draws, f"{named}drawn")]
+        columns += [scored(reads, f"{named}segmented"), picture(draws, f"{named}drawn")]
         shown += [run for run in (reads, draws) if run not in shown]
     without = f"The paper's Figure 3 shows {listed(lacking)} too, which the suite did not run. " if lacking else ""
     return draw(columns), (
@@ -122,8 +122,8 @@ def figure04(runs: list[Run]) -> Drawn:
         raise SemFlowError("figure 4 needs synthesis by a model that was trained with perturbation; train one, and evaluate it")
     nearest = min(amplitudes, key=lambda b: abs(b - PAPER_AMPLITUDE))
     shown = [*without, *only(drawn, amplitude=nearest)]
-    columns = [_picture(run, f"b = {run.record.amplitude:g}\nseed {run.record.sampling_seed}") for run in shown]
-    return draw([*_given(shown[0]), *columns]), (
+    columns = [picture(run, f"b = {run.record.amplitude:g}\nseed {run.record.sampling_seed}") for run in shown]
+    return draw([*given(shown[0]), *columns]), (
         f"Synthesis without (b = 0) and with perturbation of the pseudo masks (b = {nearest:g}, Eq. 14), sampled as trained. "
         f"{setting(shown)} Look for whether pictures of one layout differ between seeds, and whether b = 0 loses detail. "
         f"{_also(shown[0], 4)}"
@@ -142,7 +142,7 @@ def figure05(runs: list[Run]) -> Drawn:
     """Pictures by number of steps."""
     drawn = _by_subject(runs, "figure 5", "synthesis")
     shown = list(first_of_each(drawn, "steps").values())
-    return draw([*_given(shown[0]), *(_picture(run, _sampler(run.record)) for run in shown)]), (
+    return draw([*given(shown[0]), *(picture(run, _sampler(run.record)) for run in shown)]), (
         f"Synthesis by number of steps, from the same perturbed masks. {setting(shown)} Look for what few steps keep of "
         f"the detail of many, and for whether they are smoother. {_also(shown[0], 5)}"
     )
@@ -191,10 +191,10 @@ def figure08(runs: list[Run]) -> Drawn:
         raise SemFlowError("figure 8 needs a model trained with perturbation; set pseudo_mask.amplitude above 0 and train it")
     shown = list(first_of_each(drawn, "sampling_amplitude").values())
     columns = [
-        _picture(run, f"b' = {run.record.sampling_amplitude / run.record.amplitude:g} b\nbrightness {_brightness(run.record)}")
+        picture(run, f"b' = {run.record.sampling_amplitude / run.record.amplitude:g} b\nbrightness {_brightness(run.record)}")
         for run in shown
     ]
-    return draw([*_given(shown[0]), *columns]), (
+    return draw([*given(shown[0]), *columns]), (
         f"Synthesis sampled with another perturbation b' than the b of training. {setting(shown)} Under each head the mean "
         f"brightness of all {shown[0].record.n_images} pictures, in grey levels of 255. Look for whether pictures are dim for "
         f"b' below b and overexposed above, as the paper says. {_also(shown[0], 8)}"
@@ -211,7 +211,7 @@ def figure09(runs: list[Run]) -> Drawn:
     """Pictures in the fewest steps."""
     drawn = _by_subject(runs, "figure 9", "synthesis")
     fewest = next(iter(first_of_each(drawn, "steps").values()))
-    return draw([*_given(fewest), _picture(fewest, _sampler(fewest.record))]), (
+    return draw([*given(fewest), picture(fewest, _sampler(fewest.record))]), (
         f"Synthesis in the fewest steps. {setting([fewest])} Look for whether pictures are complete after so few steps. "
         f"{_also(fewest, 9)}"
     )
@@ -232,8 +232,8 @@ def _by_solver(evaluations: Evaluations, suite: Suite) -> Evaluations:
 def figure10(runs: list[Run]) -> Drawn:
     """Pictures by solver, each at its most steps; below them segmentations, where there are any."""
     drawn = _at_most_steps(_by_subject(runs, "figure 10", "synthesis"))
-    blocks = [[*_given(drawn[0]), *(_picture(run, _cost(run.record)) for run in drawn)]]
-    if segmented := _at_most_steps(_of_one_training(only(runs, method=published.subject(), task="segmentation"))):
+    blocks = [[*given(drawn[0]), *(picture(run, _cost(run.record)) for run in drawn)]]
+    if segmented := _at_most_steps(of_one_training(only(runs, method=published.subject(), task="segmentation"))):
         columns = [_labels(run, _cost(run.record)) for run in segmented]
         blocks.append([_image(segmented[0]), _truth(segmented[0]), *columns])
     return draw(*blocks, n_rows=ROWS_OF_TWO), (
@@ -253,7 +253,7 @@ def figure11(runs: list[Run]) -> Drawn:
     shown = _by_subject(runs, "figure 11", "synthesis")[:SEEDS]
     if len(shown) < 2:
         raise SemFlowError("figure 11 needs synthesis under several sampling seeds; evaluate another")
-    return draw([*_given(shown[0]), *(_picture(run, f"seed {run.record.sampling_seed}") for run in shown)]), (
+    return draw([*given(shown[0]), *(picture(run, f"seed {run.record.sampling_seed}") for run in shown)]), (
         f"Synthesis of each layout under several seeds. {setting(shown)} Look for pictures that differ in colour and texture, "
         f"and keep the layout. {_also(shown[0], 11)}"
     )
@@ -263,7 +263,7 @@ def figure11(runs: list[Run]) -> Drawn:
 def figure12(runs: list[Run]) -> Drawn:
     """Segmentation beside ground truth."""
     run = _by_subject(runs, "figure 12", "segmentation")[0]
-    return draw([_image(run), _truth(run, BLACK), _scored(run, _sampler(run.record))]), (
+    return draw([_image(run), _truth(run, BLACK), scored(run, _sampler(run.record))]), (
         f"Segmentation. {setting([run])} Look for missing objects and ragged edges. Ignored pixels are black, in the prediction "
         f"too, as nothing there is scored. {_also(run, 12)}"
     )
@@ -276,10 +276,10 @@ def _also(run: Run, number: int, *before: str) -> str:
 
 def _by_subject(runs: list[Run], figure: str, task: str) -> list[Run]:
     """The paper's method's runs of a task, of the lowest training seed, by sampling seed; SemFlowError where there is none."""
-    return _of_one_training(needed(runs, figure, method=published.subject(), task=task))
+    return of_one_training(needed(runs, figure, method=published.subject(), task=task))
 
 
-def _of_one_training(runs: list[Run]) -> list[Run]:
+def of_one_training(runs: list[Run]) -> list[Run]:
     """Those of the lowest training seed, by sampling seed."""
     return only(runs, training_seed=min((run.record.training_seed for run in runs), default=0))
 
@@ -309,12 +309,12 @@ def _truth(run: Run, ignored: int = WHITE, head: str = "ground truth") -> Column
     return Column(head, to_rgb(run.arrays.labels, run.record.palette, ignored))
 
 
-def _given(run: Run) -> list[Column]:
+def given(run: Run) -> list[Column]:
     """What a picture is drawn from, and the real one of that layout."""
     return [_truth(run, head="layout"), _image(run)._replace(head="real image")]
 
 
-def _picture(run: Run, head: str) -> Column:
+def picture(run: Run, head: str) -> Column:
     return Column(head, run.arrays.outputs.transpose(0, 2, 3, 1))
 
 
@@ -322,7 +322,7 @@ def _labels(run: Run, head: str) -> Column:
     return Column(head, to_rgb(run.arrays.outputs, run.record.palette, WHITE))
 
 
-def _scored(run: Run, head: str) -> Column:
+def scored(run: Run, head: str) -> Column:
     """What was predicted, black where there is no ground truth."""
     labels = np.where(run.arrays.labels == IGNORE_INDEX, IGNORE_INDEX, run.arrays.outputs)
     return Column(head, to_rgb(labels, run.record.palette, BLACK))
