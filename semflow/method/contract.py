@@ -50,10 +50,12 @@ class Settings(Section):
     """What stands under `methods.<name>`; a method's own are a subclass, with a `Recipe` under the name of a phase that has one.
 
     batch_size: where it is not the suite's, of which it must be a divisor: the same images are seen, in more steps.
+    steps: where a published recipe has its own number, so that other than the suite's images are seen.
     ema_decay: where it is not the suite's.
     """
 
     batch_size: Positive | None = None
+    steps: Positive | None = None
     ema_decay: Fraction | None = None
 
 

@@ -134,7 +134,7 @@ class Suite(Section):
     def _batch_sizes_divide(self) -> "Suite":
         whole = self.training.batch_size
         for name, settings in self.methods.items():
-            if settings.batch_size and whole % settings.batch_size:
+            if settings.batch_size and not settings.steps and whole % settings.batch_size:
                 raise ValueError(f"methods.{name}.batch_size {settings.batch_size} must divide training.batch_size {whole}")
         return self
 

@@ -31,9 +31,11 @@ class Recipe(NamedTuple):
 
 
 def length(suite: Suite, method: str) -> tuple[int, int]:
-    """(steps, images a step) of a method's training, in which it sees as many images as every other of the suite."""
-    whole, own = suite.training.batch_size, suite.methods[method].batch_size
-    return suite.training.steps * (whole // (own or whole)), own or whole
+    """(steps, images a step) of a method's training, in which it sees as many images as every other of the suite, but where its
+    settings have steps of their own."""
+    whole, own = suite.training.batch_size, suite.methods[method]
+    size = own.batch_size or whole
+    return own.steps or suite.training.steps * (whole // size), size
 
 
 def ema_decay(suite: Suite, method: str) -> float:
@@ -46,7 +48,8 @@ def recipe(suite: Suite, method: str, phase: str) -> Recipe:
     """The suite's recipe, with what the method's settings say of the phase in its place."""
     steps, size = length(suite, method)
     shared = suite.training.model_dump(include=set(Recipe._fields)) | {"steps": steps}
-    shared["warmup_steps"] *= suite.training.batch_size // size  # of as many images
+    if not suite.methods[method].steps:
+        shared["warmup_steps"] *= suite.training.batch_size // size  # of as many images
     own = getattr(suite.methods[method], phase, None)
     return Recipe(**shared | (own.model_dump(exclude_none=True) if own else {}))
 

@@ -27,7 +27,7 @@ from semflow.suite.runs import (
     trainings,
 )
 from semflow.suite.variants import variant
-from semflow.training import budget
+from semflow.training import budget, optimizers
 from semflow.training.build import unpretrained
 
 ADAPTIVE: dict[Task, float] = {"segmentation": 692, "synthesis": 761}  # evaluations by samplers that choose their steps, on mini
@@ -127,12 +127,11 @@ def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
 
 def _training(suite: Suite, checkpoint: Checkpoint) -> Job:
     method, b, changed = checkpoint.method, checkpoint.amplitude, variant(suite, checkpoint.variant)
-    training = changed.training
-    images = training.steps * training.batch_size
+    steps, size = optimizers.length(changed, method)
     stage = f"train {method}" + (f", {checkpoint.variant}" if checkpoint.variant else "")
     stage += f", b = {b:g}" if b != amplitude_of(changed, method) else ""
-    flops = images * budget.training_flops(changed, method)
-    return Job(suite.data.name, stage, f"train {checkpoint}", images, flops, training.batch_size)
+    images = steps * size
+    return Job(suite.data.name, stage, f"train {checkpoint}", images, images * budget.training_flops(changed, method), size)
 
 
 def _evaluation(suite: Suite, one: Evaluation, n: int, process: str, first: bool) -> Job:
