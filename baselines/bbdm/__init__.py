@@ -22,6 +22,7 @@ class VQ(Section):
     """
 
     parts: ClassVar = ("vqvae",)
+    what: ClassVar = "the diffusers folder of a VQModel"
     pretrained: str | None
     latent_channels: Positive
     block_out_channels: Many[Positive]

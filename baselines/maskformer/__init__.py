@@ -1,6 +1,6 @@
 """MaskFormer (Cheng et al., 2021): segmentation as a set of masks, each with a class."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,8 @@ class MaskFormerSettings(Settings):
     colour_jitter: brightness, contrast, saturation and hue, each in every other picture, as in SSD (Liu et al., 2016).
     scale_jitter: smallest and largest factor by which a picture is scaled before it is cropped; null: not at all.
     """
+
+    what: ClassVar = "a transformers folder of a ResNet"
 
     pretrained: str | None = None
     stem_channels: Positive

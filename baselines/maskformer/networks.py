@@ -10,6 +10,7 @@ from transformers import ResNetBackbone, ResNetConfig, ResNetForImageClassificat
 from transformers.models.maskformer import modeling_maskformer as parts
 from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 
+from baselines.maskformer import MaskFormerSettings
 from semflow.method.network import Network
 from semflow.method.pretrained import Pretrained
 
@@ -57,7 +58,7 @@ class Backbone(Network):
 
     def begin_with(self, name: str) -> None:
         """Take over pretrained weights. SemFlowError if they are not there, or of another ResNet."""
-        weights = Pretrained("methods.maskformer.pretrained", name, (PART,), "a transformers folder of a ResNet")
+        weights = Pretrained("methods.maskformer.pretrained", name, (PART,), MaskFormerSettings.what)
         weights.check(PART, self.shape, ResNetConfig().to_dict() | weights.config(PART))
         self.stored.load_state_dict(weights.load(PART, ResNetForImageClassification).resnet.state_dict())
 

@@ -129,7 +129,11 @@ ABSENT += sorted(
         for suite in STUDY.suites.values()
         for section in (suite.autoencoder, suite.network, *sections_of_methods(suite))
         if (name := getattr(section, "pretrained", None))
-        and (mend := pretrained.absent(name))
+        and (
+            mend := pretrained.absent(
+                name, getattr(section, "what", pretrained.Pretrained.what)
+            )
+        )
     }
     | {
         f"vgg19: {path} (put torchvision's file there)"
