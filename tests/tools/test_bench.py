@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from semflow.data import open_dataset
+from semflow.suite import reading as config
 from semflow.tools import bench
 from semflow.tools.bench.plain import PlainLoop
 from semflow.training.budget import training_flops
@@ -61,6 +62,28 @@ def test_bare_steps_are_of_what_the_networks_are_called_with_in_a_real_step(tiny
     assert first[1].max() > 1
     assert all(torch.equal(a, b) for args in again for a, b in zip(first, args, strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.networks.parameters(), strict=True))
+
+
+def test_bare_steps_of_two_phases_go_back_through_what_a_phase_does_not_move(tiny, tmp_path):
+    """A generator's step takes the gradient through the discriminator, and looks at real pictures without one."""
+    recipe = {"lr": 1.0e-3}
+    tiny["methods"] = tiny["methods"] | {"pix2pixhd": {
+        "width": 4, "downs": 1, "residuals": 1, "discriminator_width": 4, "discriminator_layers": 1, "scales": 1,
+        "feature_matching": 10, "perceptual": 0, "generator": recipe, "discriminator": recipe,
+    }}  # fmt: skip
+    suite = config.check(tiny, "tiny")
+    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "pix2pixhd", 0, tmp_path)
+    batch = next(training_batches(open_dataset(suite.data, "train"), trainer, tmp_path))
+    side, seen = bench._bare_steps(trainer, batch), []
+
+    def note(_, args):
+        seen.append((torch.is_grad_enabled(), args[0].requires_grad))
+
+    hook = trainer.networks["discriminator"].register_forward_pre_hook(note)
+    side()
+    hook.remove()
+    generators, discriminators = [(True, True), (False, False)], [(True, False)] * 2  # fake and real, in each phase
+    assert seen == (generators + discriminators) * bench.STEPS
 
 
 @pytest.mark.slow

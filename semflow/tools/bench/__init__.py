@@ -37,7 +37,19 @@ MATMUL = {"cpu": 2048, "cuda": 16384, "mps": 4096}  # side of a matrix product t
 ENOUGH = 64  # batches that are loaded a repeat
 
 Side = Callable[[], None]
-Call = tuple[nn.Module, tuple[Any, ...], dict[str, Any]]  # of a network, with its arguments
+
+
+class Call(NamedTuple):
+    """Of a network, with its arguments; learning: whether a gradient was to come back through it."""
+
+    network: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    learning: bool
+
+    def again(self) -> Any:
+        with torch.set_grad_enabled(self.learning):
+            return self.network(*self.args, **self.kwargs)
 
 
 class Bench(NamedTuple):
@@ -153,8 +165,8 @@ def sample(suite: Suite, method: str, repeats: int) -> Bench:
 
     @torch.inference_mode()
     def bare() -> None:
-        for network, args, kwargs in calls:
-            network(*args, **kwargs)
+        for call in calls:
+            call.network(*call.args, **call.kwargs)
 
     seconds = _measured({"sampler": lambda: sampling, "bare": lambda: bare}, repeats, device)
     sampling_s, bare_s = (statistics.median(times) for times in seconds.values())
@@ -224,13 +236,13 @@ def _plain_loop(suite: Suite, dataset: Any, device: torch.device, bf16: bool, mo
 
 
 def _bare_steps(trainer: Trainer, batch: Batch) -> Side:
-    """Forward, backward and optimizer step of what each phase moves, on what it is called with in a real step, kept: no data, no
-    noise, no encoder, no clipping, no average.
+    """Forward and backward of what each phase calls, of what it does not move too, on what that is called with in a real step, kept,
+    and the optimizer's step: no data, no noise, no encoder, no losses, no clipping, no average.
     """
     parts, recorded = trainer.parts(batch.on(trainer.accelerator.device)), []
     for turn in trainer.turns:
         trainer.freeze_all_but(turn)
-        with _recorded([trainer.networks[key] for key in turn.phase.moves]) as calls:
+        with _recorded(list(trainer.networks.values())) as calls:
             parts[0].losses(turn.phase)
         recorded.append((turn, calls))
 
@@ -239,8 +251,8 @@ def _bare_steps(trainer: Trainer, batch: Batch) -> Side:
             for turn, calls in recorded:
                 trainer.freeze_all_but(turn)
                 for _ in parts:
-                    outputs = [tree_leaves(network(*args, **kwargs)) for network, args, kwargs in calls]
-                    sum(one.square().mean() for leaves in outputs for one in leaves).backward()
+                    outputs = [one for call in calls for one in tree_leaves(call.again()) if call.learning]
+                    sum(one.square().mean() for one in outputs if one.requires_grad).backward()
                 turn.optimizer.step()
                 turn.optimizer.zero_grad(set_to_none=True)
 
@@ -249,11 +261,14 @@ def _bare_steps(trainer: Trainer, batch: Batch) -> Side:
 
 @contextmanager
 def _recorded(networks: list[nn.Module]) -> Iterator[list[Call]]:
-    """The calls of some networks, in turn, with copies of their arguments."""
+    """The calls of some networks, in turn, with copies of their arguments, which want a gradient where these did."""
     calls: list[Call] = []
 
     def note(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        calls.append((network, *tree_map_only(torch.Tensor, lambda one: one.detach().clone(), (args, kwargs))))
+        args, kwargs = tree_map_only(
+            torch.Tensor, lambda one: one.detach().clone().requires_grad_(one.requires_grad), (args, kwargs)
+        )
+        calls.append(Call(network, args, kwargs, torch.is_grad_enabled()))
 
     hooks = [network.register_forward_pre_hook(note, with_kwargs=True) for network in networks]
     try:
