@@ -236,8 +236,8 @@ def _plain_loop(suite: Suite, dataset: Any, device: torch.device, bf16: bool, mo
 
 
 def _bare_steps(trainer: Trainer, batch: Batch) -> Side:
-    """Forward and backward of what each phase calls, of what it does not move too, on what that is called with in a real step, kept,
-    and the optimizer's step: no data, no noise, no encoder, no losses, no clipping, no average.
+    """Forward and backward of what each phase calls, of what it does not move too, on what that is called with in a real step,
+    kept, and the optimizer's step: no data, no noise, no encoder, no losses, no clipping, no average.
     """
     parts, recorded = trainer.parts(batch.on(trainer.accelerator.device)), []
     for turn in trainer.turns:
@@ -259,15 +259,17 @@ def _bare_steps(trainer: Trainer, batch: Batch) -> Side:
     return steps
 
 
+def _copy(one: torch.Tensor) -> torch.Tensor:
+    return one.detach().clone().requires_grad_(one.requires_grad)
+
+
 @contextmanager
 def _recorded(networks: list[nn.Module]) -> Iterator[list[Call]]:
     """The calls of some networks, in turn, with copies of their arguments, which want a gradient where these did."""
     calls: list[Call] = []
 
     def note(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        args, kwargs = tree_map_only(
-            torch.Tensor, lambda one: one.detach().clone().requires_grad_(one.requires_grad), (args, kwargs)
-        )
+        args, kwargs = tree_map_only(torch.Tensor, _copy, (args, kwargs))
         calls.append(Call(network, args, kwargs, torch.is_grad_enabled()))
 
     hooks = [network.register_forward_pre_hook(note, with_kwargs=True) for network in networks]
