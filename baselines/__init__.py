@@ -10,5 +10,7 @@ METHODS: dict[str, Card] = {
         "semflow",
         "dsm",
         "dsm_modified",
+        "spade",
+        "scgan",
     )
 }

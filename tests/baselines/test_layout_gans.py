@@ -1,0 +1,162 @@
+"""SPADE and SC-GAN in training: two optimizers, state that survives a kill, statistics of averaged weights."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from baselines import METHODS
+from baselines.parts import gan
+from semflow.data import open_dataset
+from semflow.loading.batches import Views, load
+from semflow.loading.steps import Steps, noise
+from semflow.method.network import WEIGHTS
+from semflow.method.samplers import DIRECT
+from semflow.suite import Suite
+from semflow.suite import reading as config
+from semflow.training import budget, checkpoints
+from semflow.training.build import make_model
+from semflow.training.loop import Trainer, augmentation_of, make_accelerator, train, training_batches
+from semflow.training.optimizers import recipe
+
+ADAM = {"betas": [0.0, 0.9], "weight_decay": 0.0, "grad_clip": 1.0e6, "lr_schedule": "linear", "warmup_steps": 0}
+SPADE = {
+    "batch_size": 4,
+    "widths": [8, 8, 4],
+    "shrink": [4, 2, 1],
+    "hidden": 4,
+    "style": {"z": 8, "widths": [4, 8], "side": 16, "divergence": 0.05},
+    "discriminator_width": 4,
+    "discriminator_layers": 1,
+    "scales": 2,
+    "feature_matching": 10.0,
+    "perceptual": 0.0,
+    "calibration": 16,
+    "generator": ADAM | {"lr": 1.0e-3},
+    "discriminator": ADAM | {"lr": 4.0e-3},
+}
+SCGAN = {
+    "first": 6,
+    "routing": [8, 4, 4],
+    "kernels": 3,
+    "affines": 2,
+    "temperature": 0.5,
+    "blur": {"window": 3, "sigma": 0.75, "levels": 2},
+    "coarse": 1.0,
+}
+METHODS_HERE = {"spade": SPADE, "scgan": SPADE | SCGAN}
+
+
+@pytest.fixture(params=sorted(METHODS_HERE))
+def method(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def suite(tiny, method) -> Suite:
+    tiny["training"] |= {"steps": 6, "batch_size": 8, "warmup_steps": 0, "ema_decay": 0.9}
+    tiny["run"] |= {"device": "cpu", "checkpoint_every": 4}
+    return config.check(tiny | {"methods": tiny["methods"] | {method: METHODS_HERE[method]}}, "tiny")
+
+
+def plain_loop(suite: Suite, method: str) -> dict[str, dict[str, torch.Tensor]]:
+    """All networks after the suite's training, by two optimizers and no trainer."""
+    model = make_model(suite, method)
+    networks = model.networks.train()
+    optimizers, steps, size = {}, 12, 4
+    for phase in model.phases:
+        own = recipe(suite, method, phase.name)
+        weights = [weight for key in phase.moves for weight in networks[key].parameters()]
+        optimizers[phase.name] = (torch.optim.Adam(weights, own.lr, own.betas, fused=True), own.lr, weights)
+    dataset, choices = open_dataset(suite.data, "train"), augmentation_of(suite)
+    for step, batch in enumerate(load(Views(dataset), Steps(len(dataset), size, 0, 0, steps, choices), 0)):
+        for number, (name, (optimizer, lr, weights)) in enumerate(optimizers.items()):
+            draws = noise(torch.device("cpu"), 0, step, range(size), size, choices, *([name] if number else []))
+            seen = seen if number else model.look(batch, draws)  # noqa: F821
+            networks.requires_grad_(False)
+            for weight in weights:
+                weight.requires_grad_(True)
+            losses = model.losses(name, seen, draws, {})
+            total = list(losses.values())[0]
+            for loss in list(losses.values())[1:]:
+                total = total + loss
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0e6)
+            optimizer.param_groups[0]["lr"] = lr * (steps - step) / steps
+            optimizer.step()
+            optimizer.zero_grad()
+    return networks.state_dict()
+
+
+def test_two_phases_are_a_plain_loop_with_two_optimizers_to_the_bit(suite, method, tmp_path):
+    train(suite, method, 0, tmp_path / "state", tmp_path / "out")
+    state, plain = load_file(tmp_path / "state" / checkpoints.STATE), plain_loop(suite, method)
+    assert [name for name, value in plain.items() if not torch.equal(value, state[f"networks.{name}"])] == []
+    assert {"networks.encoder.mean.weight", "networks.layouts.labels"} <= set(state)
+
+
+def test_stopped_and_resumed_in_the_middle_ends_in_the_same_bits(suite, method, tmp_path):
+    train(suite, method, 0, tmp_path / "whole", tmp_path / "whole-out")
+    trainer = Trainer(make_accelerator(suite, tmp_path / "cut"), suite, method, 0, tmp_path / "cut")
+    for number, batch in enumerate(training_batches(open_dataset(suite.data, "train"), trainer)):
+        if number == 5:
+            break
+        trainer.advance(batch)
+    trainer.save()
+    trainer.end()
+    train(suite, method, 0, tmp_path / "cut", tmp_path / "cut-out")
+    for name in (f"state/{checkpoints.STATE}", f"out/{WEIGHTS}"):
+        place, file = name.split("/")
+        whole, cut = (load_file(tmp_path / f"{one}{'' if place == 'state' else '-out'}" / file) for one in ("whole", "cut"))
+        assert whole.keys() == cut.keys()
+        assert [key for key in whole if not torch.equal(whole[key], cut[key])] == []
+
+
+def test_averaged_weights_are_exported_with_statistics_of_their_own(suite, method, tmp_path):
+    """Those of their features on the label maps seen last, which training's own statistics are not."""
+    train(suite, method, 0, tmp_path / "state", tmp_path / "out")
+    state = load_file(tmp_path / "state" / checkpoints.STATE)
+    model, _ = checkpoints.open_checkpoint(tmp_path / "out")
+    generator, features = model.networks["generator"], {}
+    assert torch.equal(generator.last.weight, state["ema.generator.last.weight"])
+    assert not [name for name in generator.state_dict() if "parametrizations" in name]
+    norms = {name: module for name, module in generator.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    held = generator.state_dict()
+    for name, norm in norms.items():
+        norm.train()
+        norm.register_forward_pre_hook(lambda _, inputs, name=name: features.setdefault(name, inputs[0]))
+    layout = gan.one_hot_of(state["networks.layouts.labels"], 16)
+    generator(layout, torch.randn(16, 8, generator=torch.Generator().manual_seed(0)))
+    for name, x in features.items():
+        torch.testing.assert_close(held[f"{name}.running_mean"], x.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(held[f"{name}.running_var"], x.var((0, 2, 3)), rtol=1e-4, atol=1e-6)
+        assert not torch.allclose(held[f"{name}.running_mean"], state[f"networks.generator.{name}.running_mean"])
+    assert len(features) == len(norms) == 2 * 3 + (1 if method == "spade" else 2)
+
+
+def test_without_an_average_statistics_stay_as_training_left_them(suite, method, tmp_path):
+    own = METHODS[method].Settings.model_validate(METHODS_HERE[method] | {"calibration": None, "ema_decay": 0.0})
+    suite = suite.model_copy(update={"methods": suite.methods | {method: own}})
+    train(suite, method, 0, tmp_path / "state", tmp_path / "out")
+    state, out = load_file(tmp_path / "state" / checkpoints.STATE), load_file(tmp_path / "out" / WEIGHTS)
+    statistics = [name for name in out if "running" in name]
+    assert statistics
+    assert all(torch.equal(out[name], state[f"networks.generator.{name}"]) for name in statistics)
+
+
+def test_a_checkpoint_draws_the_same_pictures_of_the_same_seed(suite, method, tmp_path):
+    train(suite, method, 0, tmp_path / "state", tmp_path / "out")
+    labels = torch.randint(16, (3, 16, 16), dtype=torch.uint8)
+    drawn = []
+    for seed in (0, 0, 1):
+        model, _ = checkpoints.open_checkpoint(tmp_path / "out")
+        with torch.inference_mode():
+            drawn.append(model.synthesize(labels, DIRECT, torch.Generator().manual_seed(seed)))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_only_the_generator_is_counted_in_sampling(suite, method):
+    model = make_model(suite, method)
+    count = {key: sum(weight.numel() for weight in network.parameters()) for key, network in model.networks.items()}
+    assert budget.parameters(suite, method) == (count["generator"], sum(count.values()))
+    assert budget.training_flops(suite, method) > 3 * budget.sampling_flops(suite, method, "synthesis", DIRECT)
