@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.parts import gan
 from semflow.errors import SemFlowError
@@ -68,7 +67,7 @@ class Encoder(Network):
         self.config = {"z": z, "widths": list(widths), "side": side}
         self.side, cells = side, (side >> len(widths)) ** 2
         self.layers = nn.ModuleList(
-            nn.Sequential(spectral_norm(nn.Conv2d(a, b, 3, 2, 1, bias=False)), nn.InstanceNorm2d(b), nn.LeakyReLU(gan.SLOPE))
+            nn.Sequential(gan.spectral_norm(nn.Conv2d(a, b, 3, 2, 1, bias=False)), nn.InstanceNorm2d(b), nn.LeakyReLU(gan.SLOPE))
             for a, b in zip((3, *widths), widths, strict=False)
         )
         self.mean, self.log_variance = (nn.Linear(widths[-1] * cells, z) for _ in range(2))

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, conv2d, l1_loss, leaky_relu
-from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.parts import gan
 from baselines.parts.spade import LayoutGAN, LayoutGenerator, Seen, Spade, Start, check_size, discriminator_of, finished, up
@@ -85,7 +84,7 @@ class MixedConvolution(nn.Module):
     def __init__(self, inside: int, outside: int, kernels: int) -> None:
         super().__init__()
         self.kernels = nn.ModuleList(
-            spectral_norm(nn.Conv2d(inside, outside, 3, padding=1, bias=False)) for _ in range(kernels)
+            gan.spectral_norm(nn.Conv2d(inside, outside, 3, padding=1, bias=False)) for _ in range(kernels)
         )  # fmt: skip
 
     def forward(self, x: Tensor, mixture: Tensor) -> Tensor:
@@ -119,7 +118,7 @@ class Block(nn.Module):
         self.shortcut_norm: Spade | None = None
         if inside != outside:
             self.shortcut_norm = Spade(inside, classes, hidden)
-            self.shortcut = spectral_norm(convolution(inside, outside))
+            self.shortcut = gan.spectral_norm(convolution(inside, outside))
 
     def forward(self, x: Tensor, of_kernels: Tensor, of_affines: Tensor, layout: Tensor) -> Tensor:
         same = x if self.shortcut_norm is None else self.shortcut(self.shortcut_norm(x, layout))

@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
-from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.parts import gan
 from baselines.parts.spade import LayoutGAN, LayoutGenerator, Spade, Start, check_size, discriminator_of, finished, up
@@ -19,11 +18,11 @@ class Block(nn.Module):
         super().__init__()
         widths = (inside, min(inside, outside), outside)
         self.norms = nn.ModuleList(Spade(width, classes, hidden) for width in widths[:-1])
-        self.convolutions = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 3, padding=1)) for a, b in pairwise(widths))
+        self.convolutions = nn.ModuleList(gan.spectral_norm(nn.Conv2d(a, b, 3, padding=1)) for a, b in pairwise(widths))
         self.shortcut_norm: Spade | None = None
         if inside != outside:
             self.shortcut_norm = Spade(inside, classes, hidden)
-            self.shortcut = spectral_norm(nn.Conv2d(inside, outside, 1, bias=False))
+            self.shortcut = gan.spectral_norm(nn.Conv2d(inside, outside, 1, bias=False))
 
     def forward(self, x: Tensor, layout: Tensor) -> Tensor:
         same = x if self.shortcut_norm is None else self.shortcut(self.shortcut_norm(x, layout))
