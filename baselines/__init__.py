@@ -10,7 +10,10 @@ METHODS: dict[str, Card] = {
         "semflow",
         "dsm",
         "dsm_modified",
+        "pix2pixhd",
         "spade",
         "scgan",
+        "bbdm",
+        "cyclegan",
     )
 }

@@ -191,6 +191,14 @@ def _evaluate(p: Parser) -> Command:
     _variant(p)
     p.add_argument("--amplitude", type=amplitude, help="perturbation that it was trained with, if not the suite's")
     p.add_argument("--sampling-amplitude", type=amplitude, help="perturbation to draw with, if not that of the training")
+    p.add_argument(
+        "--judges",
+        type=Path,
+        nargs=2,
+        default=(),
+        metavar="FOLDER",
+        help="checkpoints of the suite's judges (synthesis.judges), which read what is drawn for --task consistency",
+    )
     p.add_argument("--cache", type=Path, default=Path("results/features"), help="folder for features of real images")
     p.add_argument("--training-seed", type=whole, default=0)
     p.add_argument("--sampling-seed", type=whole, default=0)
@@ -210,6 +218,7 @@ def _evaluate_one(a: Arguments) -> None:
     from semflow.evaluation import evaluate
     from semflow.evaluation.metrics.catalogue import KINDS
     from semflow.method.samplers import DIRECT, Sampler
+    from semflow.suite.measurements import draws
     from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
 
     if len(a.out) != 1:
@@ -218,15 +227,15 @@ def _evaluate_one(a: Arguments) -> None:
         raise SemFlowError(f"--checkpoint is needed to evaluate {a.method}")
     if a.method not in METHODS and (a.checkpoint or a.sampler):
         raise SemFlowError(f"{a.method} is a control: it takes neither --checkpoint nor --sampler; leave them out")
-    if a.sampling_amplitude is not None and a.task != "synthesis":
+    if a.sampling_amplitude is not None and not draws(a.task):
         raise SemFlowError(f"--sampling-amplitude is for --task synthesis; {a.task} draws nothing")
     suite, sampler = _suite(a), DIRECT
     if a.method in METHODS:
         sampler = Sampler.parse(a.sampler) if a.sampler else main_sampler(a.method, a.task)
     trained = amplitude_of(suite, a.method)
-    drawn = 0.0 if a.task != "synthesis" else trained if a.sampling_amplitude is None else a.sampling_amplitude
+    drawn = 0.0 if not draws(a.task) else trained if a.sampling_amplitude is None else a.sampling_amplitude
     evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed, a.variant)
-    record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache)
+    record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache, a.judges)
     lines = []
     for name, metric in record.metrics.items():
         kind = KINDS[name]
@@ -257,7 +266,7 @@ def _evaluate_all(a: Arguments) -> None:
         first = next(iter(places.values()))
         raise SemFlowError(f"--out {min(lost)} is the record of no run of this checkpoint; {first} would be")
     store = a.store or Path(f"results/{suite.suite}/evaluated", suite.data.name)
-    evaluate_all(trained, wanted or places, a.checkpoint, store, a.cache)
+    evaluate_all(trained, wanted or places, a.checkpoint, store, a.cache, a.judges)
 
 
 @verb("convert face.pt --config config/paper.yaml --dataset celebamask_hq --out checkpoint")

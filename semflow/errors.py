@@ -109,8 +109,18 @@ def _worded(
         return f"{key} is {first['input']!r}; it must be a list"
     if kind == "literal_error" and (now := _former(f"{key}: {first['input']}")):
         return f"{key} is {first['input']!r}, which is now {now}"
+    if kind in ("float_type", "int_type") and _is_number(first["input"]):
+        return f"{key} is the word {first['input']!r}; write a number without quotes, with a point before an exponent (1.0e-3)"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{key} is {first['input']!r}; {message}" if key else message
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a word reads as a number: where YAML of version 1.1 was read by another program, 1e-3 is a word."""
+    try:
+        return isinstance(value, str) and float(value) is not None
+    except ValueError:
+        return False
 
 
 def _former(key: str) -> str:

@@ -96,10 +96,10 @@ class Discriminator(Network):
         return found
 
 
-def check_side(keys: str, side: int, layers: int, padding: int, scales: int) -> None:
+def check_side(key: str, side: int, layers: int, padding: int, scales: int) -> None:
     """SemFlowError if instance norms of a discriminator would see less than 2 x 2 pixels of pictures `side` wide.
 
-    keys: where its settings stand, such as methods.cyclegan.discriminator.
+    key: where the number of its layers stands, such as methods.cyclegan.discriminator_layers.
     """
     seen = side
     for _ in range(scales - 1):
@@ -107,7 +107,8 @@ def check_side(keys: str, side: int, layers: int, padding: int, scales: int) -> 
     for number, stride in enumerate((*(2,) * layers, 1)):
         seen = (seen + 2 * padding - 4) // stride + 1
         if seen < 2 and number:
-            raise SemFlowError(f"{keys}_layers {layers} at {scales} scales leave one pixel of a side of {side}; lower them")
+            coarsest = f" at the coarsest of {scales} scales" if scales > 1 else ""
+            raise SemFlowError(f"{key} is {layers}, which leaves one pixel of a side of {side}{coarsest}; lower it")
 
 
 def scores(of: Scales) -> list[Tensor]:

@@ -5,7 +5,7 @@ Sources: SPADE, Park et al., 2019; styles, Kingma and Welling, 2014, as in SPADE
 
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -162,6 +162,7 @@ class LayoutGAN:
 
     sampling = ("generator",)
     rowwise = False
+    chance: ClassVar = {"discriminator_lead": {"discriminator/real": 1.0, "discriminator/fake": 1.0}}  # of scores of 0
 
     def __init__(
         self, generator: LayoutGenerator, discriminator: gan.Discriminator, settings: Any, size: tuple[int, int]
@@ -235,7 +236,7 @@ class LayoutGAN:
 def discriminator_of(method: str, blueprint: Blueprint, settings: Any) -> gan.Discriminator:
     """Patch discriminators with spectral and instance norm. SemFlowError if pictures are too small for them."""
     layers, scales = settings.discriminator_layers, settings.scales
-    gan.check_side(f"methods.{method}.discriminator", min(blueprint.size), layers, PADDING, scales)
+    gan.check_side(f"methods.{method}.discriminator_layers", min(blueprint.size), layers, PADDING, scales)
     return gan.Discriminator(blueprint.n_classes + 3, settings.discriminator_width, layers, PADDING, "spectral", scales)
 
 

@@ -5,7 +5,7 @@ from semflow.method.contract import Card
 
 CARD = Card(
     title="SPADE",
-    colour="tab:purple",
+    colour="tab:cyan",
     model="baselines.spade.model:SPADE",
     tasks={"synthesis": {"direct": 1}},
     default={"synthesis": "direct"},

@@ -25,6 +25,7 @@ from semflow.evaluation.metrics.catalogue import ENOUGH_FOR_FRECHET, KINDS, fill
 from semflow.evaluation.metrics.intervals import interval
 from semflow.evaluation.records import Arrays, Record
 from semflow.method.samplers import Sampler
+from semflow.suite.measurements import draws
 
 PAPERS = tuple(OFFICIAL)  # data sets in the order in which they are asked; others follow by name
 
@@ -197,7 +198,7 @@ def own(runs: list[Run]) -> list[Run]:
 
     def usual(record: Record) -> bool:
         b = amplitudes[record.dataset]
-        return (record.amplitude, record.sampling_amplitude) == (b, b if record.task == "synthesis" else 0.0)
+        return (record.amplitude, record.sampling_amplitude) == (b, b if draws(record.task) else 0.0)
 
     return [run for run in runs if not perturbed(run.record.method) or usual(run.record)]
 

@@ -12,19 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from baselines import METHODS
 from semflow import files, published
-from semflow.errors import SemFlowError, sentence
+from semflow.errors import SemFlowError, did_you_mean, sentence
 from semflow.evaluation.metrics.catalogue import KINDS, ROLES
 from semflow.evaluation.metrics.scores import SCORES
 from semflow.method.samplers import DIRECT, Sampler
+from semflow.suite.measurements import doing, draws
 from semflow.suite.runs import CONTROLS
 
 EVERY = "N"  # stands for each number of steps that was measured
 CHOSEN = ("best", "most", "fewest")  # of the numbers of steps that were measured
 _SEGMENTATION = {*SCORES, "miou_native"}
+_CONSISTENCY = {"consistency_miou", "consistency_miou_second"}
 METRICS = {  # by task; `distance` is FID's role or MMD²'s, by the number of images
     "segmentation": _SEGMENTATION | {"path_length_excess"},
     "seed_agreement": {"seed_agreement"},
-    "synthesis": {*KINDS, *ROLES, "distance"} - _SEGMENTATION - {"seed_agreement"},
+    "synthesis": {*KINDS, *ROLES, "distance"} - _SEGMENTATION - {"seed_agreement", *_CONSISTENCY},
+    "consistency": _CONSISTENCY,
 }
 ScaleName = Literal["proxy", "paper"]
 
@@ -78,8 +81,8 @@ class Term(NamedTuple):
             return f"{self.metric} is no metric of {self.task}"
         if self.b is not None and not perturbed(self.method):
             return f"b= is for methods whose masks are perturbed; {self.method}'s are not"
-        if self.drawn is not None and self.task != "synthesis":
-            return f"b'= is for synthesis; {self.task} has no perturbation in sampling"
+        if self.drawn is not None and not draws(self.task):
+            return f"b'= is for what draws; {self.task} has no perturbation in sampling"
         if self.steps in (EVERY, *CHOSEN) and self.task == "seed_agreement":
             return "seed_agreement is measured at one number of steps; name it"
         return ""
@@ -96,7 +99,7 @@ def perturbed(method: str) -> bool:
 def _samplers(method: str, task: str) -> list[str]:
     """Those that a method or control has for a task; those that the paper gives a method that is not here yet."""
     if method in METHODS:
-        return list(METHODS[method].tasks.get("segmentation" if task == "seed_agreement" else task, ()))
+        return list(METHODS[method].tasks.get(doing(task), ()))
     return [DIRECT.name] if method in CONTROLS[task] else published.samplers().get(method, [])
 
 
@@ -165,6 +168,7 @@ class Claim(_Entry):
 
     primary: whether it is one of those that the paper's message rests on, whose p-values are corrected together.
     min_scale: the smallest scale that it can be judged at.  sanity_check: what a proxy must show to judge it.
+    witnesses: conditions by other means of measuring, which must fall the same way, or nothing is concluded.
     by_construction: why it holds of any implementation that is right, "" where it might not.  untested: why it has no conditions.
     """
 
@@ -177,6 +181,7 @@ class Claim(_Entry):
     reason: str
     min_scale: ScaleName = "proxy"
     sanity_check: str | None = None
+    witnesses: tuple[Condition, ...] = ()
     by_construction: str = ""
     untested: str = ""
     min_samples: MinSamples = MinSamples()
@@ -196,6 +201,13 @@ class SanityCheck(_Entry):
 
     words: str
     passes: Literal["all", "any"] = "all"
+    conditions: Conditions
+
+
+class Starved(_Entry):
+    """What a baseline must show on a small suite before any claim is judged on it; fixed before it was trained. Numbers are taken
+    as measured, without tests."""
+
     conditions: Conditions
 
 
@@ -260,6 +272,7 @@ class Document(_Entry):
     """The whole file.
 
     decides: hashes of all that decides a verdict, the present one last, which a test holds, each with what came with it.
+    not_starved: by method, when it counts as trained well enough to be compared with.
     watched: what a drift check compares where weights are others, the first with half of its errors.
     """
 
@@ -267,6 +280,7 @@ class Document(_Entry):
     decides: tuple[Decided, ...] = ()
     scale: Scale
     sanity_checks: dict[str, SanityCheck]
+    not_starved: dict[str, Starved] = {}
     table_entries: tuple[TableEntries, ...]
     claims: tuple[Claim, ...]
     discrepancies: tuple[Discrepancy, ...]
@@ -281,6 +295,10 @@ class Document(_Entry):
             if claim.sanity_check and claim.sanity_check not in self.sanity_checks:
                 known = ", ".join(self.sanity_checks)
                 raise ValueError(f"claim {claim.id}: there is no sanity_check {claim.sanity_check!r}; name one of {known}")
+        methods = {*published.samplers(), *METHODS}
+        for name in self.not_starved:
+            if name not in methods:
+                raise ValueError(f"not_starved: there is no method {name!r}{did_you_mean(name, methods)}")
         return self
 
 

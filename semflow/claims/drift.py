@@ -30,6 +30,7 @@ from semflow.errors import SemFlowError, sentence
 from semflow.evaluation.metrics.catalogue import KINDS, filling
 from semflow.method.samplers import Sampler
 from semflow.provenance import commit, content_hash
+from semflow.suite.measurements import draws
 
 ALPHA = 0.01  # of a whole check
 TOLERANCE = 1e-4  # of values: relative, or absolute below 1; of what is in per cent, as a share of 1
@@ -224,7 +225,7 @@ def _grouped(runs: list[Run]) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in only(runs):
         record = run.record
-        drawn = f", b' = {record.sampling_amplitude:g}" if record.task == "synthesis" and perturbed(record.method) else ""
+        drawn = f", b' = {record.sampling_amplitude:g}" if draws(record.task) and perturbed(record.method) else ""
         groups[f"{_trained(run, names)}: {title(*row_of(record))} {record.task}{drawn}"].append(run)
     return dict(groups)
 

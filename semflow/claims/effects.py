@@ -17,6 +17,7 @@ from semflow.claims.chance import ALPHA, Chance, Region, of_images, of_trainings
 from semflow.claims.collect import Run, listed, number, only, own, own_amplitudes, primary, title
 from semflow.claims.document import CHOSEN, EVERY, Condition, Term, perturbed
 from semflow.evaluation.metrics.catalogue import KINDS, filling
+from semflow.suite.measurements import draws
 
 POWER = 0.8  # with which a number of images would settle a claim
 REACHED = 0.95  # share of a method's best that counts as having reached it
@@ -63,7 +64,7 @@ class Effect(NamedTuple):
 def measured(runs: list[Run], term: Term) -> dict[int, Effect]:
     """What was measured of a term, by number of steps, lowest first; empty where nothing was. A chosen number stands under 0."""
     groups: dict[int, list[Run]] = {}
-    for run in _candidates(runs, term):
+    for run in candidates(runs, term):
         if not isinstance(term.steps, int) or run.record.steps == term.steps:
             groups.setdefault(run.record.steps, []).append(run)
     found = ((steps, _measure(group, term)) for steps, group in sorted(groups.items()))
@@ -73,7 +74,7 @@ def measured(runs: list[Run], term: Term) -> dict[int, Effect]:
     return {0: best(by_steps) if term.steps == "best" else by_steps[(max if term.steps == "most" else min)(by_steps)]}
 
 
-def _candidates(runs: list[Run], term: Term) -> list[Run]:
+def candidates(runs: list[Run], term: Term) -> list[Run]:
     """Runs of the term's method, task, sampler and perturbation, of no variant."""
     fields = {"method": term.method, "task": term.task, "sampler": term.sampler}
     runs = only(runs, variant="")
@@ -81,7 +82,7 @@ def _candidates(runs: list[Run], term: Term) -> list[Run]:
         return only(own(runs), **fields)
     b = next(iter(own_amplitudes(runs).values()), 0.0) if term.b is None else term.b
     factor = 1.0 if term.drawn is None else term.drawn
-    return only(runs, **fields, amplitude=b, sampling_amplitude=factor * b if term.task == "synthesis" else 0.0)
+    return only(runs, **fields, amplitude=b, sampling_amplitude=factor * b if draws(term.task) else 0.0)
 
 
 def _measure(group: list[Run], term: Term) -> Effect | None:
@@ -94,7 +95,7 @@ def _measure(group: list[Run], term: Term) -> Effect | None:
         values[training] = float(np.mean([value for value, _, _ in found]))
         draws[training] = np.mean([drawn for _, drawn, _ in found], axis=0)
         units = found[0][2]
-    name = _name(term.metric, group[0])
+    name = name_in(term.metric, group[0])
     kind = KINDS[name]
     trained = "" if term.b is None else f" b = {term.b:g}"
     drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
@@ -103,13 +104,13 @@ def _measure(group: list[Run], term: Term) -> Effect | None:
     return Effect(words, kind.unit, kind.digits, values, draws, *units, n_seeds, tuple(group))
 
 
-def _name(metric: str, run: Run) -> str:
+def name_in(metric: str, run: Run) -> str:
     return filling(primary(run.record.n_images) if metric == "distance" else metric, run.record.metrics)
 
 
 def _value(run: Run, metric: str) -> tuple[float, np.ndarray, tuple[int, int]] | None:
     """(value, draws, (n_images, n_units)) of a metric of a record; None if it has none."""
-    name = _name(metric, run)
+    name = name_in(metric, run)
     if name not in run.arrays.draws:  # not measured, or so that it has no interval
         return None
     n_images = len(run.arrays.values.get(name, run.arrays.units))  # some are of a few layouts only

@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semflow import files, provenance, published
+from semflow.claims import starved
 from semflow.claims.chance import ALPHA, Region, holm
 from semflow.claims.collect import (
     Names,
@@ -219,7 +220,8 @@ class _Weighed(NamedTuple):
         conditions, missing = tested(claim.conditions, runs)
         at = scale([run for condition in conditions for run in condition.effect.runs], document.scale)
         stop = _short_of(claim.min_samples, conditions, missing) or _elsewhere(claim, conditions, at)
-        stop = stop or _too_weak(claim, conditions, at, runs, document) or _constructed(claim, conditions)
+        stop = stop or _too_weak(claim, conditions, at, runs, document) or _contradicted(claim, conditions, runs)
+        stop = stop or _constructed(claim, conditions)
         return cls(claim, data, conditions, at, stop, names)
 
     @property
@@ -253,6 +255,7 @@ def _data_for(claim: Claim, sets: dict[str, list[Run]], document: Document) -> s
     if len(sets) == 1:
         return next(iter(sets))
     check = document.sanity_checks[claim.sanity_check].conditions if claim.sanity_check else ()
+    check += tuple(condition for conditions in starved.asked(claim, document).values() for condition in conditions)
     terms = [term for condition in claim.conditions for term in condition.terms]
     asked = ((*claim.conditions, *check), claim.conditions)
     whole = (name for conditions in asked for name, runs in sets.items() if not tested(conditions, runs)[1])
@@ -270,7 +273,11 @@ def _elsewhere(claim: Claim, conditions: list[Tested], at: ScaleName) -> Reasone
 
 def _too_weak(claim: Claim, conditions: list[Tested], at: ScaleName, runs: list[Run], document: Document) -> Reasoned | None:
     """Where a proxy cannot tell, either way. At the paper's scale a weak model is a result, not an excuse."""
-    if claim.sanity_check is None or at == "paper":
+    if at == "paper":
+        return None
+    if weak := starved.among(starved.asked(claim, document), runs):
+        return "not comparable", " ".join(weak.values()), "A baseline that is trained well enough."
+    if claim.sanity_check is None:
         return None
     check = document.sanity_checks[claim.sanity_check]
     shown, missing = tested(check.conditions, runs)
@@ -283,6 +290,20 @@ def _too_weak(claim: Claim, conditions: list[Tested], at: ScaleName, runs: list[
     fails = f"The sanity check fails: {check.words} ({_said(_deciding_first(shown)[0])})."
     indicative = f"Indicative only: {speaks}, {_said(_deciding_first(conditions)[0])}."
     return "not comparable", f"{fails} {indicative}", "A better trained model."
+
+
+def _contradicted(claim: Claim, conditions: list[Tested], runs: list[Run]) -> Reasoned | None:
+    """Where other means of measuring say otherwise."""
+    if not claim.witnesses:
+        return None
+    shown, missing = tested(claim.witnesses, runs)
+    if missing:
+        return _not_run(missing, ", which must say the same")
+    holds, theirs = (all(one.region.holds(one.value) for one in some) for some in (conditions, shown))
+    if holds == theirs:
+        return None
+    other = next(one for one in shown if one.region.holds(one.value) != holds)
+    return "inconclusive", f"{_said(conditions[0])}, but {_said(other)}.", "Means of measuring that agree."
 
 
 def _constructed(claim: Claim, conditions: list[Tested]) -> Reasoned | None:

@@ -20,7 +20,18 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from semflow import files
-from semflow.data.folders import Found, PairedFiles, by_stem, check_root, holding, listed, names_and_sizes, pairs_of, read_lines
+from semflow.data.folders import (
+    Found,
+    PairedFiles,
+    ask,
+    by_stem,
+    check_root,
+    holding,
+    listed,
+    names_and_sizes,
+    pairs_of,
+    read_lines,
+)
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map, read_mask
 from semflow.data.sample import Colour
@@ -73,7 +84,7 @@ class CelebAMaskHQ(PairedFiles):
         check_root(root, self.name, f"{IMAGES}, {PARTS} and {MAPPING}")
         root = home(Path(root))
         names = part_names(root)
-        super().__init__(pairs_of(find(root, split, partition, names)), size)
+        super().__init__(pairs_of(find(root, split, partition, names), ask(self.name, root)), size)
         faces = {f"{int(Path(image).stem):05d}" for image, _ in self.pairs}
         self._parts = hashlib.sha256("\n".join(name for name in names if name[:5] in faces).encode()).hexdigest()
 
@@ -120,18 +131,17 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     """
     if split not in SPLITS:
         raise SemFlowError(f"CelebAMask-HQ has no {split} split; it has {', '.join(SPLITS)}")
-    ask = f"`semflow data check {CelebAMaskHQ.name} {root}` says where to get it"
     everyone, annotated = faces(root), {name[:5] for name in names}
     if not everyone:
-        return Found({}, {}, (f"there are no images (<number>.jpg) in {root / IMAGES}{holding(root / IMAGES)}; {ask}",))
+        return Found({}, {}, missing=(f"there are no images (<number>.jpg) in {root / IMAGES}{holding(root / IMAGES)}",))
     chosen, problems = _members(root, everyone, split, partition)
     images = {name: everyone[name] for name in chosen}
     labels = {name: f"{root / MERGED}/{name}.png" for name in chosen if name.zfill(5) in annotated}
     bare = [name for name in images if name not in labels]
     if not names:
-        where = f"{root / PARTS}{holding(root / PARTS)}"
-        problems.insert(0, f"there are images in {root / IMAGES} but no annotations in {where}; {ask}")
-    elif bare:
+        sentence = f"there are images in {root / IMAGES} but no annotations in {root / PARTS}{holding(root / PARTS)}"
+        return Found(images, labels, tuple(problems), missing=(sentence,))
+    if bare:
         problems.append(
             f"{split}: {count_of(bare, images)} not one part in {root / PARTS}, the first is {bare[0]}; "
             "fetch their parts or remove their images"

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.colours import CITYSCAPES as PALETTE
-from semflow.data.folders import Found, PairedFiles, check_root, first_place, listed, pair, pairs_of
+from semflow.data.folders import Found, PairedFiles, ask, check_root, first_place, listed, paired, pairs_of
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX, Colour
@@ -58,7 +58,7 @@ class Cityscapes(PairedFiles):
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         check_root(root, self.name, "leftImg8bit and gtFine")
-        super().__init__(pairs_of(find(Path(root), split)), size)
+        super().__init__(pairs_of(find(Path(root), split), ask(self.name, root)), size)
         self.look_into_some()
 
     def read_labels(self, path: str) -> Image.Image:
@@ -90,7 +90,7 @@ def find(root: Path, split: str) -> Found:
             "createLabels of cityscapesscripts (csCreateTrainIdLabelImgs draws other ids)"
         )
         return Found(images, labels, (sentence,))
-    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), kinds, f"{Cityscapes.name} {root}"))
+    return paired(split, images, labels, (images_at, labels_at), kinds)
 
 
 def frames(folder: Path, suffix: str) -> dict[str, str]:

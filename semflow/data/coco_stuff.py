@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from semflow.data.folders import Found, PairedFiles, by_stem, check_root, first_place, listed, pair, pairs_of
+from semflow.data.folders import Found, PairedFiles, ask, by_stem, check_root, first_place, listed, paired, pairs_of
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX, Colour
@@ -72,7 +72,7 @@ class CocoStuff(PairedFiles):
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
         check_root(root, self.name, "train2017, val2017 and annotations")
-        super().__init__(pairs_of(find(Path(root), split)), size)
+        super().__init__(pairs_of(find(Path(root), split), ask(self.name, root)), size)
         self.look_into_some()
 
     def read_labels(self, path: str) -> Image.Image:
@@ -95,8 +95,7 @@ def find(root: Path, split: str) -> Found:
     images_at, photographs = first_place(root, [place.format(split) for place in IMAGES], lambda at: listed(at, ".jpg", ".jpeg"))
     labels_at, maps = first_place(root, [place.format(split) for place in LABELS], _raw_maps)
     images, labels = by_stem(images_at, photographs), by_stem(labels_at, maps)
-    kinds, what = (".jpg", ".png"), f"{CocoStuff.name} {root}"
-    return Found(images, labels, pair(split, images, labels, (images_at, labels_at), kinds, what))
+    return paired(split, images, labels, (images_at, labels_at), (".jpg", ".png"))
 
 
 def _raw_maps(folder: Path) -> list[str]:

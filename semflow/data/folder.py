@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import BeforeValidator, Field, model_validator
 
 from semflow.data.colours import voc_palette
-from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, pair, pairs_of, read_lines
+from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, paired, pairs_of, read_lines
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX
@@ -174,19 +174,18 @@ def find(data: Settings, root: Path, split: str) -> Found:
         raise SemFlowError(f"data.root: there is no folder {root}; correct data.root")
     images, labels, places = _files(data, root, split)
     suffixes = data.image_suffix or " ".join(PICTURES), data.label_suffix
-    problems = tuple(
-        problem.partition("; `semflow data check")[0] for problem in pair(split, images, labels, places, suffixes, "")
-    )
+    found = paired(split, images, labels, places, suffixes)
     if images and labels and not images.keys() & labels.keys():
-        problems = (
+        sentence = (
             f"{split}: no image in {places[0]} has its label map in {places[1]} (the first are {next(iter(images))} and "
-            f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix",
+            f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix"
         )
+        found = found._replace(problems=(sentence,))
     learnt = set() if split == "train" else {*_files(data, root, "train")[0].values()}
     if seen := [name for name, path in images.items() if path in learnt]:
         shared = f"{split}: {len(seen)} of {len(images)} images are in the train split too, the first is {seen[0]}"
-        problems += (f"{shared}; remove them from one of the two",)
-    return Found(images, labels, problems)
+        found = found._replace(problems=(*found.problems, f"{shared}; remove them from one of the two"))
+    return found
 
 
 def survey(data: Settings, root: Path, split: str) -> Found:
@@ -195,8 +194,8 @@ def survey(data: Settings, root: Path, split: str) -> Found:
     everything = [[*found.images.values()], [*found.labels.values()]]
     if places[0] == places[1] or data.list_of(split).endswith(LIST):  # what one place holds of the other, or of another split
         everything = [[f"{at}/{name}" for at in _folders(place) for name in listed(at, *_endings(data))] for place in places]
-    notes = (_left_out(place, taken) for place, taken in zip(places, everything, strict=True))
-    return found._replace(notes=(*found.notes, *(f"{split}: {note}" for note in notes if note)))
+    notes = (note for place, taken in zip(places, everything, strict=True) for note in _left_out(place, taken))
+    return found._replace(notes=(*found.notes, *(f"{split}: {note}" for note in notes)))
 
 
 def _files(data: Settings, root: Path, split: str) -> tuple[dict[str, str], dict[str, str], tuple[Path, Path]]:
@@ -245,14 +244,15 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield Path(at)
 
 
-def _left_out(folder: Path, taken: Iterable[str]) -> str:
-    """A sentence on the files in a folder and those in it that are not among `taken`; "" if there are none."""
-    known = {*taken}
-    files = [f"{at}/{path.name}" for at in _folders(folder) for path in sorted(at.iterdir()) if not path.is_dir()]
-    others = [path for path in files if path not in known]
-    if not others:
-        return ""
-    return f"{len(others):,} of {len(files):,} files in {folder} are left out by their names, the first is {others[0]}"
+def _left_out(folder: Path, taken: Iterable[str]) -> Iterator[str]:
+    """A sentence on the files in a folder and those in it that are not among `taken`, and one on hidden folders."""
+    known, inside = {*taken}, [path for at in _folders(folder) for path in sorted(at.iterdir())]
+    hidden = [path for path in inside if path.is_dir() and path.name[0] == "."]
+    files = [f"{path.parent}/{path.name}" for path in inside if not path.is_dir()]
+    if others := [path for path in files if path not in known]:
+        yield f"{len(others):,} of {len(files):,} files in {folder} are left out by their names, the first is {others[0]}"
+    if hidden:
+        yield f"hidden folders are left out, the first is {hidden[0]}"
 
 
 def _listed(listing: Path, images: dict[str, str], suffixes: tuple[str, ...]) -> list[str]:

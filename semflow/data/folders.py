@@ -21,20 +21,30 @@ JPEG_END = b"\xff\xd9"
 
 
 class Found(NamedTuple):
-    """What lies of a split: paths of images and of annotations by name, a sentence for each thing that is wrong, and one for each
-    that is odd but can be read.
+    """What lies of a split: paths of images and of annotations by name; and a sentence for each thing that is wrong, that is odd
+    but can be read, and that is not there at all.
     """
 
     images: dict[str, str]
     labels: dict[str, str]
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def wrong(self, mend: str) -> tuple[str, ...]:
+        """All that keeps a split from being read. mend: what the user does about what is not there; "": nothing is said."""
+        return (*(f"{sentence}; {mend}" if mend else sentence for sentence in self.missing), *self.problems)
 
 
-def pairs_of(found: Found) -> list[tuple[str, str]]:
+def ask(name: str, root: Path) -> str:
+    """What the user of a published data set does about what is not there."""
+    return f"`semflow data check {name} {root}` says where to get it"
+
+
+def pairs_of(found: Found, mend: str = "") -> list[tuple[str, str]]:
     """Paths of each image and its annotation. SemFlowError if something is wrong."""
-    if found.problems:
-        raise SemFlowError(found.problems[0])
+    for sentence in found.wrong(mend):
+        raise SemFlowError(sentence)
     return [(path, found.labels[name]) for name, path in found.images.items()]
 
 
@@ -269,30 +279,29 @@ def once(names: Iterable[tuple[int, str]], listing: Path) -> None:
         lines[name] = number
 
 
-def pair(
-    split: str, images: dict[str, str], labels: dict[str, str], places: tuple[Path, Path], kinds: tuple[str, str], what: str
-) -> tuple[str, ...]:
-    """A sentence for each thing that keeps images and annotations of a split from being pairs.
+def paired(
+    split: str, images: dict[str, str], labels: dict[str, str], places: tuple[Path, Path], kinds: tuple[str, str]
+) -> Found:
+    """Images and annotations of a split, with all that keeps them from being pairs.
 
-    places: the folders of both.  kinds: what their files end in, in words.  what: how a user calls the data set, to ask
-    `semflow data check` about it.
+    places: the folders of both.  kinds: what their files end in, in words.
     """
     images_at, labels_at = places
-    ask = f"`semflow data check {what}` says where to get it"
     no_images = f"no images ({kinds[0]}) in {images_at}{'' if images else holding(images_at)}"
     no_labels = f"no annotations ({kinds[1]}) in {labels_at}{'' if labels else holding(labels_at)}"
     if not images and not labels:
-        return (f"{split}: there are {no_images} and {no_labels}; {ask}",)
+        return Found(images, labels, missing=(f"{split}: there are {no_images} and {no_labels}",))
     if not images:
-        return (f"{split}: there are annotations in {labels_at} but {no_images}; {ask}",)
+        return Found(images, labels, missing=(f"{split}: there are annotations in {labels_at} but {no_images}",))
     if not labels:
-        return (f"{split}: there are images in {images_at} but {no_labels}; {ask}",)
+        return Found(images, labels, missing=(f"{split}: there are images in {images_at} but {no_labels}",))
     bare, stray = [name for name in images if name not in labels], [name for name in labels if name not in images]
     if len(bare) == len(images):
-        return (
+        sentence = (
             f"{split}: no image in {images_at} has its annotation in {labels_at} (the first are {bare[0]} and {stray[0]}); "
-            f"these are annotations of another split: put those of {split} there",
+            f"these are annotations of another split: put those of {split} there"
         )
+        return Found(images, labels, (sentence,))
     problems = []
     if bare:
         problems.append(
@@ -304,7 +313,7 @@ def pair(
             f"{split}: {len(stray)} of {len(labels)} annotations in {labels_at} have no image in {images_at}, the first is "
             f"{stray[0]}; fetch the images or remove the annotations"
         )
-    return tuple(problems)
+    return Found(images, labels, tuple(problems))
 
 
 def check_root(root: Path, what: str, holds: str) -> None:

@@ -70,8 +70,7 @@ class Official:
     def survey(self, root: Path) -> dict[str, Found]:
         """What lies of each labelled split under a root, however incomplete."""
         if not root.is_dir():
-            ask = f"; `semflow data check {self.reader.name} {root}` says where to get it" if self.sources else ""
-            return dict.fromkeys(self.counts, Found({}, {}, (f"there is no folder {root}, so there are no images{ask}",)))
+            return dict.fromkeys(self.counts, Found({}, {}, missing=(f"there is no folder {root}, so there are no images",)))
         return {split: self._found(root, split) for split in self.counts}
 
     def _found(self, root: Path, split: str) -> Found:
@@ -91,9 +90,9 @@ class Official:
         return "\n".join([f"licence: {self.licence}", "where to get it:", *(f"  {source}" for source in self.sources)])
 
 
-def problems_of(found: Mapping[str, Found]) -> list[str]:
-    """What is wrong with any split, each sentence once."""
-    return list(dict.fromkeys(problem for split in found.values() for problem in split.problems))
+def problems_of(found: Mapping[str, Found], mend: str = "") -> list[str]:
+    """What is wrong with any split, each sentence once. mend: as in `Found.wrong`."""
+    return list(dict.fromkeys(problem for split in found.values() for problem in split.wrong(mend)))
 
 
 def notes_of(found: Mapping[str, Found]) -> list[str]:

@@ -28,7 +28,7 @@ from semflow.method.solvers import TOLERANCE
 from semflow.progress import Progress
 from semflow.provenance import commit, host, versions
 from semflow.suite.keys import scores_key
-from semflow.suite.measurements import doing
+from semflow.suite.measurements import doing, draws
 from semflow.suite.reading import result_hash
 from semflow.suite.runs import CONTROLS, Evaluation, main_sampler
 from semflow.training import budget, devices
@@ -231,7 +231,7 @@ class Measurement:
 
     def __str__(self) -> str:
         evaluation = self.evaluation
-        perturbed = f" b {evaluation.amplitude:g} b' {evaluation.sampling_amplitude:g}" if evaluation.task == "synthesis" else ""
+        perturbed = f" b {evaluation.amplitude:g} b' {evaluation.sampling_amplitude:g}" if draws(evaluation.task) else ""
         trained = f" {evaluation.variant}" if evaluation.variant else ""
         return f"{evaluation.method}{trained} {evaluation.sampler}{perturbed} seed {evaluation.sampling_seed}"
 

@@ -75,6 +75,7 @@ def _oracle(run: Measurement) -> Tensor:
 
 
 OUTPUTS: dict[str, Callable[[Measurement], Tensor]] = {  # of each control: what a method in its place would give
+    "test_images": lambda run: run.images,
     "oracle": _oracle,
     "shuffled_labels": lambda run: ShuffledLabels().predict(run.labels),
     "repainted": lambda run: repainted(run.dataset, run.labels),

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -19,26 +19,37 @@ from semflow.suite.runs import Evaluation
 from semflow.training.card import CARD
 
 
-def evaluate(suite: Suite, evaluation: Evaluation, checkpoint: Path | None, out: Path, cache: Path) -> Record:
+def evaluate(
+    suite: Suite, evaluation: Evaluation, checkpoint: Path | None, out: Path, cache: Path, judged_by: Sequence[Path] = ()
+) -> Record:
     """Measure an evaluation on the suite's evaluation split; write the record to `out` and its arrays beside it.
 
-    checkpoint: what `train` wrote; a control has none.  cache: folder for features of real images.
+    checkpoint: what `train` wrote; a control has none.  cache: folder for features of real images.  judged_by: checkpoints of the
+    suite's judges, of whose task it is.
     """
-    return _measure(Session(suite, evaluation, checkpoint, cache), evaluation, out)
+    return _measure(Session(suite, evaluation, checkpoint, cache, judged_by), evaluation, out)
 
 
-def evaluate_all(suite: Suite, wanted: Mapping[Evaluation, Path], checkpoint: Path | None, store: Path, cache: Path) -> None:
+def evaluate_all(
+    suite: Suite,
+    wanted: Mapping[Evaluation, Path],
+    checkpoint: Path | None,
+    store: Path,
+    cache: Path,
+    judged_by: Sequence[Path] = (),
+) -> None:
     """Measure evaluations of one checkpoint, or controls, each to its own file; model and data are opened once.
 
     store: folder where each record is kept as soon as it is there, under a hash of all that determines it. From it goes on what
     was stopped, and what is there already is not measured again.
     """
-    session = Session(suite, next(iter(wanted)), checkpoint, cache)
+    session = Session(suite, next(iter(wanted)), checkpoint, cache, judged_by)
     for evaluation in wanted:
         check(evaluation, session)
-    weights = _weights_of(checkpoint)
+    own, read_by = _weights_of(checkpoint), [_weights_of(folder) for folder in judged_by]
     for evaluation, out in wanted.items():
         folder = store / _folder_of(evaluation)
+        weights = [own, *read_by] if evaluation.task == "consistency" else own
         kept = folder / f"{content_hash({'scores': scores_key(suite, evaluation), 'weights': weights})[:16]}.json"
         if not _whole(kept):
             _measure(session, evaluation, kept)

@@ -79,7 +79,7 @@ class Budget(Fields):
 
     parameters_sampling, parameters_training: weights of the networks that sampling needs, and of all that are trained.
     training_flops: of all phases, forward and backward, and of the encoders that ran in its steps.  Of weights that were trained
-    elsewhere it is not known what their training took.  first_losses: of its first steps.
+    elsewhere it is not known what their training took.  first_losses: of its first steps.  losses: by name, over equal parts.
     """
 
     parameters_sampling: int
@@ -90,6 +90,7 @@ class Budget(Fields):
     training_wall_s: float | None = None
     training_device: str | None = None
     first_losses: tuple[float, ...] = ()
+    losses: dict[str, tuple[float, ...]] = {}
     flops_per_output: float
 
 

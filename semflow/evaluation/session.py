@@ -1,9 +1,9 @@
 """What the evaluations of one checkpoint share, each opened once, when it is first needed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,10 +23,11 @@ from semflow.evaluation.features import (
 )
 from semflow.evaluation.metrics.intervals import blocks
 from semflow.loading.batches import Batches, in_memory
+from semflow.method.samplers import Sampler
 from semflow.progress import Progress
 from semflow.suite import Suite
 from semflow.suite.reading import without_places
-from semflow.suite.runs import Checkpoint, Evaluation, checkpoint_of
+from semflow.suite.runs import Checkpoint, Evaluation, checkpoint_of, judges, main_sampler
 from semflow.training import devices
 from semflow.training.build import place
 from semflow.training.card import Card
@@ -35,15 +36,30 @@ from semflow.training.checkpoints import open_checkpoint
 FEW = 1024  # images; EfficientNet-Lite0's stages of one are 1.4 MB
 
 
+class Judge(NamedTuple):
+    """A segmenter that reads drawn pictures. sha256: of its weights."""
+
+    method: str
+    model: Any
+    sampler: Sampler
+    seed: int
+    sha256: str
+
+    @property
+    def title(self) -> str:
+        return f"{METHODS[self.method].title}, training seed {self.seed}, SHA-256 {self.sha256}"
+
+
 class Session:
     """A suite's evaluation split, a model and the networks that pictures are compared through.
 
     of: an evaluation whose model it is; all that are measured in a session have the same, or are controls.
-    folder: the model's checkpoint; controls have none.  cache: folder for features of real images.
+    folder: the model's checkpoint; controls have none.  cache: folder for features of real images.  judged_by: checkpoints of
+    the suite's judges.
     """
 
-    def __init__(self, suite: Suite, of: Evaluation, folder: Path | None, cache: Path) -> None:
-        self.suite, self.folder, self.cache = suite, folder, cache
+    def __init__(self, suite: Suite, of: Evaluation, folder: Path | None, cache: Path, judged_by: Sequence[Path] = ()) -> None:
+        self.suite, self.folder, self.cache, self.judged_by = suite, folder, cache, judged_by
         self.checkpoint = None if of.is_control else checkpoint_of(of)
         if self.checkpoint is not None and folder is None:
             raise SemFlowError(f"a checkpoint is needed to evaluate {of.method}")
@@ -73,11 +89,7 @@ class Session:
         """(model on the device, its card). SemFlowError if the checkpoint is of another training."""
         assert self.checkpoint is not None
         assert self.folder is not None
-        reads = METHODS[self.checkpoint.method].reads
-        model, card = open_checkpoint(self.folder, self.suite.autoencoder if "autoencoder" in reads else None)
-        _check(self.suite, self.checkpoint, card, self.folder)
-        place(model, self.device)
-        return model, card
+        return self._open(self.checkpoint, self.folder)
 
     @property
     def model(self) -> Any:
@@ -88,6 +100,26 @@ class Session:
     def card(self) -> Card | None:
         """None of a control."""
         return None if self.checkpoint is None else self.opened[1]
+
+    @cached_property
+    def judges(self) -> tuple[Judge, ...]:
+        """What reads drawn pictures, on the device. SemFlowError if there is another number of checkpoints, or others."""
+        wanted = judges(self.suite)
+        if len(wanted) != len(self.judged_by):
+            named = " and ".join(f"{of.method} of training seed {of.seed}" for of in wanted) or "none (synthesis.judges)"
+            raise SemFlowError(f"--judges: there are {len(self.judged_by)} checkpoints; the suite's judges are {named}")
+        found = []
+        for of, folder in zip(wanted, self.judged_by, strict=True):
+            model, card = self._open(of, folder)
+            found.append(Judge(of.method, model, main_sampler(of.method, "segmentation"), of.seed, card.weights_sha256))
+        return tuple(found)
+
+    def _open(self, of: Checkpoint, folder: Path) -> tuple[Any, Card]:
+        reads = METHODS[of.method].reads
+        model, card = open_checkpoint(folder, self.suite.autoencoder if "autoencoder" in reads else None)
+        _check(self.suite, of, card, folder)
+        place(model, self.device)
+        return model, card
 
     @cached_property
     def extractor(self) -> Extractor:

@@ -51,7 +51,11 @@ def measure(run: Measurement, out: Path) -> Record:
     scores.add_mean("detail", appearance.detail(drawn, run.labels).numpy())
     scores.add_mean("detail_gap", appearance.detail_gap(drawn, run.images, run.labels).numpy())
     matrices, evaluations, wall_s = None, run.evaluations, run.wall_s
-    if run.is_main:  # elsewhere it would cost more than all else
+    if run.is_main:
+        for name, values in _diagnosed(run).items():
+            scores.add_mean(name, values)
+        scores.values |= _leads(run)
+        # Elsewhere it would cost more than all else.
         layouts = run.examples(suite.synthesis.diversity.layouts)
         scores.add_mean(named("diversity", suite.synthesis.perceptual.network), _diversity(run, layouts), layouts)
     if run.card is not None and "segmentation" in run.card.tasks:
@@ -109,7 +113,7 @@ def _synthesize(run: Measurement) -> tuple[Tensor, np.ndarray | None, dict[str, 
     """Images uint8 (n, 3, H, W); at the main sampler, also states on the way to those that are shown, and what every path is
     like, by metric (n,)."""
     if run.card is None or not run.card.trajectory:
-        return _pictures_of(run, np.arange(len(run.dataset)), "synthesize", "sample", run.evaluation.sampling_seed), None, {}
+        return pictures_of(run, np.arange(len(run.dataset)), "synthesize", "sample", run.evaluation.sampling_seed), None, {}
     model, sampler, kept = run.model, run.evaluation.sampler, ShownStates(run.model, run.shown)
     # Few steps are straight by construction: only the main sampler can tell.
     tells = run.keeps_states and sampler.name in run.card.velocities
@@ -143,7 +147,7 @@ def _recovered(read: Tensor, labels: Tensor) -> Tensor:
     return 100 * right.double() / counted.sum((1, 2)).clamp(min=1)
 
 
-def _pictures_of(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
+def pictures_of(run: Measurement, positions: np.ndarray, what: str, *seeds: object) -> Tensor:
     """Images uint8 (n, 3, H, W) of the label maps at `positions`."""
     options = {"amplitude": run.evaluation.sampling_amplitude} if run.card is not None and run.card.perturbed else {}
     rows = []
@@ -166,10 +170,35 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
+def _diagnosed(run: Measurement) -> dict[str, np.ndarray]:
+    """What the method itself says of how well it is trained, by metric, one value an image (n,)."""
+    rows = defaultdict[str, list[Tensor]](list)
+    for number, positions in run.batches(np.arange(len(run.dataset)), "diagnose") if hasattr(run.model, "diagnose") else ():
+        with torch.inference_mode():
+            images = to_unit_range(run.images[positions].to(run.device))
+            told = run.model.diagnose(images, run.labels[positions].to(run.device), generator(run.device, "diagnose", number))
+        for name, values in told.items():
+            rows[name].append(values.cpu())
+    return {name: torch.cat(values).numpy() for name, values in rows.items()}
+
+
+def _leads(run: Measurement) -> dict[str, float]:
+    """How far below chance the losses of each discriminator lay over the last fifth of the training, in per cent: 0 if it could
+    not tell, 100 if it always could."""
+    trained = run.session.card
+    losses = trained.budget.losses if trained is not None and trained.budget is not None else {}
+    leads = {}
+    for metric, chance in getattr(run.model, "chance", {}).items():
+        if chance.keys() <= losses.keys():
+            ends = [losses[name][-max(1, len(losses[name]) // 5) :] for name in chance]
+            leads[metric] = 100 * (1 - sum(np.mean(end) for end in ends) / sum(chance.values()))
+    return leads
+
+
 def _diversity(run: Measurement, layouts: np.ndarray) -> np.ndarray:
     """Mean distance between two of several pictures of one layout, for every layout; (n_layouts,)."""
     seed, n_samples = run.evaluation.sampling_seed, run.suite.synthesis.diversity.samples
-    samples = [_pictures_of(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
+    samples = [pictures_of(run, layouts, "draw again", "diversity", seed, number) for number in range(n_samples)]
     perceptual, rows = run.session.perceptual, list[Tensor]()
     with torch.inference_mode(), Progress("compare", len(layouts)) as progress:
         for parts in zip(*(sample.split(BATCH) for sample in samples), strict=True):

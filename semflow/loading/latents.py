@@ -84,12 +84,13 @@ class Cache:
         """Numbers of the shards that are not there. SemFlowError if one is of another cache, or cut off."""
         lacking = []
         for number, path in enumerate(self.shards):
+            if not path.exists():
+                lacking.append(number)
+                continue
+            files.check_readable(path)
             try:
                 with safe_open(path, framework="pt") as file:
                     metadata = file.metadata() or {}
-            except FileNotFoundError:
-                lacking.append(number)
-                continue
             except (OSError, SafetensorError) as error:
                 raise self._damaged(path, error) from None
             if metadata.get("key") != self.key:
@@ -111,7 +112,10 @@ class Cache:
 
     def finish(self) -> None:
         """Write the index, of what every shard was when it was written."""
-        sha256 = {path.name: path.with_suffix(".sha256").read_text(encoding="utf-8").strip() for path in self.shards}
+        sha256 = dict[str, str]()
+        for path in self.shards:
+            with files.reading(told := path.with_suffix(".sha256")):
+                sha256[path.name] = told.read_text(encoding="utf-8").strip()
         files.write_json(self.folder / INDEX, {"format": FORMAT, "made_of": self.made_of, "n": self.n, "sha256": sha256})
 
     def _difference(self) -> str:
@@ -136,6 +140,8 @@ class _Slices(dict):
         self.shards = shards
 
     def __missing__(self, number: int) -> Any:
+        if self.shards[number].exists():
+            files.check_readable(self.shards[number])
         self[number] = safe_open(self.shards[number], framework="pt").get_slice("latents")
         return self[number]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Task = Literal["segmentation", "synthesis"]
 DOES = {"segmentation": "segment", "synthesis": "synthesize"}  # the function of a model that does a task
-Schedule = Literal["constant", "linear", "cosine"]
+Schedule = Literal["constant", "linear", "half_linear", "cosine"]
 
 
 class Recipe(Section):
@@ -65,7 +65,7 @@ class Card:
     trajectory: whether the states between image and labels can be shown (its class is a `Trajectory`).
     velocities: samplers whose steps go along the network's own velocity, so that the states tell how straight paths are.
     perturbed: whether its masks are perturbed (Eq. 14), in training and, where it synthesizes, in sampling.
-    steps_divide: what every number of steps must divide; 0: any number will do.
+    steps_divide: what every number of steps must divide; 0: any number will do.  most_steps: that there are; 0: no end of them.
     modified: how it differs from the published method, a phrase; "" where it does not.
     """
 
@@ -81,6 +81,7 @@ class Card:
     velocities: frozenset[str] = frozenset()
     perturbed: bool = False
     steps_divide: int = 0
+    most_steps: int = 0
     modified: str = ""
 
     @property
@@ -106,6 +107,8 @@ class Card:
             raise SemFlowError(
                 f"sampler {sampler}: {self.title} takes steps that divide its {self.steps_divide} timesteps, such as 25"
             )
+        if self.most_steps and sampler.steps > self.most_steps:
+            raise SemFlowError(f"sampler {sampler}: {self.title} has {self.most_steps} timesteps; take at most so many steps")
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,9 @@ class Method(Protocol):
     beside: Any
     phases: tuple[Phase, ...]
     rowwise: bool
+
+    # Two more a method may have, by which it is told whether it was trained well enough: `chance`, by metric the losses
+    # ("phase/name") of a discriminator that cannot tell, and `diagnose(images, labels, generator)`, by metric one value an image.
 
     @classmethod
     def build(cls, blueprint: Blueprint, settings: Any) -> "Method":

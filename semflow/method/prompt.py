@@ -38,10 +38,11 @@ def empty(weights: Pretrained, width: int) -> Tensor:
 
 def read(path: Path, width: int) -> Tensor:
     """The prompt in a file. SemFlowError if it is not there, damaged, or of another width."""
+    if not path.exists():
+        raise SemFlowError(f"{path.parent} has no {path.name}, the prompt of its network; copy the whole folder again")
+    files.check_readable(path)
     try:
         prompt = load_file(path)[NAME]
-    except FileNotFoundError:
-        raise SemFlowError(f"{path.parent} has no {path.name}, the prompt of its network; copy the whole folder again") from None
     except (OSError, SafetensorError, KeyError) as error:
         raise SemFlowError(f"{path} is no prompt or damaged ({error}); copy the whole folder again") from None
     if prompt.shape != (1, TOKENS, width) or prompt.dtype != torch.float32:

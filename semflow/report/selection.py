@@ -8,7 +8,7 @@ from semflow.claims.collect import Run
 from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
-from semflow.suite.measurements import Task
+from semflow.suite.measurements import Task, draws
 from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
 
 Evaluations = list[Evaluation]
@@ -42,7 +42,7 @@ def of_table(rows_of: Callable[[Evaluations], Evaluations]) -> Callable[[Evaluat
 
 def as_trained(evaluations: Evaluations) -> Evaluations:
     """Those whose masks are perturbed in sampling as they were in training."""
-    return [one for one in evaluations if one.task != "synthesis" or one.sampling_amplitude == one.amplitude]
+    return [one for one in evaluations if not draws(one.task) or one.sampling_amplitude == one.amplitude]
 
 
 def ours(evaluations: Evaluations, task: Task, **wanted: object) -> Evaluations:

@@ -1,11 +1,13 @@
 """Table 1: both tasks, measured beside published."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from baselines import METHODS
 from semflow import published
+from semflow.claims import starved
 from semflow.claims.collect import (
     Names,
     Run,
@@ -19,6 +21,7 @@ from semflow.claims.collect import (
     seed_sd,
     title,
 )
+from semflow.claims.document import load
 from semflow.evaluation.metrics.catalogue import ENOUGH_FOR_FRECHET, KINDS, filling
 from semflow.report import budget, selection
 from semflow.report.products import Beside, Forms, csv, product, text
@@ -37,13 +40,17 @@ from semflow.report.tables import (
     name_of,
     same_for_every_seed,
 )
+from semflow.suite import Suite
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PAPER = {"miou": "miou", "mmd2": None, "frechet": "fid", "perceptual": "lpips"}  # our role: the paper's column, if it has one
 OF_TASK = {"segmentation": ("miou",), "synthesis": ("fid", "lpips")}  # the paper's columns
-OURS = ("precision", "recall", "diversity", "round_trip_miou", "straightness")
+TASKS = (*OF_TASK, "consistency")
+OURS = (
+    "precision", "recall", "diversity", "consistency_miou", "consistency_miou_second", "round_trip_miou", "straightness",
+)  # fmt: skip
 ROUND_TRIP = (
     "Round-trip mIoU runs the same ODE back, which returns to its start for any smooth velocity, trained or not: alone it says "
     "nothing of quality."
@@ -53,9 +60,9 @@ ROUND_TRIP = (
 def rows_of(evaluations: Evaluations) -> Evaluations:
     """Of a suite's own models those of the paper's rows, at the paper's steps or else at the most that there are; methods that
     the paper's tables do not have, by their main samplers; and the controls."""
-    chosen = [one for task in OF_TASK for one in selection.controls(evaluations, task)]
+    chosen = [one for task in TASKS for one in selection.controls(evaluations, task)]
     rows, newer = published.table(1)["rows"], selection.newer(evaluations)
-    for task in OF_TASK:
+    for task in TASKS:
         of_task = selection.only(evaluations, task=task)
         for row in rows:
             known = [one for one in of_task if (one.method, one.sampler.name) == (row["method"], row["sampler"])]
@@ -64,17 +71,35 @@ def rows_of(evaluations: Evaluations) -> Evaluations:
     return selection.once(chosen)
 
 
-needs = selection.of_table(rows_of)
+def _asked(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """What is asked of baselines before they are compared with, of those that the suite has."""
+    methods = {one.method for one in evaluations}
+    terms = {
+        term[:3] for name, of in load().not_starved.items() if name in methods for one in of.conditions for term in one.terms
+    }
+    return [one for one in selection.own(evaluations, suite) if (one.method, one.task, one.sampler.name) in terms]
+
+
+def needs(evaluations: Evaluations, suite: Suite) -> Evaluations:
+    """The rows of the suite's own models, and what tells whether its baselines can be compared with."""
+    rows = selection.of_table(rows_of)(evaluations, suite)
+    return list(dict.fromkeys([*rows, *_asked(evaluations, suite)])) if rows else []
+
+
+def weak(runs: list[Run]) -> dict[str, str]:
+    """By method, why it is not compared with."""
+    return starved.among({name: of.conditions for name, of in load().not_starved.items()}, runs)
 
 
 @product("table1", needs)
 def forms(runs: list[Run], beside: Beside) -> Forms:
     """Table 1: both tasks, measured beside published."""
-    known = grid(runs)
+    runs, starving = selection.among(runs, rows_of), weak(runs)
+    known = grid(runs, starving)
     return {
         ".csv": csv(lambda: table1(runs)),
-        ".md": text(lambda: markdown(known, runs)),
-        ".tex": text(lambda: latex_table(known.header, known.texts, " ".join(notes(runs)))),
+        ".md": text(lambda: markdown(known, runs, starving)),
+        ".tex": text(lambda: latex_table(known.header, known.texts, " ".join(notes(runs, starving)))),
     }
 
 
@@ -88,7 +113,7 @@ def table1(runs: list[Run]) -> "DataFrame":
     known = published.table1()
     rows: list[Value] = []
     for key, group in by_row(runs).items():
-        for task in OF_TASK:
+        for task in TASKS:
             of_task = only(group, task=task)
             for metric in of_task[0].record.metrics if of_task else ():
                 rows.append(Value.of(of_task, metric, known.get(key, {}).get(metric, math.nan)))
@@ -105,10 +130,16 @@ def table1(runs: list[Run]) -> "DataFrame":
     return framed(rows, Value._fields)
 
 
-def grid(runs: list[Run], names: Names | None = None, differences: Collection[str] | None = None) -> Grid:
+def grid(
+    runs: list[Run],
+    starving: Collection[str] = (),
+    names: Names | None = None,
+    differences: Collection[str] | None = None,
+) -> Grid:
     """In the paper's arrangement, our other measures after it. A distance between sets has in its head what real images get.
 
-    names: of records.  differences: the paper's metrics of which to give them; by default those that are comparable.
+    starving: methods that are marked as such.  names: of records.  differences: the paper's metrics of which to give them; by
+    default those that are comparable.
     """
     names = Names.among(runs) if names is None else names
     differences = comparable_metrics(runs) if differences is None else differences
@@ -125,7 +156,7 @@ def grid(runs: list[Run], names: Names | None = None, differences: Collection[st
     groups = []
     for key, rows in frame.groupby(["method", "sampler", "steps"], sort=False):
         by_metric = {row.metric: row for row in rows.itertuples()}
-        entries = [Entry(name_of(key[0]), kind="head"), Entry(title("", *key[1:]))]
+        entries = [Entry(name_of(key[0]) + " †" * (key[0] in starving), kind="head"), Entry(title("", *key[1:]))]
         for role, metric in roles.items():
             entries.append(Entry.measured(by_metric.get(metric), behind(runs, key, metric, names)))
             if paper := PAPER.get(role):
@@ -142,8 +173,8 @@ def _head(role: str, metric: str, real: dict[str, float]) -> str:
     return f"{kind.title}{least}"
 
 
-def notes(runs: list[Run]) -> list[str]:
-    """What to know about the numbers. SemFlowError where a task is on several data sets."""
+def notes(runs: list[Run], starving: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """What to know about the numbers. SemFlowError where a task is on several data sets. starving: by method, why."""
     check_one_each(runs, "Table 1")
     sets = published.table(1)["datasets"]
     data = f"{sets['segmentation']} (mIoU) and {sets['synthesis']} (FID, LPIPS)"
@@ -152,11 +183,14 @@ def notes(runs: list[Run]) -> list[str]:
         f"{measured_on(runs)}; published {published.setting(1, data)}. {_incomparable(runs)}"
         "Rows without a value of ours are published only.",
         *filter(None, [modified(runs)]),
+        *(f"† {sentence}" for sentence in starving.values()),
     ]
     if drawn:
         protocol, n, metrics = drawn[0].record.protocol, drawn[0].record.n_images, drawn[0].record.metrics
         lines += ["; ".join(f"{KINDS[name].title}: {words}" for name, words in protocol.mean_over.items()) + "."]
-        lines += ["Networks: " + "; ".join(f"{role}: {network}" for role, network in protocol.networks.items()) + "."]
+        read = [run.record.protocol.networks for run in only(runs, task="consistency")[:1]]
+        networks = {role: network for some in (protocol.networks, *read) for role, network in some.items()}
+        lines += ["Networks: " + "; ".join(f"{role}: {network}" for role, network in networks.items()) + "."]
         if primary(n) == "mmd2":
             kernel, frechet = (KINDS[filling(role, metrics)].title for role in ("mmd2", "frechet"))
             lines.append(
@@ -195,7 +229,7 @@ def _incomparable(runs: list[Run]) -> str:
     return f"Values {f'of {listed(others)} ' if known else ''}are not comparable. "
 
 
-def markdown(known: Grid, runs: list[Run]) -> str:
+def markdown(known: Grid, runs: list[Run], starving: Mapping[str, str]) -> str:
     """The table, its notes, and what its methods cost."""
-    parts = [f"# Table 1, suite {runs[0].record.suite}", markdown_table(known.header, known.texts), *notes(runs)]
+    parts = [f"# Table 1, suite {runs[0].record.suite}", markdown_table(known.header, known.texts), *notes(runs, starving)]
     return "\n\n".join([*parts, budget.markdown(runs)]) + "\n"

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 from baselines import METHODS
 from semflow.data import Data, info_of
 from semflow.errors import did_you_mean
-from semflow.method.contract import Settings
+from semflow.method.contract import Schedule, Settings
 from semflow.method.settings import Autoencoder, Network, PseudoMask
 from semflow.section import Fraction, Many, Name, Positive, Section
 from semflow.suite.measurements import Entry, EvaluationSettings, SynthesisSettings
@@ -27,7 +27,7 @@ class Training(Section):
     steps: Positive
     batch_size: Positive
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    lr_schedule: Literal["constant", "linear", "cosine"]
+    lr_schedule: Schedule
     warmup_steps: Annotated[int, Field(ge=0)]
     betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -113,6 +113,20 @@ class Suite(Section):
                     raise ValueError(
                         f"runs.{number}.training_seeds: {seed} is not among training.seeds {list(self.training.seeds)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _judges_can_be_trained(self) -> "Suite":
+        judges = self.synthesis.judges
+        if judges is None:
+            if any("consistency" in entry.task for entry in self.runs):
+                raise ValueError("runs ask for consistency, which is read by synthesis.judges; name them")
+            return self
+        for name in (judges.first, judges.second):
+            if name not in self.methods:
+                raise ValueError(f"synthesis.judges: {name} has no settings; give them under methods.{name}")
+        if judges.seed in self.training.seeds:
+            raise ValueError(f"synthesis.judges.seed {judges.seed} is among training.seeds; a judge must be another training")
         return self
 
     @model_validator(mode="after")

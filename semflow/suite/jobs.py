@@ -7,7 +7,7 @@ from baselines import METHODS
 from semflow.provenance import content_hash
 from semflow.suite import Suite, keys
 from semflow.suite.reading import Study
-from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoint_of, evaluations, record_path, variant_path
+from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoint_of, evaluations, judges, record_path, variant_path
 from semflow.suite.variants import trained_as, variant
 
 
@@ -23,6 +23,11 @@ class Job:
     @property
     def records(self) -> list[str]:
         return [record_path(evaluation, self.suite) for evaluation in self.evaluations]
+
+    @property
+    def judges(self) -> tuple[Checkpoint, ...]:
+        """Whose weights read what is drawn."""
+        return judges(self.suite) if any(evaluation.task == "consistency" for evaluation in self.evaluations) else ()
 
     @property
     def variant(self) -> str:
@@ -55,6 +60,7 @@ def jobs(study: Study, apart: Mapping[str, Collection[str]]) -> list[Job]:
         for evaluation in evaluations(suite):
             place = record_path(evaluation, suite)
             wanted = next((product for product, records in apart.items() if place in records), "rest")
+            wanted += "-consistency" * (evaluation.task == "consistency")  # which waits for the judges' trainings
             of = None if evaluation.is_control else checkpoint_of(evaluation)
             grouped.setdefault((name, of, wanted), []).append(evaluation)
     found = []

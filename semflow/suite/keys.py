@@ -6,11 +6,12 @@ from typing import Any
 from baselines import METHODS
 from semflow.data import DATASETS, Data, info_of, open_dataset
 from semflow.errors import SemFlowError
+from semflow.method.contract import Settings
 from semflow.method.pretrained import Pretrained
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.provenance import code_hash, content_hash, file_hash
 from semflow.suite import Suite
-from semflow.suite.runs import Evaluation
+from semflow.suite.runs import Evaluation, judges
 
 # Training reads these too, through the model's module, but never runs them.
 SAMPLING = frozenset({"semflow.method.solvers"})
@@ -29,7 +30,7 @@ def weights_key(suite: Suite, method: str, seed: int) -> str:
             **_data(suite, "train"),
             **{name: section for name, section in sections.items() if name in card.reads},
             "method": method,
-            "settings": suite.methods[method].model_dump(exclude_none=True),
+            "settings": settings_key(suite.methods[method]),
             "timesteps": TRAIN_TIMESTEPS,
             "training": suite.training.model_dump(exclude={"seeds"}),
             "seed": seed,
@@ -46,7 +47,12 @@ def scores_key(suite: Suite, evaluation: Evaluation) -> str:
         networks = (suite.synthesis.features, suite.synthesis.perceptual)
         measured["networks"] = [network.model_dump(exclude={"weights"}) | _own_weights(network) for network in networks]
         measured |= {"diversity": suite.synthesis.diversity.model_dump(), "train": stamp(suite.data, "train")}
-    if task == "seed_agreement":
+    if task == "consistency":
+        measured |= {
+            "judges": [weights_key(suite, of.method, of.seed) for of in judges(suite)],
+            "train": stamp(suite.data, "train"),
+        }
+    elif task == "seed_agreement":
         measured |= suite.evaluation.seed_agreement.model_dump()
     elif method in METHODS:  # states are kept along it, or pictures read by it
         measured["main"] = dict(METHODS[method].default)
@@ -75,9 +81,7 @@ def other_data(suite: Suite) -> frozenset[str]:
 def _common(suite: Suite, method: str, split: str) -> dict[str, Any]:
     return _data(suite, split) | {
         "method": method,
-        "settings": suite.methods[method].model_dump(exclude_none=True)
-        if method in suite.methods
-        else None,  # controls have none
+        "settings": settings_key(suite.methods[method]) if method in suite.methods else None,  # controls have none
         "timesteps": TRAIN_TIMESTEPS,
         "pseudo_mask": suite.pseudo_mask.model_dump(),
         "autoencoder": autoencoder_key(suite.autoencoder),
@@ -105,7 +109,14 @@ def network_key(settings: Network) -> str:
     return _key_of(settings, ("unet", "text_encoder", "tokenizer"))
 
 
-def _key_of(settings: Autoencoder | Network, parts: tuple[str, ...], opened: bool = False) -> str:
+def settings_key(settings: Settings) -> dict[str, Any]:
+    """A method's own settings, with a hash in the place of each section that has pretrained files, wherever these lie."""
+    pretrained = {name: section for name, section in settings if getattr(section, "pretrained", None)}
+    own = settings.model_dump(exclude_none=True, exclude=set(pretrained))
+    return own | {name: _key_of(section, section.parts) for name, section in pretrained.items()}
+
+
+def _key_of(settings: Any, parts: tuple[str, ...], opened: bool = False) -> str:
     name = getattr(settings, "pretrained", None)
     begins_with = Pretrained("pretrained", name, parts).fingerprint(parts, opened) if name else {}
     return content_hash(settings.model_dump(exclude={"pretrained"}) | begins_with)

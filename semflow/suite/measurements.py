@@ -12,14 +12,27 @@ from semflow.method.contract import Task as MethodTask
 from semflow.method.samplers import Sampler
 from semflow.section import Many, Name, Positive, Section
 
-Task = Literal["segmentation", "synthesis", "seed_agreement"]
+Task = Literal["segmentation", "synthesis", "seed_agreement", "consistency"]
 Seed = Annotated[int, Field(ge=0)]
 Amplitude = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def doing(task: Task) -> MethodTask:
+_DOING: dict[str, MethodTask] = {
+    "segmentation": "segmentation",
+    "synthesis": "synthesis",
+    "seed_agreement": "segmentation",
+    "consistency": "synthesis",
+}
+
+
+def doing(task: str) -> MethodTask:
     """What a method does in it."""
-    return "segmentation" if task == "seed_agreement" else task
+    return _DOING[task]
+
+
+def draws(task: str) -> bool:
+    """Whether pictures are drawn in it."""
+    return doing(task) == "synthesis"
 
 
 def _listed(value: Any) -> Any:
@@ -81,8 +94,8 @@ class Entry(Section):
         varied = [name for name in given if getattr(self, name) not in (None, (1.0,))]
         if varied and not self.card.perturbed:
             raise ValueError(f"{self.method} perturbs no masks; leave {varied[0]} out")
-        if "sampling_amplitudes" in varied and "synthesis" not in self.task:
-            raise ValueError("sampling_amplitudes are for synthesis; leave them out")
+        if "sampling_amplitudes" in varied and not any(map(draws, self.task)):
+            raise ValueError("sampling_amplitudes are for synthesis and consistency; leave them out")
         if self.task == ("seed_agreement",) and self.seeds != (0,):
             raise ValueError("seed_agreement has the seeds of evaluation.seed_agreement; leave seeds out")
         return self
@@ -133,9 +146,35 @@ class Diversity(Section):
     samples: Annotated[int, Field(ge=2)]
 
 
+class Judges(Section):
+    """Segmenters that read drawn pictures, methods of the suite that are trained for this under a seed of their own.
+
+    first: the one that claims go by.  second: which must agree with it.
+    """
+
+    first: str
+    second: str
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _segment(self) -> "Judges":
+        for name in (self.first, self.second):
+            if name not in METHODS or "segmentation" not in METHODS[name].tasks:
+                able = [method for method, card in METHODS.items() if "segmentation" in card.tasks]
+                known = did_you_mean(name, able, f"; there are {', '.join(able)}")
+                raise ValueError(f"{name} is no method that segments{known}")
+        if self.first == self.second:
+            raise ValueError(f"first and second are both {self.first}; name two methods")
+        return self
+
+
 class SynthesisSettings(Section):
-    """Pictures from label maps (Eq. 13): by which networks' features they are compared with real ones."""
+    """Pictures from label maps (Eq. 13): by which networks' features they are compared with real ones, and what reads them.
+
+    judges: null: nothing is asked of consistency.
+    """
 
     features: Annotated[InceptionV3 | EfficientNetLite0, Field(discriminator="network")]
     perceptual: Annotated[AlexNet | EfficientNetLite0, Field(discriminator="network")]
     diversity: Diversity
+    judges: Judges | None = None

@@ -10,7 +10,7 @@ from semflow.data import DATASETS
 from semflow.errors import SemFlowError
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.suite import Suite
-from semflow.suite.measurements import Entry, Task, doing
+from semflow.suite.measurements import Entry, Task, doing, draws
 from semflow.suite.variants import variant
 
 CONTROLS: dict[str, dict[str, str]] = {  # what the protocol gives to a perfect and to a blind method: titles, by task
@@ -27,6 +27,7 @@ CONTROLS: dict[str, dict[str, str]] = {  # what the protocol gives to a perfect 
     },
     "seed_agreement": {},
 }
+CONTROLS["consistency"] = {"test_images": "real images of these layouts"} | CONTROLS["synthesis"]
 REPAINTING = ("repainted", "blurred")  # controls for data sets that can paint a layout in fresh colours
 CONTROL_TITLES = {name: title for titles in CONTROLS.values() for name, title in titles.items()}
 TASKS = tuple(CONTROLS)
@@ -88,6 +89,18 @@ def checkpoint_of(evaluation: Evaluation) -> Checkpoint:
     return Checkpoint(evaluation.method, evaluation.amplitude, evaluation.training_seed, evaluation.variant)
 
 
+def judges(suite: Suite) -> tuple[Checkpoint, ...]:
+    """The trainings of the segmenters that read drawn pictures; the first is the one that claims go by."""
+    named = suite.synthesis.judges
+    return tuple(Checkpoint(name, amplitude_of(suite, name), named.seed) for name in (named.first, named.second)) if named else ()
+
+
+def trainings(suite: Suite, chosen: list[Evaluation]) -> list[Checkpoint]:
+    """The trainings that evaluations need, those of judges too."""
+    read = any(evaluation.task == "consistency" for evaluation in chosen)
+    return list(dict.fromkeys([*checkpoints(chosen), *(judges(suite) if read else ())]))
+
+
 def main_sampler(method: str, task: Task) -> Sampler:
     """The sampler that a method is known by in a task: states, diversity and straightness are measured there.
 
@@ -120,7 +133,7 @@ def variant_path(checkpoint: Checkpoint, suite: Suite) -> str:
 def record_path(evaluation: Evaluation, suite: Suite) -> str:
     """Where an evaluation's record lies, below the folder in which the workflow runs; its arrays are beside it, as npz."""
     amplitude, trained = evaluation.amplitude, evaluation.method + variant_path(checkpoint_of(evaluation), suite)
-    drawn = evaluation.sampling_amplitude if evaluation.task == "synthesis" else amplitude
+    drawn = evaluation.sampling_amplitude if draws(evaluation.task) else amplitude
     folder = f"results/{suite.suite}/records/{suite.data.name}-{suite.evaluation.split}/{trained}/{evaluation.task}"
     sampler = f"{evaluation.sampler}{perturbed_otherwise(drawn, amplitude)}"
     return f"{folder}/{sampler}/train{evaluation.training_seed}-sample{evaluation.sampling_seed}.json"
@@ -133,7 +146,7 @@ def _of(entry: Entry, suite: Suite) -> list[Evaluation]:
         for name in entry.variants or ("",)
         for amplitude in entry.amplitudes or (amplitude_of(variant(suite, name), entry.method),)
         for task in entry.task
-        for factor in (entry.sampling_amplitudes if task == "synthesis" else (0.0,))
+        for factor in (entry.sampling_amplitudes if draws(task) else (0.0,))
         for sampler in entry.samplers
         for training in entry.training_seeds or suite.training.seeds
         for sampling in (entry.seeds if task != "seed_agreement" else (0,))

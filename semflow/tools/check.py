@@ -1,7 +1,6 @@
 """Checks a data set: counts, pairs, sizes, classes, licence, and where to get what is missing."""
 
 import os
-import re
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,6 @@ from semflow.tools.sheet import write_sheet
 PAIRS_READ = 200  # pairs of a split
 PAIRS_SHOWN = 4  # pairs of a split
 MOST_NAMED = 12  # of a list that may be long
-ASK = re.compile(r"; `semflow data check [^`]*` says where to get it")  # useless in what that command itself says
 
 
 class Report(NamedTuple):
@@ -63,7 +61,7 @@ def check(
     """
     facts = facts or OFFICIAL.get(name) or DATASETS[name].facts_of(None, root)
     found = facts.survey(root)
-    wrong = [ASK.sub("; the lines above say where to get it", sentence) for sentence in problems_of(found)]
+    wrong = problems_of(found, "the lines above say where to get it" if facts.sources else "")
     report = Report([f"{facts.title} in {root}"], wrong, {})
     shown: list[PairedFiles] = []
     report.lines.extend(f"note: {note}" for note in notes_of(found))

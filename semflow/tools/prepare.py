@@ -20,7 +20,7 @@ from typing import Any
 
 from semflow import files
 from semflow.data import OFFICIAL
-from semflow.data.folders import Found, names_and_sizes
+from semflow.data.folders import Found, ask, names_and_sizes
 from semflow.data.info import Archive, LabelMaps, notes_of, problems_of
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
@@ -39,7 +39,7 @@ def prepare(name: str, root: Path, out: Path | None = None) -> dict[str, Any]:
     earlier = {path: known for path in (out, root / MANIFEST) if (known := _read(path, name))}
     archives = [_unpacked(archive, root, earlier) for archive in facts.archives if (root / archive.file).exists()]
     found = facts.survey(root)
-    if wrong := problems_of(found):
+    if wrong := problems_of(found, ask(name, root)):
         raise SemFlowError(
             wrong[0] + (f" (and {len(wrong) - 1} more, see `semflow data check {name} {root}`)" if wrong[1:] else "")
         )

@@ -23,7 +23,7 @@ from semflow.provenance import content_hash
 from semflow.suite import Suite
 from semflow.training import optimizers
 from semflow.training.build import make_shape, unpretrained
-from semflow.training.spent import Spent, TrainingBudget
+from semflow.training.spent import Spent, TrainingBudget, means
 
 META = torch.device("meta")
 IMAGES = 2  # that FLOPs are counted of: batch norm has no statistics of one
@@ -78,6 +78,7 @@ def of_training(suite: Suite, method: str, spent: Spent | None, device: str | No
         training_wall_s=None if spent is None else round(spent.wall_s, 1),
         training_device=device,
         first_losses=() if spent is None else spent.first_losses,
+        losses={} if spent is None else means(spent.sums or {}, steps),
     )
 
 

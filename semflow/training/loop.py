@@ -35,7 +35,7 @@ from semflow.seeds import Stream, seed_of
 from semflow.suite import RunSettings, Suite, keys
 from semflow.training import checkpoints, devices, optimizers
 from semflow.training.build import make_model
-from semflow.training.spent import FIRST, Spent
+from semflow.training.spent import FIRST, PARTS, Spent, part_of
 from semflow.training.training_set import training_set
 
 NO_ROOM = ("ALLOC_FAILED", "out of memory", "unable to find an engine")  # what CUDA's libraries say near a full card
@@ -91,6 +91,7 @@ class Trainer:
         self.spent = checkpoints.load_state(state, self.key, self.networks, self.turns, self.average)
         self.step, self.started = self.spent.step, time.monotonic() - self.spent.wall_s
         self.first_losses = [torch.tensor(loss) for loss in self.spent.first_losses]
+        self.sums = {name: torch.tensor(of, device=accelerator.device) for name, of in (self.spent.sums or {}).items()}
         self.networks.train()
         self.check_buffers()
         self.first_bad_step = torch.full((), -1, device=accelerator.device)  # read now and then: looking stalls an accelerator
@@ -137,6 +138,10 @@ class Trainer:
             self.average.step()
         if self.step < FIRST:
             self.first_losses.append(sum_of(total))
+        for name, value in scalars.items():
+            if not name.endswith(("grad_norm", "/loss")) and name != "loss":
+                of = self.sums.setdefault(name, torch.zeros(PARTS, device=value.device))
+                of[part_of(self.step, self.steps)] += value
         self.step += 1
         return scalars
 
@@ -221,7 +226,8 @@ class Trainer:
     def save(self) -> None:
         """Write the state, unless it is spoilt."""
         self.check_finite()
-        self.spent = Spent(self.step, time.monotonic() - self.started, tuple(map(float, self.first_losses)))
+        sums = {name: of.tolist() for name, of in self.sums.items()}
+        self.spent = Spent(self.step, time.monotonic() - self.started, tuple(map(float, self.first_losses)), sums)
         if self.accelerator.is_main_process:
             checkpoints.save_state(self.state, self.key, self.spent, self.networks, self.turns, self.average)
 

@@ -54,8 +54,8 @@ def optimizer_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.
 def schedule(recipe: Recipe) -> Callable[[int], float]:
     """Learning rate as a function of the step alone, so that a resumed run needs no scheduler's state.
 
-    It rises from 0 over `warmup_steps`, whose last step has all of it; then it is constant, or falls to 0 linearly or as half a
-    cosine (Loshchilov and Hutter, 2017, without restarts).
+    It rises from 0 over `warmup_steps`, whose last step has all of it; then it is constant, or falls to 0: linearly, linearly
+    over the second half of the training (`half_linear`), or as half a cosine (Loshchilov and Hutter, 2017, without restarts).
     """
     warmup, after = recipe.warmup_steps, max(1, recipe.steps - recipe.warmup_steps)
 
@@ -66,6 +66,8 @@ def schedule(recipe: Recipe) -> Callable[[int], float]:
             return 1.0
         if recipe.lr_schedule == "linear":
             return max(0.0, (recipe.steps - step) / after)
+        if recipe.lr_schedule == "half_linear":
+            return max(0.0, min(1.0, 2 * (recipe.steps - step) / recipe.steps))
         return max(0.0, 0.5 * (1.0 + math.cos(math.pi * ((step - warmup) / after))))
 
     return lambda step: recipe.lr * factor(step)

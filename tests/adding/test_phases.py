@@ -50,6 +50,21 @@ def test_every_phase_moves_its_own_networks_and_the_others_are_frozen_meanwhile(
     assert not all(map(torch.equal, between["discriminator"], after))
 
 
+def test_what_a_phase_does_not_move_gets_no_gradient(toy_suite, tmp_path):
+    """Though the generator's loss goes through the discriminator."""
+    trainer, with_gradient = trainer_of(toy_suite, tmp_path), {}
+    trainer.networks["beside"] = torch.nn.Linear(2, 2)
+    parts = trainer.parts(batch_of(toy_suite))
+    for turn in trainer.turns:
+        trainer.freeze_all_but(turn)
+        trainer.accumulate(turn, parts)
+        weights = {key: [weight.grad for weight in network.parameters()] for key, network in trainer.networks.items()}
+        with_gradient[turn.phase.name] = {key for key, gradients in weights.items() if any(g is not None for g in gradients)}
+        assert all(gradient is not None for gradient in weights[turn.phase.name])
+        turn.take(0)
+    assert with_gradient == {"generator": {"generator"}, "discriminator": {"discriminator"}}
+
+
 def test_losses_are_named_and_logged_one_by_one(toy_suite, tmp_path):
     scalars = trainer_of(toy_suite, tmp_path).advance(batch_of(toy_suite))
     assert set(scalars) == {

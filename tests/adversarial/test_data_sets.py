@@ -23,7 +23,7 @@ from semflow.data.camvid import CamVid
 from semflow.data.celebamask_hq import CelebAMaskHQ
 from semflow.data.cityscapes import LABEL_IDS, Cityscapes
 from semflow.data.coco_stuff import CocoStuff
-from semflow.data.folder import Settings, described, opened
+from semflow.data.folder import Settings, described, facts, opened
 from semflow.data.sample import check_split
 from semflow.errors import SemFlowError
 from semflow.suite import reading
@@ -701,6 +701,21 @@ def test_hidden_folders_are_no_part_of_own_data(own):
     for kind in ("images", "labels"):
         shutil.copytree(own / kind / "train", own / kind / "train/.trash")
     assert len(opened(section(own), "train")) == 6
+    assert [line for line in check("folder", own).lines if "hidden folders" in line] == [
+        f"note: train: hidden folders are left out, the first is {own}/{kind}/train/.trash" for kind in ("images", "labels")
+    ]
+
+
+@pytest.mark.parametrize("hidden", [".a.jpg", ".trash/a.jpg"])
+def test_what_is_hidden_beside_the_pictures_of_lists_is_named(own, hidden):
+    for split in ("train", "val"):
+        (own / f"{split}.txt").write_text("".join(f"{split}/{path.stem}\n" for path in (own / "images" / split).iterdir()))
+    (own / "images" / hidden).parent.mkdir(exist_ok=True)
+    (own / "images" / hidden).write_bytes(b"")
+    data = section(own, splits={"train": "train.txt", "val": "val.txt"})
+    notes = facts(data, own).survey(own)["train"].notes
+    assert len(notes) == 1
+    assert f"the first is {own}/images/{hidden.partition('/')[0]}" in notes[0]
 
 
 def test_files_of_ones_own_that_are_left_out_are_named(own):

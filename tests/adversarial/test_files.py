@@ -220,12 +220,21 @@ def test_a_folder_whose_replacement_was_killed_half_way_comes_back(tmp_path):
 # What is read.
 
 
+def the_cache(folder: Path) -> latents.Cache:
+    return latents.Cache(folder, 3, {"what": "moments"})
+
+
 READERS: dict[str, tuple[str, Callable[[Things, Path], object]]] = {  # the writer's name, and what reads it
     "card": ("weights", lambda things, folder: checkpoints.read_card(folder / "out")),
     "state": ("state", lambda things, folder: checkpoints.load_state(folder, "key", things.model.networks, [], None)),
     "record": ("record", lambda things, folder: records.read(folder / "r.json")),
     "arrays": ("arrays", lambda things, folder: records.Arrays.load(folder / "r.npz")),
     "reference": ("reference", lambda things, folder: drift.read(folder / "reference.json")),
+    "latents' files": ("latents", lambda things, folder: the_cache(folder).missing()),
+    "latents": ("latents", lambda things, folder: the_cache(folder).read(0, False)),
+    "latents' hashes": ("latents", lambda things, folder: the_cache(folder).finish()),
+    "latents' index": ("latents", lambda things, folder: the_cache(folder).check()),
+    "prompt": ("prompt", lambda things, folder: prompt.read(folder / "prompt.safetensors", 8)),
     "manifest": ("manifest", lambda things, folder: prepare("cityscapes", things.data, folder / "manifest.json")),
     "hash": ("record", lambda things, folder: files.file_hash(folder / "r.json")),
     "remembered hash": ("record", lambda things, folder: files.remembered_hash(folder / "r.json")),

@@ -187,7 +187,7 @@ def test_pictures_that_are_too_small_for_a_discriminators_norms_are_refused_and_
     fits = []
     for side in range(2, 40):
         try:
-            gan.check_side("discriminator", side, *settings)
+            gan.check_side("layers", side, *settings)
         except SemFlowError:
             continue
         fits.append(side)

@@ -1,4 +1,4 @@
-"""SPADE and SC-GAN in training: two optimizers, state that survives a kill, statistics of averaged weights."""
+"""SPADE and SC-GAN in training: state that survives a kill, statistics of averaged weights, a discriminator that cannot tell."""
 
 import pytest
 import torch
@@ -7,16 +7,14 @@ from safetensors.torch import load_file
 from baselines import METHODS
 from baselines.parts import gan
 from semflow.data import open_dataset
-from semflow.loading.batches import Views, load
-from semflow.loading.steps import Steps, noise
+from semflow.loading.batches import Batch, Batches
 from semflow.method.network import WEIGHTS
 from semflow.method.samplers import DIRECT
 from semflow.suite import Suite
 from semflow.suite import reading as config
 from semflow.training import budget, checkpoints
 from semflow.training.build import make_model
-from semflow.training.loop import Trainer, augmentation_of, make_accelerator, train, training_batches
-from semflow.training.optimizers import recipe
+from semflow.training.loop import Trainer, make_accelerator, train, training_batches
 
 ADAM = {"betas": [0.0, 0.9], "weight_decay": 0.0, "grad_clip": 1.0e6, "lr_schedule": "linear", "warmup_steps": 0}
 SPADE = {
@@ -56,42 +54,6 @@ def suite(tiny, method) -> Suite:
     tiny["training"] |= {"steps": 6, "batch_size": 8, "warmup_steps": 0, "ema_decay": 0.9}
     tiny["run"] |= {"device": "cpu", "checkpoint_every": 4}
     return config.check(tiny | {"methods": tiny["methods"] | {method: METHODS_HERE[method]}}, "tiny")
-
-
-def plain_loop(suite: Suite, method: str) -> dict[str, dict[str, torch.Tensor]]:
-    """All networks after the suite's training, by two optimizers and no trainer."""
-    model = make_model(suite, method)
-    networks = model.networks.train()
-    optimizers, steps, size = {}, 12, 4
-    for phase in model.phases:
-        own = recipe(suite, method, phase.name)
-        weights = [weight for key in phase.moves for weight in networks[key].parameters()]
-        optimizers[phase.name] = (torch.optim.Adam(weights, own.lr, own.betas, fused=True), own.lr, weights)
-    dataset, choices = open_dataset(suite.data, "train"), augmentation_of(suite)
-    for step, batch in enumerate(load(Views(dataset), Steps(len(dataset), size, 0, 0, steps, choices), 0)):
-        for number, (name, (optimizer, lr, weights)) in enumerate(optimizers.items()):
-            draws = noise(torch.device("cpu"), 0, step, range(size), size, choices, *([name] if number else []))
-            seen = seen if number else model.look(batch, draws)  # noqa: F821
-            networks.requires_grad_(False)
-            for weight in weights:
-                weight.requires_grad_(True)
-            losses = model.losses(name, seen, draws, {})
-            total = list(losses.values())[0]
-            for loss in list(losses.values())[1:]:
-                total = total + loss
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(weights, 1.0e6)
-            optimizer.param_groups[0]["lr"] = lr * (steps - step) / steps
-            optimizer.step()
-            optimizer.zero_grad()
-    return networks.state_dict()
-
-
-def test_two_phases_are_a_plain_loop_with_two_optimizers_to_the_bit(suite, method, tmp_path):
-    train(suite, method, 0, tmp_path / "state", tmp_path / "out")
-    state, plain = load_file(tmp_path / "state" / checkpoints.STATE), plain_loop(suite, method)
-    assert [name for name, value in plain.items() if not torch.equal(value, state[f"networks.{name}"])] == []
-    assert {"networks.encoder.mean.weight", "networks.layouts.labels"} <= set(state)
 
 
 def test_stopped_and_resumed_in_the_middle_ends_in_the_same_bits(suite, method, tmp_path):
@@ -160,3 +122,13 @@ def test_only_the_generator_is_counted_in_sampling(suite, method):
     count = {key: sum(weight.numel() for weight in network.parameters()) for key, network in model.networks.items()}
     assert budget.parameters(suite, method) == (count["generator"], sum(count.values()))
     assert budget.training_flops(suite, method) > 3 * budget.sampling_flops(suite, method, "synthesis", DIRECT)
+
+
+def test_a_discriminator_that_cannot_tell_has_the_losses_of_chance(suite, method):
+    model, samples = make_model(suite, method), open_dataset(suite.data, "train")
+    for scale in model.networks["discriminator"].scales:
+        torch.nn.init.zeros_(scale.layers[-1].weight)
+    seen = model.look(Batch(*Batches(samples)[range(4)]), None)
+    losses = model.losses("discriminator", seen, torch.Generator().manual_seed(0), {})
+    expected = model.chance["discriminator_lead"]
+    assert {f"discriminator/{name}": value.item() for name, value in losses.items()} == expected

@@ -45,7 +45,7 @@ SMALL = {  # of scenes of 32 x 32
     "generator": ADAM | {"lr": 2.0e-4, "lr_schedule": "linear", "warmup_steps": 0},
     "discriminator": ADAM | {"lr": 8.0e-4, "lr_schedule": "linear", "warmup_steps": 0},
 }
-PAPER = {  # as released for CelebAMask-HQ; half of its training is at a constant rate
+PAPER = {  # as released for CelebAMask-HQ
     "batch_size": 8,
     "ema_decay": 0.0,
     "first": 512,
@@ -66,8 +66,8 @@ PAPER = {  # as released for CelebAMask-HQ; half of its training is at a constan
     "perceptual": 10.0,
     "vgg19": "weights/vgg19-dcbb9e9d.pth",
     "calibration": None,
-    "generator": ADAM | {"lr": 1.0e-4, "lr_schedule": "linear", "warmup_steps": 0},
-    "discriminator": ADAM | {"lr": 4.0e-4, "lr_schedule": "linear", "warmup_steps": 0},
+    "generator": ADAM | {"lr": 1.0e-4, "lr_schedule": "half_linear", "warmup_steps": 0},
+    "discriminator": ADAM | {"lr": 4.0e-4, "lr_schedule": "half_linear", "warmup_steps": 0},
 }
 COCO = {  # of the published generator's shape alone: it has no style, and its discriminator is another
     "first": 384,

@@ -20,7 +20,8 @@ VALUES = {
     "n_images": 3,
     "budget": {
         "parameters_sampling": 1000, "parameters_training": 1200, "images_seen": 64, "optimizer_steps": 4, "training_flops": 1e9,
-        "training_wall_s": 2.0, "training_device": "cpu", "first_losses": [1.5, 1.25], "flops_per_output": 1e6,
+        "training_wall_s": 2.0, "training_device": "cpu", "first_losses": [1.5, 1.25], "losses": {"flow": [1.0, 0.5]},
+        "flops_per_output": 1e6,
     },
     "evaluations": 25.0,
     "classes": ["sky", "sea"], "palette": [[1, 2, 3], [4, 5, 6]],

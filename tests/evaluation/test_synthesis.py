@@ -17,11 +17,16 @@ from semflow.evaluation.metrics.distances import among, frechet_distance, kernel
 from semflow.evaluation.metrics.scores import mean_iou
 from semflow.evaluation.metrics.segmentation import confusions
 from semflow.evaluation.synthesis import _recovered
+from semflow.loading.batches import Batches
 from semflow.loading.pixels import to_unit_range
 from semflow.method.samplers import DIRECT, Sampler
+from semflow.suite import reading as config
 from semflow.suite.measurements import AlexNet, InceptionV3
 from semflow.suite.runs import Evaluation
+from semflow.training import checkpoints, optimizers
+from semflow.training.build import make_model
 from semflow.training.checkpoints import open_checkpoint
+from semflow.training.spent import PARTS, Spent, part_of
 
 CPU = torch.device("cpu")
 
@@ -125,6 +130,31 @@ def test_every_number_is_that_of_the_kept_pictures(measure, tiny_suite, weights_
     assert value["round_trip_miou"] == pytest.approx(100 * mean_iou(matrix))
     for name, metric in record.metrics.items():
         assert name.startswith("frechet") or metric.low <= metric.value <= metric.high, name
+
+
+def test_what_a_method_says_of_its_training_is_measured_at_its_main_sampler(tiny, tmp_path):
+    adam = {"lr": 1e-3, "lr_schedule": "constant"}
+    tiny["methods"] = tiny["methods"] | {"cyclegan": {
+        "batch_size": 2, "width": 4, "downs": 1, "residuals": 1, "discriminator_width": 4, "discriminator_layers": 1,
+        "cycle": 10, "identity": 0, "pool": 1, "generators": adam, "discriminators": adam,
+    }}  # fmt: skip
+    suite = config.check(tiny, "tiny")
+    model, n = make_model(suite, "cyclegan"), optimizers.length(suite, "cyclegan")[0]
+    counts = [sum(part_of(step, n) == part for step in range(n)) for part in range(PARTS)]
+    ends = dict.fromkeys((f"discriminators/{of}_{kind}" for of in ("real", "fake") for kind in ("image", "mask")), 0.125)
+    ends |= {"discriminators/fake_image": 0.025}  # so that real and fake images come to .15, of .25 at chance
+    losses = {name: [9.0 * k if part < 20 else end * k for part, k in enumerate(counts)] for name, end in ends.items()}
+    checkpoints.export(tmp_path / "c", suite, "cyclegan", 0, model, Spent(n, 1.0, (), losses), "cpu")
+    record = evaluate(suite, Evaluation("cyclegan", "synthesis", DIRECT), tmp_path / "c", tmp_path / "r.json", tmp_path)
+    told = {name: metric.value for name, metric in record.metrics.items()}
+    assert (told["discriminator_lead"], told["discriminator_lead_masks"]) == (pytest.approx(40), pytest.approx(0, abs=1e-6))
+    assert record.metrics["discriminator_lead"].low is None
+    split = Scenes(suite.data.n_test, suite.data.size, suite.data.seed, "test", suite.data.version)
+    images, labels = Batches(split)[range(suite.data.n_test)]
+    with torch.inference_mode():
+        wanted = model.diagnose(to_unit_range(images), labels, None)
+    assert told["cycle_images"] == pytest.approx(wanted["cycle_images"].mean().item(), rel=1e-5)
+    assert told["cycle_masks"] == pytest.approx(wanted["cycle_masks"].mean().item(), rel=1e-5)
 
 
 def test_a_proxy_is_labelled_with_its_own_name(measure):

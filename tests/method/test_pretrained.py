@@ -233,7 +233,7 @@ def test_a_missing_folder_is_never_taken_for_a_model_on_the_hub(tmp_path, monkey
 
 
 def test_neither_a_folder_nor_a_pinned_model_is_absent(tmp_path):
-    assert pretrained.absent(str(tmp_path)) is pretrained.absent(f"owner/model@{COMMIT}") is None
+    assert pretrained.absent(str(tmp_path), "it") is pretrained.absent(f"owner/model@{COMMIT}", "it") is None
 
 
 class Hub:

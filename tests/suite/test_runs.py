@@ -210,6 +210,28 @@ def test_a_checkpoint_is_one_job_with_what_is_wanted_first_apart(config_folder):
     assert options["dsm-seed0-rest"] == "--method dsm --training-seed 0"
 
 
+def test_what_judges_read_waits_in_a_job_of_its_own_for_their_trainings(mini):
+    mini["synthesis"]["judges"] = {"first": "dsm", "second": "dsm_modified", "seed": 9}
+    runs_of = [
+        entry(task=["synthesis", "consistency"]),
+        {"method": "dsm", "task": "segmentation", "sampler": "ddpm", "steps": [2]},
+    ]
+    suite = config.check(mini | {"runs": runs_of}, "mini")
+    found = {job.name: job for job in jobs(config.Study({"scenes": suite}, {}, False), {})}
+    judges = tuple(runs.Checkpoint(name, 0.0, 9) for name in ("dsm", "dsm_modified"))
+    assert {name: job.judges for name, job in found.items() if job.judges} == {
+        "semflow-seed0-rest-consistency": judges, "controls-rest-consistency": judges,
+    }  # fmt: skip
+    needed = [(of.method, of.seed) for of in runs.trainings(suite, evaluations(suite))]
+    assert needed == [("semflow", 0), ("dsm", 0), ("dsm", 9), ("dsm_modified", 9)]
+
+
+def test_judges_that_nothing_is_asked_of_are_not_trained(mini):
+    mini["synthesis"]["judges"] = {"first": "dsm", "second": "dsm_modified", "seed": 9}
+    suite = config.check(mini | {"runs": [entry(task="synthesis")]}, "mini")
+    assert [of.method for of in runs.trainings(suite, evaluations(suite))] == ["semflow"]
+
+
 def test_a_variant_is_a_job_of_its_own_that_says_it(mini):
     mini |= {"pseudo_mask": {"k": 6, "s": 50, "amplitude": 6}, "variants": COARSE}
     coarse = entry(variants=["coarse", "short"])

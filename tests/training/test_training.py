@@ -28,7 +28,7 @@ from semflow.method.network import WEIGHTS
 from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.suite import reading as config
-from semflow.training import checkpoints, devices
+from semflow.training import checkpoints, devices, spent
 from semflow.training.loop import Trainer, make_accelerator, train
 from semflow.training.optimizers import recipe, schedule
 
@@ -237,6 +237,27 @@ def test_a_finished_training_says_its_first_losses_though_it_was_interrupted(tin
     assert checkpoints.read_card(tmp_path / "out").budget.first_losses == pytest.approx(losses[:3])
 
 
+def test_a_finished_training_says_how_its_losses_fell_though_it_was_interrupted(tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr("semflow.training.spent.PARTS", 2)
+    monkeypatch.setattr("semflow.training.loop.PARTS", 2)
+    suite = with_run(with_training(tiny_suite, steps=5, batch_size=4), checkpoint_every=100)
+    trainer, losses = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path), []
+    for _ in range(2):
+        losses.append(trainer.advance(four_scenes(suite))["flow"].item())
+    trainer.save()
+    again = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
+    for _ in range(3):
+        losses.append(again.advance(four_scenes(suite))["flow"].item())
+    again.save()
+    again.export(tmp_path / "out")
+    kept = checkpoints.read_card(tmp_path / "out").budget.losses
+    assert kept == {"flow": pytest.approx((sum(losses[:3]) / 3, sum(losses[3:]) / 2))}
+
+
+def test_parts_without_a_step_have_no_mean_loss():
+    assert spent.means({"flow": [3.0] + [0.0] * 11 + [5.0] + [0.0] * 12}, 2) == {"flow": (3, 5)}
+
+
 @pytest.mark.parametrize("method", ["semflow", "dsm"])
 def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, tmp_path, method):
     tiny["autoencoder"] = kl_section
@@ -320,7 +341,9 @@ def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "middle", "last"), [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)], ids=lambda value: str(value)
+    ("name", "middle", "last"),
+    [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("half_linear", 100 / 110, 0.0), ("cosine", 0.5, 0.0)],
+    ids=lambda value: str(value),
 )
 def test_schedule_warms_up_then_follows_its_name(tiny_suite, name, middle, last):
     suite = with_training(tiny_suite, lr=2.0, lr_schedule=name, warmup_steps=10, steps=110)

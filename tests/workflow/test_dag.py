@@ -513,6 +513,21 @@ def test_a_module_without_a_configuration_is_the_default_suite(tmp_path, own):
     assert "results/mini/report/table2.html" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("suite: again", "own.yaml: suite is given twice, in lines 2 and 3; remove one"),
+        ("training: {lr: 1e-3}", "training.lr is the word '1e-3'; write a number without quotes"),
+    ],
+)
+def test_a_module_is_not_given_what_another_reader_of_yaml_would_take_otherwise(tmp_path, line, sentence):
+    folder = having(tmp_path / "elsewhere", "config")
+    (folder / "own.yaml").write_text(f"base: {ROOT}/config/smoke.yaml\nsuite: other\n{line}\n")
+    done = snakemake(folder, "-n", "--configfile", "own.yaml")
+    assert done.returncode != 0
+    assert sentence in done.stdout + done.stderr
+
+
 def test_a_suite_does_not_inherit_a_key_of_the_default_one(tmp_path):
     tree = copy_of_the_tree(tmp_path)
     whole = (tree / "config/mini.yaml").read_text()

@@ -24,6 +24,10 @@ try:
     if (
         workflow.modifier.parent_modifier
     ):  # a module's: a dictionary, from the workflow that has this one
+        for (
+            path
+        ) in workflow.configfiles:  # of a key given twice Snakemake took the last
+            files.read_yaml(Path(path), "configuration")
         default = {"base": workflow.source_path("../../config/mini.yaml")}
         raw = configuration.on_base(
             configuration.Resolved(dict(config) or default, {}), Path("config")
@@ -224,7 +228,11 @@ wildcard_constraints:
     data="|".join(STUDY.suites),
     method="|".join(
         sorted(
-            {entry.method for suite in STUDY.suites.values() for entry in suite.runs}
+            {
+                one.method
+                for suite in STUDY.suites.values()
+                for one in runs.trainings(suite, runs.evaluations(suite))
+            }
         )
     ),
     variant=r"(-[a-z][a-z0-9_]*)?(-b[\d.]+)?",  # of the training, where it is not as the suite says
@@ -237,15 +245,18 @@ wildcard_constraints:
 
 def checkpoint_of(job):
     """The finished weights that a job's records are measured on."""
-    if job.checkpoint is None:
-        return []
-    if job.suite.checkpoints:
-        return str(job.suite.checkpoints / job.checkpoint.method)
+    return [] if job.checkpoint is None else checkpoint_path(job.suite, job.checkpoint)
+
+
+def checkpoint_path(suite, of):
+    """Where the finished weights of a training lie."""
+    if suite.checkpoints:
+        return str(suite.checkpoints / of.method)
     return CHECKPOINT.format(
-        data=job.suite.data.name,
-        method=job.checkpoint.method,
-        variant=job.variant,
-        seed=job.checkpoint.seed,
+        data=suite.data.name,
+        method=of.method,
+        variant=runs.variant_path(of, suite),
+        seed=of.seed,
     )
 
 
@@ -264,7 +275,7 @@ def trained(wildcards):
     suite = dataset_of(wildcards)
     return next(
         one
-        for one in runs.checkpoints(runs.evaluations(suite))
+        for one in runs.trainings(suite, runs.evaluations(suite))
         if (one.method, one.seed) == (wildcards.method, int(wildcards.seed))
         and runs.variant_path(one, suite) == wildcards.variant
     )

@@ -9,6 +9,7 @@ for job in products.evaluation_jobs(STUDY):
         input:
             manifest_of(job.suite),
             checkpoint=checkpoint_of(job),
+            judges=[checkpoint_path(job.suite, judge) for judge in job.judges],
         output:
             records=job.records,
             arrays=[path.replace(".json", ".npz") for path in job.records],
@@ -30,9 +31,10 @@ for job in products.evaluation_jobs(STUDY):
             suite=of_suite(job.suite.data.name),
             options=job.options,
             checkpoint=fetched_checkpoint,
+            judges=lambda w, input: f"--judges {input.judges}" if input.judges else "",
             store=f"{STORE}/evaluated/{job.suite.data.name}",
             features=FEATURES,
             key=job.key,
         shell:
-            "python -m semflow evaluate {params.suite} {params.options} {params.checkpoint} --all --store {params.store}"
+            "python -m semflow evaluate {params.suite} {params.options} {params.checkpoint} {params.judges} --all --store {params.store}"
             " --cache {params.features} --threads {threads} --out {output.records} 2>&1 | tee -i {log}  # {params.key}"

@@ -41,6 +41,7 @@ KINDS = {
     "diversity_lpips": Kind("diversity (LPIPS)", "none", "higher", 3),
     "diversity_efficientnet_lite0": Kind(f"diversity ({PROXY})", "none", "higher", 3),
     "consistency_miou": Kind("mIoU of pictures, read by an independent segmenter", "percent", "higher", 1),
+    "consistency_miou_second": Kind("mIoU of pictures, read by a second independent segmenter", "percent", "higher", 1),
     "round_trip_miou": Kind("round-trip mIoU", "percent", "neither", 1),
     "brightness": Kind("brightness", "grey levels", "neither", 1),
     "clipped": Kind("clipped pixels", "percent", "neither", 2),
@@ -48,6 +49,11 @@ KINDS = {
     "detail_gap": Kind("detail's distance from real images'", "octaves", "lower", 2),
     "path_length_excess": Kind("path-length excess", "percent", "neither", 1),
     "label_recovery": Kind("label recovery", "percent", "higher", 2),
+    "discriminator_lead": Kind("discriminator's lead over chance, of pictures", "percent", "neither", 1),
+    "discriminator_lead_masks": Kind("discriminator's lead over chance, of masks", "percent", "neither", 1),
+    "own_mask_gain": Kind("error at the last time less with the own mask than with another's", "percent", "higher", 1),
+    "cycle_images": Kind("distance of images after a cycle (L1)", "none", "lower", 3),
+    "cycle_masks": Kind("distance of masks after a cycle (L1)", "none", "lower", 3),
     "straightness": Kind("straightness", "squared latent units", "neither", 4),
 }
 # What a suite measures through its own choice of network.

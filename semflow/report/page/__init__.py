@@ -16,7 +16,7 @@ from semflow import files
 from semflow.claims.collect import Names, Run, by_dataset, images_of, listed, only, size_of, sizes_of_networks
 from semflow.claims.verdicts import orderings, read, table_entries
 from semflow.errors import SemFlowError
-from semflow.report import table1, table2
+from semflow.report import selection, table1, table2
 from semflow.report.ablations import ablations_grid
 from semflow.report.budget import grids as budget_grids
 from semflow.report.budget import speed_note
@@ -35,7 +35,9 @@ SENTENCE = re.compile(r"((?:Figure \d+\. )?.+?[.?!])(?= [A-Z]|$)", re.DOTALL)
 @product("table1_page", table1.needs)
 def table1_page(runs: list[Run], beside: Beside) -> Forms:
     """Table 1 as a web page, with what its methods cost."""
-    return _one_table("Table 1", [table1.grid(runs), *budget_grids(runs)], [*table1.notes(runs), speed_note(runs)], runs, beside)
+    runs, weak = selection.among(runs, table1.rows_of), table1.weak(runs)
+    grids, notes = [table1.grid(runs, weak), *budget_grids(runs)], [*table1.notes(runs, weak), speed_note(runs)]
+    return _one_table("Table 1", grids, notes, runs, beside)
 
 
 @product("table2_page", table2.needs)
@@ -100,6 +102,7 @@ def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, 
     at_paper_scale = claims.get("scale") == "paper"
     known = claims or {"claims": []}
     others, numbers = claim_rows(orderings(known)), claim_rows(table_entries(known))
+    weak = table1.weak(runs)
     first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), ablations_grid(runs)
     return {
         "proxy": not at_paper_scale,
@@ -112,7 +115,7 @@ def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, 
         "notes": [*claims.get("notes", []), *filter(None, [committed(claims)])],
         "discrepancies": claims.get("discrepancies", []),
         "tables": [
-            (1, first and table1.grid(first, names), first and table1.notes(first)),
+            (1, first and table1.grid(first, weak, names), first and table1.notes(first, weak)),
             (2, second and table2.grid(second, names), second and table2.notes(second)),
         ],
         "ablations": ablations,

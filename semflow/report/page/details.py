@@ -8,6 +8,7 @@ from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.evaluation.records import Record
 from semflow.report.page.sections import measured, speed
 from semflow.report.tables import words_of
+from semflow.suite.measurements import draws
 
 Pairs = list[tuple[str, str]]
 
@@ -30,7 +31,7 @@ def name_of(record: Record, names: Names) -> str:
     """Synthesis by SemFlow Euler-25, b = 6, b' = 6, training 0, sampling seed 1"""
     how = title(record.method, record.sampler, record.steps)
     if perturbed(record.method):
-        how += f", b = {record.amplitude:g}" + (f", b' = {record.sampling_amplitude:g}" if record.task == "synthesis" else "")
+        how += f", b = {record.amplitude:g}" + (f", b' = {record.sampling_amplitude:g}" if draws(record.task) else "")
     how += f", {record.variant}" if record.variant else ""
     what = f"{words_of(record.task).capitalize()}{names.on(record)} by {how}"
     return f"{what}, training {record.training_seed}, sampling seed {record.sampling_seed}"

@@ -5,7 +5,7 @@ from semflow.data import info_of
 from semflow.evaluation.common import STATES
 from semflow.suite import Suite
 from semflow.suite.reading import Study
-from semflow.suite.runs import Checkpoint, Evaluation, checkpoints, main_sampler
+from semflow.suite.runs import Checkpoint, Evaluation, main_sampler, trainings
 from semflow.tools.plan import workload
 from semflow.tools.plan.rates import Unit, computes_in_bf16
 from semflow.training import budget
@@ -13,13 +13,13 @@ from semflow.training.build import unpretrained
 
 WEIGHT, HALF = 4, 2  # bytes in float32 and in bf16
 KEPT, STATE = 4 * WEIGHT, 3 * WEIGHT  # a weight with its gradient and two moments; a state on disk has no gradient
-METRICS = {"segmentation": 4, "synthesis": 8, "seed_agreement": 1}  # that have draws in a record
+METRICS = {"segmentation": 4, "synthesis": 8, "seed_agreement": 1, "consistency": 2}  # that have draws in a record
 MIXED, PAIR = 16, 16  # classes that meet in a picture, as a guess; bytes in a record for two of them that are confused
 
 
 def disk(study: Study, wanted: dict[str, list[Evaluation]]) -> dict[str, int]:
     """All that is written, but data sets and pretrained weights."""
-    trained = {name: list(checkpoints(chosen)) for name, chosen in wanted.items()}
+    trained = {name: trainings(study.suites[name], chosen) for name, chosen in wanted.items()}
     each = [(study.suites[name], one.method) for name, those in trained.items() for one in those]
     states = [_state_bytes(suite, method) for suite, method in each]
     return {
@@ -36,7 +36,7 @@ def memory(study: Study, wanted: dict[str, list[Evaluation]], unit: Unit) -> dic
     training, evaluation = [0], [0]
     for suite, chosen in ((study.suites[name], chosen) for name, chosen in wanted.items()):
         kept = KEPT + HALF * computes_in_bf16(suite, unit)
-        for method in {one.method for one in checkpoints(chosen)}:
+        for method in {one.method for one in trainings(suite, chosen)}:
             weights, frozen = budget.parameters(suite, method), WEIGHT * _frozen(suite, method)
             training.append(kept * weights.training + _average_bytes(suite, method) + frozen)
             evaluation.append(WEIGHT * weights.sampling + frozen)

@@ -15,7 +15,17 @@ from semflow.evaluation import records
 from semflow.method.contract import Task
 from semflow.suite import Suite
 from semflow.suite.jobs import Job as Process
-from semflow.suite.runs import Checkpoint, Evaluation, amplitude_of, checkpoints, evaluations, main_sampler, record_path
+from semflow.suite.measurements import doing
+from semflow.suite.runs import (
+    Checkpoint,
+    Evaluation,
+    amplitude_of,
+    evaluations,
+    judges,
+    main_sampler,
+    record_path,
+    trainings,
+)
 from semflow.suite.variants import variant
 from semflow.training import budget
 from semflow.training.build import unpretrained
@@ -52,7 +62,7 @@ def work(suite: Suite, processes: Sequence[Process]) -> list[Job]:
     """All that is computed for the evaluations of a suite, by what they are shared out to."""
     chosen = [(one, process.name) for process in processes for one in process.evaluations]
     first = {process: one for one, process in reversed(chosen) if one.task == "synthesis"}
-    n, trained = count(suite.data, suite.evaluation.split).n, list(checkpoints([one for one, _ in chosen]))
+    n, trained = count(suite.data, suite.evaluation.split).n, trainings(suite, [one for one, _ in chosen])
     return [
         *_caching(suite, trained, count(suite.data, "train").n),
         *(_training(suite, checkpoint) for checkpoint in trained if not suite.checkpoints),
@@ -100,15 +110,11 @@ def adaptive(suite: Suite, one: Evaluation) -> tuple[float, bool] | None:
 
     It is their mean over what there is of the same method, task and sampler.
     """
-    if one.is_control or METHODS[one.method].tasks[_doing(one)][one.sampler.name] is not None:
+    if one.is_control or METHODS[one.method].tasks[doing(one.task)][one.sampler.name] is not None:
         return None
     alike = {Path(record_path(other, suite)) for other in evaluations(suite) if other[:3] == one[:3]}
     known = [records.read(path).evaluations for path in alike if path.exists()]
-    return (sum(known) / len(known), True) if known else (ADAPTIVE[_doing(one)], False)
-
-
-def _doing(one: Evaluation) -> Task:
-    return "synthesis" if one.task == "synthesis" else "segmentation"
+    return (sum(known) / len(known), True) if known else (ADAPTIVE[doing(one.task)], False)
 
 
 def _caching(suite: Suite, trained: list[Checkpoint], n: int) -> list[Job]:
@@ -134,6 +140,8 @@ def _evaluation(suite: Suite, one: Evaluation, n: int, process: str, first: bool
     if one.task == "seed_agreement":
         settings = suite.evaluation.seed_agreement
         images = min(settings.images, n) * settings.seeds
+    elif one.task == "consistency":
+        again = _reading_flops(suite, n)
     elif one.task == "synthesis":
         again = _comparing_flops(suite, n, first)
         if "segmentation" in METHODS[one.method].tasks:  # of what was drawn
@@ -149,6 +157,8 @@ def _evaluation(suite: Suite, one: Evaluation, n: int, process: str, first: bool
 
 def _control(suite: Suite, one: Evaluation, n: int, process: str, first: bool) -> Job:
     flops = _comparing_flops(suite, n, first) if one.task == "synthesis" else 0.0
+    if one.task == "consistency":
+        flops = _reading_flops(suite, n)
     if one.method == "oracle":
         flops = n * sum(coding_flops(unpretrained(suite).autoencoder, suite.data.size))
     return Job(suite.data.name, f"control {one.task}", process, n, flops)
@@ -156,7 +166,13 @@ def _control(suite: Suite, one: Evaluation, n: int, process: str, first: bool) -
 
 def _output_flops(suite: Suite, one: Evaluation) -> int:
     known = adaptive(suite, one)
-    return budget.sampling_flops(suite, one.method, _doing(one), one.sampler, known and known[0])
+    return budget.sampling_flops(suite, one.method, doing(one.task), one.sampler, known and known[0])
+
+
+def _reading_flops(suite: Suite, n: int) -> float:
+    """Of n drawn images, segmented by the judges."""
+    samplers = [(of.method, main_sampler(of.method, "segmentation")) for of in judges(suite)]
+    return float(n * sum(budget.sampling_flops(suite, method, "segmentation", sampler, None) for method, sampler in samplers))
 
 
 def _comparing_flops(suite: Suite, n: int, first: bool) -> float:
