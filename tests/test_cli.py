@@ -98,7 +98,6 @@ def test_help_of_a_verb_needs_no_torch(verb):
 # Runs a command until something imports diffusers or transformers, and says who does.
 STOPPED = """
 import sys, traceback
-from baselines import METHODS
 from semflow import cli
 
 class Stop:
