@@ -10,10 +10,12 @@ METHODS: dict[str, Card] = {
         "semflow",
         "dsm",
         "dsm_modified",
+        "maskformer",
         "pix2pixhd",
         "spade",
         "scgan",
         "bbdm",
         "cyclegan",
+        "unet_supervised",
     )
 }

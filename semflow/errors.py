@@ -110,7 +110,7 @@ def _worded(
     if kind == "literal_error" and (now := _former(f"{key}: {first['input']}")):
         return f"{key} is {first['input']!r}, which is now {now}"
     if kind in ("float_type", "int_type") and _is_number(first["input"]):
-        return f"{key} is the word {first['input']!r}; write a number without quotes, with a point before an exponent (1.0e-3)"
+        return f"{key} is the word {first['input']!r}; write a number without quotes, such as 1.0e-3 or 1.0e+9"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{key} is {first['input']!r}; {message}" if key else message
 

@@ -55,7 +55,7 @@ def _shape(settings: Settings) -> dict[str, Any]:
 def _opened(settings: Settings) -> Any:
     from diffusers import VQModel  # imported here, because it takes seconds
 
-    weights = Pretrained(f"{KEY}.pretrained", str(settings.pretrained), settings.parts, "a VQModel")
+    weights = Pretrained(f"{KEY}.pretrained", str(settings.pretrained), settings.parts, "the diffusers folder of a VQModel")
     vq = weights.open(settings.parts[0], VQModel, _shape(settings) | {"lookup_from_codebook": False, "norm_type": "group"})
     if (width := vq.quantize.vq_embed_dim) != settings.latent_channels:
         raise SemFlowError(f"{KEY}.latent_channels: the codes of {settings.pretrained} have {width} channels; give as many")

@@ -26,18 +26,24 @@ if TYPE_CHECKING:
 
 Task = Literal["segmentation", "synthesis"]
 DOES = {"segmentation": "segment", "synthesis": "synthesize"}  # the function of a model that does a task
-Schedule = Literal["constant", "linear", "half_linear", "cosine"]
+Schedule = Literal["constant", "linear", "half_linear", "cosine", "poly"]
 
 
 class Recipe(Section):
-    """How one phase is optimized, where that is not as the suite's `training` says."""
+    """How one phase is optimized, where that is not as the suite's `training` says.
+
+    lr_multipliers: by a network's key, what its learning rate is multiplied by; 1 for all others.
+    decay_norms: false: weights of norms and of embeddings do not decay.
+    """
 
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     lr_schedule: Schedule | None = None
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
     betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)] | None = None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    grad_clip: Annotated[float, Field(gt=0)] | None = None
+    grad_clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    lr_multipliers: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
+    decay_norms: bool | None = None
 
 
 class Settings(Section):

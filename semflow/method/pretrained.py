@@ -18,7 +18,8 @@ from semflow import files
 from semflow.errors import SemFlowError
 from semflow.method import hub
 
-STEMS = dict.fromkeys(("unet", "vae", "vqvae"), "diffusion_pytorch_model") | {"text_encoder": "model"}  # of weights files
+STEMS = dict.fromkeys(("unet", "vae", "vqvae"), "diffusion_pytorch_model")  # of weights files
+STEMS |= dict.fromkeys(("text_encoder", "backbone"), "model")
 OTHERS = {
     "tokenizer": ("vocab.json", "merges.txt", "tokenizer.json", "*_config.json", "special_tokens_map.json", "added_tokens.json"),
     "scheduler": ("scheduler_config.json",),
@@ -33,18 +34,18 @@ class Pretrained:
     """Where a suite says that pretrained weights lie.
 
     key: of the suite, for sentences.  name: what stands there, a folder or OWNER/NAME@COMMIT.  parts: folders that are
-    needed of it; where that is one alone, `name` may be the part itself.  title: of the model, for sentences.
+    needed of it; where that is one alone, `name` may be the part itself.  what: should lie there.
     """
 
     key: str
     name: str
     parts: tuple[str, ...]
-    title: str = "Stable Diffusion 1.5"
+    what: str = "the diffusers folder of Stable Diffusion 1.5"
 
     @cached_property
     def folder(self) -> Path:
         """The folder on this machine, fetched from the hub where it is not here yet. SemFlowError if there is none."""
-        if mend := absent(self.name, self.title):
+        if mend := absent(self.name, self.what):
             raise SemFlowError(f"{self.key}: there is no folder {self.name}; {mend}")
         place, wanted = Path(self.name), hub.parse(self.name)
         return place if wanted is None or place.is_dir() else hub.snapshot(self.key, *wanted, self._wanted)
@@ -125,13 +126,13 @@ class Pretrained:
         return inside or (_of_part(self.parts[0], names) if len(self.parts) == 1 else [])
 
 
-def absent(name: str, title: str) -> str | None:
+def absent(name: str, what: str = Pretrained.what) -> str | None:
     """What to do where a `pretrained` is neither a folder here nor pinned on the hub; None where it is. Fetches nothing."""
     if Path(name).is_dir() or hub.parse(name):
         return None
     if repository := hub.unpinned(name):
         return f"if that is a model on the hub, pin it as {repository}@COMMIT, with all 40 hexadecimal digits of the commit"
-    return f"put the diffusers folder of {title} there, or name OWNER/NAME@COMMIT of a model on the hub"
+    return f"put {what} there, or name OWNER/NAME@COMMIT of a model on the hub"
 
 
 def defaults(kind: Any) -> dict[str, Any]:

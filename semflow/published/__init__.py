@@ -39,6 +39,11 @@ def titles() -> dict[str, str]:
     return {row["method"]: row["title"] for row in table(1)["rows"] if "title" in row} | figures
 
 
+def in_figures() -> list[str]:
+    """Methods that no table has, but a figure."""
+    return list(_read("paper.yaml")["in_figures"])
+
+
 def samplers() -> dict[str, list[str]]:
     """Of every method that the paper's tables and figures have, its samplers."""
     found: dict[str, list[str]] = {}

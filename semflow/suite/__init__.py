@@ -19,6 +19,7 @@ ALEXNET_SIDE = 31  # of the smallest picture that is not lost in its pooling
 class Training(Section):
     """The recipe, the same for every method. A step is one optimizer step of `batch_size` images over all devices.
 
+    grad_clip: the most that a gradient's norm may be; 0: however large.
     cached_perturbations: 0: masks are perturbed and encoded anew at every step (Eq. 14); K: each has K perturbed latents, made
     once.
     """
@@ -31,7 +32,7 @@ class Training(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     betas: Annotated[tuple[Fraction, Fraction], Field(strict=False)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    grad_clip: Annotated[float, Field(gt=0)]
+    grad_clip: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     ema_decay: Fraction
     flip: bool
     precision: Literal["fp32", "bf16"]

@@ -226,7 +226,7 @@ def open_checkpoint(folder: Path, autoencoder: sections.Autoencoder | None = Non
         raise SemFlowError(
             f"{folder} was trained with another autoencoder than the {autoencoder.kind}{where}; restore that or train again"
         )
-    settings = _section(method.Settings, card.settings, f"{Path(folder) / CARD}")
+    settings = _section(method.Settings, card.settings | {"pretrained": None}, f"{Path(folder) / CARD}")  # all weights are here
     try:
         _check_layers(Path(folder), card)
         model = method.load().build(blueprint, settings)

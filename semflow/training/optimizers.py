@@ -1,15 +1,18 @@
 """How a phase is optimized: its recipe, its schedule, and the moving average of what sampling needs."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from semflow.errors import SemFlowError
 from semflow.method.contract import Phase
 from semflow.suite import Suite
 
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.Embedding)  # and embeddings: what may not decay
+POWER = 0.9  # of the schedule `poly`
 WARM_UP = 10  # the average's decay after n steps is at most (1 + n) / (WARM_UP + n)
 
 
@@ -23,6 +26,8 @@ class Recipe(NamedTuple):
     betas: tuple[float, float]
     weight_decay: float
     grad_clip: float
+    lr_multipliers: Mapping[str, float] = {}
+    decay_norms: bool = True
 
 
 def length(suite: Suite, method: str) -> tuple[int, int]:
@@ -46,16 +51,32 @@ def recipe(suite: Suite, method: str, phase: str) -> Recipe:
     return Recipe(**shared | (own.model_dump(exclude_none=True) if own else {}))
 
 
-def optimizer_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+def optimizer_of(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.AdamW:
     """AdamW, fused into one kernel; without weight decay it is Adam."""
-    return torch.optim.AdamW(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+
+
+def groups_of(parameters: dict[str, nn.Parameter], networks: nn.ModuleDict, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters by name, beginning with their network's key, as AdamW takes them: together where they share a multiplier of the
+    learning rate and a weight decay. SemFlowError if a multiplier is of a network that is not among them."""
+    moved = {name.partition(".")[0] for name in parameters}
+    if foreign := sorted(recipe.lr_multipliers.keys() - moved):
+        raise SemFlowError(f"lr_multipliers: {foreign[0]} is no network that the phase moves; name {' or '.join(sorted(moved))}")
+    of_norms = {id(w) for module in networks.modules() if isinstance(module, NORMS) for w in module.parameters(recurse=False)}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in parameters.items():
+        multiplier = recipe.lr_multipliers.get(name.partition(".")[0], 1.0)
+        decays = recipe.decay_norms or id(weight) not in of_norms
+        groups.setdefault((multiplier, recipe.weight_decay if decays else 0.0), []).append(weight)
+    return [{"params": some, "multiplier": by, "weight_decay": decay} for (by, decay), some in groups.items()]
 
 
 def schedule(recipe: Recipe) -> Callable[[int], float]:
     """Learning rate as a function of the step alone, so that a resumed run needs no scheduler's state.
 
     It rises from 0 over `warmup_steps`, whose last step has all of it; then it is constant, or falls to 0: linearly, linearly
-    over the second half of the training (`half_linear`), or as half a cosine (Loshchilov and Hutter, 2017, without restarts).
+    over the second half of the training (`half_linear`), as half a cosine (Loshchilov and Hutter, 2017, without restarts), or as
+    what is left to the power .9 (`poly`; Chen et al., 2017).
     """
     warmup, after = recipe.warmup_steps, max(1, recipe.steps - recipe.warmup_steps)
 
@@ -64,10 +85,11 @@ def schedule(recipe: Recipe) -> Callable[[int], float]:
             return (step + 1) / warmup
         if step < warmup or recipe.lr_schedule == "constant":
             return 1.0
-        if recipe.lr_schedule == "linear":
-            return max(0.0, (recipe.steps - step) / after)
         if recipe.lr_schedule == "half_linear":
             return max(0.0, min(1.0, 2 * (recipe.steps - step) / recipe.steps))
+        if recipe.lr_schedule in ("linear", "poly"):
+            left = max(0.0, (recipe.steps - step) / after)
+            return left if recipe.lr_schedule == "linear" else left**POWER
         return max(0.0, 0.5 * (1.0 + math.cos(math.pi * ((step - warmup) / after))))
 
     return lambda step: recipe.lr * factor(step)
@@ -101,14 +123,14 @@ class Turn:
     def __init__(self, phase: Phase, networks: nn.ModuleDict, recipe: Recipe) -> None:
         self.phase, self.recipe = phase, recipe
         self.parameters = {f"{key}.{name}": weight for key in phase.moves for name, weight in networks[key].named_parameters()}
-        self.optimizer = optimizer_of(list(self.parameters.values()), recipe)
+        self.optimizer = optimizer_of(groups_of(self.parameters, networks, recipe), recipe)
         self.rate = schedule(recipe)
 
     def take(self, step: int) -> Tensor:
         """Clip the gradient, make the optimizer's step, and clear the gradient; returns its norm before clipping."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(step)
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.grad_clip)
+            group["lr"] = self.rate(step) * group["multiplier"]
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.grad_clip or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm

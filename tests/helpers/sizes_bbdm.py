@@ -29,6 +29,6 @@ PAPER: dict[str, Any] = {  # LBBDM-f4 on CelebAMask-HQ
         "warmup_steps": 0,
         "betas": [0.9, 0.999],
         "weight_decay": 0.0,
-        "grad_clip": 1.0e9,  # none
+        "grad_clip": 0,
     },
 }

@@ -294,6 +294,19 @@ def test_columns_show_the_runs_that_they_are_named_after(given):
     assert greys(FIGURES["figure03"](given["figure03"])[0])[3] == 100
 
 
+def test_figure_3_shows_cyclegan_beside_the_papers_method_where_it_was_run(given):
+    runs = given["figure03"]
+    alone = FIGURES["figure03"](runs)[1]
+    assert "The paper's Figure 3 shows CycleGAN too, which the suite did not run." in alone
+    others = [but(run, method="cyclegan", sampler="direct", steps=0) for run in (runs[0], filled(runs[1], 7))]
+    figure, caption = FIGURES["figure03"]([*runs, *others])
+    named = [f"{name}\n{what}" for name in ("SemFlow", "CycleGAN") for what in ("segmented", "drawn")]
+    assert heads(figure) == ["image", "ground truth", *named]
+    assert greys(figure)[3] == 100
+    assert greys(figure)[5] == 7
+    assert "did not run" not in caption
+
+
 def test_pictures_and_layouts_are_coloured_as_the_data_set_says(given):
     run = given["figure11"][0]
     figure, _ = FIGURES["figure11"](given["figure11"])

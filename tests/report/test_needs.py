@@ -209,6 +209,16 @@ def test_a_figure_that_the_runs_do_not_hold_is_not_made(running, runs, drawn):
     assert {name for name in FIGURES if report.needs(name, suite)} == drawn
 
 
+def test_figure_3_asks_for_cyclegan_both_ways_if_the_suite_runs_it_so(running):
+    cyclegan = {"method": "cyclegan", "sampler": "direct"}
+    both = running(SEGMENTED, DRAWN, cyclegan | {"task": ["segmentation", "synthesis"]})
+    assert {(one.method, one.task) for one in report.needs("figure03", both)} == {
+        (method, task) for method in ("semflow", "cyclegan") for task in ("segmentation", "synthesis")
+    }
+    one_way = running(SEGMENTED, DRAWN, cyclegan | {"task": "synthesis"})
+    assert {one.method for one in report.needs("figure03", one_way)} == {"semflow"}
+
+
 def test_one_that_is_asked_for_by_name_is_refused_in_a_sentence(running):
     with pytest.raises(
         SemFlowError, match=r"suite mini: its runs do not hold what figure08 shows \(Pictures sampled .*\); add them"

@@ -342,7 +342,13 @@ def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "middle", "last"),
-    [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("half_linear", 100 / 110, 0.0), ("cosine", 0.5, 0.0)],
+    [
+        ("constant", 1.0, 1.0),
+        ("linear", 0.5, 0.0),
+        ("half_linear", 100 / 110, 0.0),
+        ("cosine", 0.5, 0.0),
+        ("poly", 0.5**0.9, 0.0),
+    ],
     ids=lambda value: str(value),
 )
 def test_schedule_warms_up_then_follows_its_name(tiny_suite, name, middle, last):

@@ -6,7 +6,7 @@ import numpy as np
 
 from baselines import METHODS
 from semflow import published
-from semflow.claims.collect import Run, by_row, only, title, with_interval
+from semflow.claims.collect import Run, by_row, listed, method_title, only, title, with_interval
 from semflow.data.colours import BLACK, WHITE, to_rgb
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
@@ -19,10 +19,12 @@ from semflow.report.figures.panels import Column, draw
 from semflow.report.products import Drawn, figure
 from semflow.report.selection import Evaluations
 from semflow.suite import Suite
+from semflow.suite.measurements import Task
 from semflow.suite.runs import amplitude_of, main_sampler
 
 PAPER_AMPLITUDE = 6  # the paper's b, of 255
 SEEDS = 3  # a layout in Figure 11
+BOTH: tuple[Task, ...] = ("segmentation", "synthesis")
 ROWS_OF_TWO = 3  # rows of each block where there are two, so that both are seen at once
 NUMBERS = "A row's number is the same example in every figure."
 
@@ -70,7 +72,13 @@ def _drawn(evaluations: Evaluations, suite: Suite) -> Evaluations:
 
 
 def _both_ways(evaluations: Evaluations, suite: Suite) -> Evaluations:
-    return selection.together(_segmented(evaluations, suite), _drawn(evaluations, suite))
+    """The paper's method, and others that it shows beside, which go both ways too."""
+    own, others = selection.own(evaluations, suite), Evaluations()
+    for name in published.in_figures():
+        of = [selection.only(own, method=name, task=task, sampler=main_sampler(name, task)) for task in BOTH]
+        others += selection.first_training(selection.once(selection.together(*of)))
+    both = selection.together(_segmented(evaluations, suite), _drawn(evaluations, suite))
+    return [*both, *others] if both else []
 
 
 @figure("figure03", needs=_both_ways)
@@ -78,11 +86,22 @@ def figure03(runs: list[Run]) -> Drawn:
     """One model in both directions: labels of the image, and a picture of the ground truth."""
     segmented = _by_subject(runs, "figure 3", "segmentation")[0]
     drawn = _by_subject(runs, "figure 3", "synthesis")[0]
-    columns = [_image(segmented), _truth(segmented, BLACK), _scored(segmented, "segmented"), _picture(drawn, "drawn")]
+    columns, shown, lacking = [_image(segmented), _truth(segmented, BLACK)], [segmented, drawn], []
+    pairs = [(published.subject(), segmented, drawn)]
+    for name in published.in_figures():
+        of = [_of_one_training(only(runs, method=name, task=task)) for task in BOTH]
+        if all(of):
+            pairs.append((name, of[0][0], of[1][0]))
+        else:
+            lacking.append(method_title(name))
+    for name, reads, draws in pairs:
+        named = f"{method_title(name)}\n" if len(pairs) > 1 else ""
+        columns += [_scored(reads, f"{named}segmented"), _picture(draws, f"{named}drawn")]
+        shown += [run for run in (reads, draws) if run not in shown]
+    without = f"The paper's Figure 3 shows {listed(lacking)} too, which the suite did not run. " if lacking else ""
     return draw(columns), (
-        f"One model both ways: image to labels, and ground truth to picture. {setting([segmented, drawn])} Look for label maps "
-        "that match the ground truth, and for pictures that keep its layout. Ignored pixels are black. The paper's Figure 3 "
-        f"shows CycleGAN too, which is not among our methods. {_also(drawn, 3)}"
+        f"One model both ways: image to labels, and ground truth to picture. {setting(shown)} Look for label maps that match the "
+        f"ground truth, and for pictures that keep its layout. Ignored pixels are black. {without}{_also(drawn, 3)}"
     )
 
 

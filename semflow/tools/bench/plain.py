@@ -4,6 +4,7 @@ Both encoders run in every step, pictures are normalised and masks become colour
 every step, nothing is compiled, fused or laid out otherwise than PyTorch does by itself. Kernels are deterministic on both sides.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -80,7 +81,7 @@ class PlainLoop:
             loss = torch.nn.functional.mse_loss(velocity.float(), z1 - z0) / parts
             loss.backward()
             total += loss.item()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.grad_clip)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.grad_clip or math.inf)
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
