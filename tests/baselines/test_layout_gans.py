@@ -16,7 +16,7 @@ from semflow.training import budget, checkpoints
 from semflow.training.build import make_model
 from semflow.training.loop import Trainer, make_accelerator, train, training_batches
 
-ADAM = {"betas": [0.0, 0.9], "weight_decay": 0.0, "grad_clip": 1.0e6, "lr_schedule": "linear", "warmup_steps": 0}
+ADAM = {"betas": [0.0, 0.9], "weight_decay": 0.0, "grad_clip": 0.0, "lr_schedule": "linear", "warmup_steps": 0}
 SPADE = {
     "batch_size": 4,
     "widths": [8, 8, 4],

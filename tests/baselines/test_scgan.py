@@ -19,7 +19,7 @@ from semflow.method.contract import Blueprint
 from semflow.method.samplers import DIRECT
 
 META = torch.device("meta")
-ADAM = {"betas": [0.0, 0.999], "weight_decay": 0.0, "grad_clip": 1.0e6}  # published without clipping
+ADAM = {"betas": [0.0, 0.999], "weight_decay": 0.0, "grad_clip": 0.0}
 BLUR = {"window": 7, "sigma": 1.5, "levels": 3}
 
 SMALL = {  # of scenes of 32 x 32
@@ -35,7 +35,7 @@ SMALL = {  # of scenes of 32 x 32
     "blur": {"window": 3, "sigma": 0.75, "levels": 1},
     "coarse": 1.0,
     "style": {"z": 64, "widths": [8, 16, 32], "side": 32, "divergence": 0.05},
-    "discriminator_width": 16,
+    "discriminator_width": 23,
     "discriminator_layers": 2,
     "scales": 2,
     "feature_matching": 10.0,
