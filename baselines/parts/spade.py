@@ -125,10 +125,11 @@ class LayoutGenerator(Network):
         """Set batch-norm statistics to their means over label maps uint8 (N, H, W), with styles of a seed of their own; where
         there are none the statistics stay.
         """
-        norms = [module for module in self.modules() if isinstance(module, _BatchNorm)] if len(labels) else []
+        if not len(labels):
+            return
         source = torch.Generator(labels.device).manual_seed(0)
         self.eval()
-        for norm in norms:
+        for norm in (module for module in self.modules() if isinstance(module, _BatchNorm)):
             norm.reset_running_stats()
             norm.train().momentum = None  # the mean over all batches
         for some in labels.split(CALIBRATED):
@@ -140,7 +141,8 @@ def check_size(method: str, shrink: int, size: tuple[int, int]) -> None:
     """SemFlowError if pictures cannot be as many times smaller as a generator's first block has them."""
     if any(side % shrink for side in size):
         raise SemFlowError(
-            f"methods.{method}.shrink begins with {shrink}, of which the sides of data.size {list(size)} are no multiples"
+            f"methods.{method}.shrink begins with {shrink}, of which the sides of data.size {list(size)} are no multiples; lower "
+            "it or change data.size"
         )
 
 
