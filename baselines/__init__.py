@@ -12,6 +12,8 @@ METHODS: dict[str, Card] = {
         "dsm_modified",
         "maskformer",
         "pix2pixhd",
+        "spade",
+        "scgan",
         "bbdm",
         "cyclegan",
         "unet_supervised",

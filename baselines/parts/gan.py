@@ -5,14 +5,15 @@ matching, Wang et al., 2018 (pix2pixHD); the pool, Shrivastava et al., 2017; VGG
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, l1_loss, one_hot
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from semflow import files
 from semflow.errors import SemFlowError
@@ -32,6 +33,20 @@ Scales = list[list[Tensor]]  # what a discriminator gives: of every scale its la
 def one_hot_of(labels: Tensor, n_classes: int) -> Tensor:
     """Labels uint8 (B, H, W) to float (B, n_classes, H, W); ignored pixels are of no class, all zeros."""
     return one_hot(labels.long().clamp(max=n_classes), n_classes + 1)[..., :-1].movedim(-1, 1).float()
+
+
+class SpectralNorm(_SpectralNorm):
+    """PyTorch's, worked out in float32 where the network around it computes in bfloat16."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with nullcontext() if weight.is_meta else torch.autocast(weight.device.type, enabled=False):
+            return super().forward(weight)
+
+
+def spectral_norm(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with a spectral norm of its weights, of one power iteration a forward pass in training (Miyato et al., 2018)."""
+    register_parametrization(layer, "weight", SpectralNorm(layer.weight))
+    return layer
 
 
 class PatchDiscriminator(nn.Module):

@@ -97,6 +97,21 @@ def test_a_spectral_norm_divides_by_the_largest_singular_value():
     assert np.linalg.svd(convolution.weight.detach().flatten(1).numpy())[1][0] == pytest.approx(1, abs=1e-4)
 
 
+def test_a_spectral_norm_is_worked_out_in_float32_in_a_network_that_computes_in_bfloat16(monkeypatch):
+    plain, seen = gan._SpectralNorm.forward, []
+
+    def forward(self, weight):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return plain(self, weight)
+
+    network = discriminator(norm="spectral")
+    monkeypatch.setattr(gan._SpectralNorm, "forward", forward)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = network(torch.rand(1, 3, 16, 16))[0][-1]
+    assert scores.dtype == torch.bfloat16
+    assert set(seen) == {False}
+
+
 def test_weights_under_a_spectral_norm_are_initialized():
     network = discriminator(norm="spectral")
     gan.initialize(network, lambda weight: torch.nn.init.constant_(weight, 0.5))

@@ -167,7 +167,7 @@ def test_a_value_of_an_older_version_is_named_with_what_it_is_now(mini, key, val
         ("runs.0.steps", [0], "runs.0.steps.0 is 0"),
         ("runs.0.seeds", [], "runs.0.seeds is []"),
         ("runs.0.task", "drawing", "runs.0.task.0 is 'drawing'"),
-        ("runs.0.method", "gan", "runs.0: there is no method gan; there are "),
+        ("runs.0.method", "vae", "runs.0: there is no method vae; there are "),
         ("runs.0.method", "semflw", "runs.0: there is no method semflw; did you mean semflow?"),
         ("evaluation.bootstrap_samples", None, "evaluation.bootstrap_samples is None"),
         ("evaluation.bootstrap_samples", 99, "evaluation.bootstrap_samples is 99"),
