@@ -48,7 +48,7 @@ DRAWN = {"method": "semflow", "task": "synthesis", "sampler": "euler", "steps": 
 
 OTHERS = {  # by method, task and sampler, how many evaluations mini has
     ("maskformer", "segmentation", "direct"): 1, ("unet_supervised", "segmentation", "direct"): 1,
-    ("pix2pixhd", "synthesis", "direct"): 1, ("spade", "synthesis", "direct"): 3, ("scgan", "synthesis", "direct"): 3,
+    ("pix2pixhd", "synthesis", "direct"): 1, ("spade", "synthesis", "direct"): 1, ("scgan", "synthesis", "direct"): 3,
     ("bbdm", "synthesis", "bbdm-200"): 3, ("cyclegan", "segmentation", "direct"): 1, ("cyclegan", "synthesis", "direct"): 1,
 }  # fmt: skip
 

@@ -27,6 +27,15 @@ NARROW: dict[str, dict[str, Any]] = {  # of the other systems, what makes them s
     "pix2pixhd": {
         "width": 4, "residuals": 1, "discriminator_width": 4, "perceptual": 0, "vgg19": None, "steps": 2, "batch_size": 4,
     },
+    "spade": {
+        "widths": [8, 8, 4], "shrink": [4, 2, 1], "hidden": 4, "discriminator_width": 4, "discriminator_layers": 1,
+        "perceptual": 0, "vgg19": None, "steps": 2, "batch_size": 4,
+    },
+    "scgan": {
+        "first": 8, "widths": [8, 8, 4], "shrink": [4, 2, 1], "routing": [8, 4, 4], "hidden": 4, "discriminator_width": 4,
+        "discriminator_layers": 1, "perceptual": 0, "vgg19": None, "steps": 2, "batch_size": 4,
+        "style": {"z": 4, "widths": [4, 8], "side": 16, "divergence": 0.05},
+    },
     "bbdm": {"steps": 2, "batch_size": 4},
     "cyclegan": {"width": 4, "residuals": 1, "discriminator_width": 4, "pool": 2, "steps": 2, "batch_size": 2},
 }  # fmt: skip
@@ -117,7 +126,7 @@ def test_tables_hold_each_task_on_the_papers_data_set(finished):
     one = pd.read_csv(tree / "results/paper/table1.csv").dropna(subset="value").groupby(["method", "metric"]).value.first()
     assert 0 <= one["semflow", "miou"] <= 100
     assert one["semflow", "mmd2_efficientnet_lite0"] > one["real_images", "mmd2_efficientnet_lite0"]
-    for method in ("maskformer", "pix2pixhd", "bbdm"):
+    for method in ("maskformer", "pix2pixhd", "spade", "scgan", "bbdm"):
         assert method in one.index.get_level_values("method")
     records = [json.loads(path.read_text()) for path in tree.glob("results/paper/records/**/*.json")]
     assert {(record["dataset"], record["task"]) for record in records} >= {
@@ -155,7 +164,7 @@ def test_the_whole_plan_is_made_within_ten_seconds(data, tmp_path, name):
     after = os.times()
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout + done.stderr
-    assert re.search(r"^train +9$", said, re.MULTILINE)
+    assert re.search(r"^train +11$", said, re.MULTILINE)
     assert re.search(r"^prepare +3$", said, re.MULTILINE)
     assert min(after.children_user - before.children_user, time.monotonic() - started) < 10
 

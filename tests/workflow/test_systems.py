@@ -22,6 +22,14 @@ SUITE: dict[str, Any] = {
             "stem_channels": 8, "channels": [8, 8, 16, 16], "width": 32, "layers": 1, "hidden": 32, "queries": 20,
         },
         "pix2pixhd": {"width": 4, "downs": 1, "residuals": 1, "discriminator_width": 4, "discriminator_layers": 1, "scales": 1},
+        "spade": {
+            "widths": [8, 4], "shrink": [2, 1], "hidden": 4, "discriminator_width": 4, "discriminator_layers": 1, "scales": 1,
+            "calibration": 16,
+        },
+        "scgan": {
+            "first": 8, "widths": [8, 4], "shrink": [2, 1], "routing": [8, 4], "hidden": 4, "discriminator_width": 4,
+            "discriminator_layers": 1, "scales": 1, "calibration": 16, "style": {"z": 4, "widths": [4], "side": 16},
+        },
         "cyclegan": {"width": 4, "downs": 1, "residuals": 1, "discriminator_width": 4, "discriminator_layers": 1, "pool": 2},
     },
     "runs": [
