@@ -77,7 +77,8 @@ def _asked(evaluations: Evaluations, suite: Suite) -> Evaluations:
     terms = {
         term[:3] for name, of in load().not_starved.items() if name in methods for one in of.conditions for term in one.terms
     }
-    return [one for one in selection.own(evaluations, suite) if (one.method, one.task, one.sampler.name) in terms]
+    own = selection.once(selection.own(evaluations, suite))
+    return [one for one in own if (one.method, one.task, one.sampler.name) in terms]
 
 
 def needs(evaluations: Evaluations, suite: Suite) -> Evaluations:

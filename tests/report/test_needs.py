@@ -21,7 +21,7 @@ from semflow.suite.runs import Evaluation, evaluations
 from semflow.suite.variants import with_amplitude
 
 PACKAGE = Path(__file__).resolve().parents[2]
-EVERYTHING = ("ablations", "claims", "index")
+EVERYTHING = ("ablations", "claims", "index", "methods")
 FIGURES = [name for name in report.PRODUCTS if name in report.FIGURES]
 
 
@@ -201,14 +201,14 @@ def test_pictures_are_of_the_lowest_training_seed(config_folder):
 @pytest.mark.parametrize(
     ("runs", "drawn"),
     [
-        ([SEGMENTED], {"figure07", "figure12"}),
-        ([DRAWN], {"figure06", "figure09"}),
-        ([SEGMENTED, DRAWN], {"figure03", "figure06", "figure07", "figure09", "figure12"}),
-        ([SEGMENTED | {"seeds": [0, 1]}], {"figure02", "figure07", "figure12"}),
-        ([DRAWN | {"seeds": [0, 1]}], {"figure06", "figure09", "figure11"}),
-        ([DRAWN | {"amplitudes": [0, 6]}], {"figure04", "figure06", "figure09"}),
-        ([DRAWN | {"amplitudes": [2, 6]}], {"figure06", "figure09"}),
-        ([DRAWN | {"sampling_amplitudes": [0, 1]}], {"figure06", "figure08", "figure09", "sampling_amplitudes"}),
+        ([SEGMENTED], {"losses", "figure07", "figure12"}),
+        ([DRAWN], {"losses", "figure06", "figure09"}),
+        ([SEGMENTED, DRAWN], {"losses", "figure03", "figure06", "figure07", "figure09", "figure12"}),
+        ([SEGMENTED | {"seeds": [0, 1]}], {"losses", "figure02", "figure07", "figure12"}),
+        ([DRAWN | {"seeds": [0, 1]}], {"losses", "figure06", "figure09", "figure11"}),
+        ([DRAWN | {"amplitudes": [0, 6]}], {"losses", "figure04", "figure06", "figure09"}),
+        ([DRAWN | {"amplitudes": [2, 6]}], {"losses", "figure06", "figure09"}),
+        ([DRAWN | {"sampling_amplitudes": [0, 1]}], {"losses", "figure06", "figure08", "figure09", "sampling_amplitudes"}),
         ([{"method": "dsm", "task": "segmentation", "sampler": "ddim", "steps": [25]}], set()),
         ([{"method": "dsm", "task": "seed_agreement", "sampler": "ddim", "steps": [25]}], {"seed_agreement"}),
     ],

@@ -102,7 +102,7 @@ def test_controls_are_evaluated_where_their_task_is(mini):
     def controls(*entries):
         return [e for e in evaluations(config.check(mini | {"runs": list(entries)}, "mini")) if e.is_control]
 
-    drawn = ["repainted", "blurred", "grey_card", "white_noise", "real_images"]
+    drawn = ["test_images", "repainted", "blurred", "grey_card", "white_noise", "real_images"]
     assert controls(entry(task="seed_agreement")) == []
     assert controls(entry()) == SEGMENTATION
     assert controls(entry(task=["synthesis", "segmentation"])) == [
@@ -115,7 +115,9 @@ def test_controls_are_evaluated_where_their_task_is(mini):
 def test_controls_that_repaint_are_for_data_sets_that_can(tiny_suite, name):
     suite = tiny_suite.model_copy(update={"data": SimpleNamespace(name=name)})
     found = {control.method for control in runs.controls(suite, "synthesis")}
-    assert found == {"grey_card", "white_noise", "real_images"} | ({"repainted", "blurred"} if name == "scenes" else set())
+    assert found == {"test_images", "grey_card", "white_noise", "real_images"} | (
+        {"repainted", "blurred"} if name == "scenes" else set()
+    )
 
 
 @pytest.fixture(scope="module")

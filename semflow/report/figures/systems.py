@@ -28,9 +28,9 @@ def losses(runs: list[Run]) -> Drawn:
     """How each loss of every method fell over its training."""
     curves = {run.record.method: run.record.budget.losses for run in runs if run.record.budget and run.record.budget.losses}
     if not curves:
-        raise SemFlowError(
-            "the figure of losses needs a method that was trained here with losses kept; train one, and evaluate it"
-        )
+        drawing = empty(figsize=(5, 0.6))
+        drawing.text(0.5, 0.5, "no losses were kept", ha="center", va="center")
+        return drawing, "Of trainings by versions before 0.2, and of weights from elsewhere, no losses were kept."
     methods = sorted(curves, key=selection.place)
     drawing = empty(figsize=(8, 2.3 * ceil(len(methods) / ACROSS)), layout="constrained")
     panels = drawing.subplots(ceil(len(methods) / ACROSS), ACROSS, squeeze=False).flat
