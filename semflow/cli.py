@@ -272,7 +272,8 @@ def _evaluate_all(a: Arguments) -> None:
 @verb("convert face.pt --config config/paper.yaml --dataset celebamask_hq --out checkpoint")
 def _convert(p: Parser) -> Command:
     """Make a checkpoint of weights that were trained elsewhere."""
-    p.add_argument("file", type=Path, help="state dict that torch.save wrote, or .safetensors; no code in it is run")
+    said = "state dict that torch.save wrote, or .safetensors; no code in it is run; of a network a file, NAME=FILE of each"
+    p.add_argument("file", nargs="+", help=said)
     _of_suite(p)
     _method(p, default=True)
     p.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
@@ -283,7 +284,11 @@ def _convert(p: Parser) -> Command:
 
         suite = _suite(a)
         checkpoints.check_target(a.out)
-        convert(a.file, suite, a.method, a.out)
+        named = dict(word.partition("=")[::2] for word in a.file)
+        if len(a.file) > 1 and not (all(named.values()) and len(named) == len(a.file)):
+            raise SemFlowError("of several files each is given as NAME=FILE, under another name, such as G_A=photo2label.pth")
+        several = {name: Path(path) for name, path in named.items()} if all(named.values()) else {}
+        convert(several if several and not Path(a.file[0]).exists() else Path(a.file[0]), suite, a.method, a.out)
         print(a.out)
 
     return run

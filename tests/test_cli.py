@@ -170,7 +170,7 @@ def test_gpus_are_claimed_by_what_computes_on_one(verb, computes):
 def test_choices_are_those_of_the_registries(run):
     methods = ",".join(METHODS)
     assert f"{{{methods}}}" in without_spaces(run("train", "--help")[1])
-    controls = "oracle,shuffled_labels,repainted,blurred,grey_card,white_noise,real_images,test_images,controls"
+    controls = "oracle,shuffled_labels,test_images,repainted,blurred,grey_card,white_noise,real_images,controls"
     assert f"{{{methods},{controls}}}" in without_spaces(run("evaluate", "--help")[1])
     assert "{coco_stuff,celebamask_hq,cityscapes}" in run("data", "prepare", "--help")[1]
     assert "{camvid,coco_stuff,celebamask_hq,cityscapes,folder}" in without_spaces(run("data", "check", "--help")[1])

@@ -12,6 +12,7 @@ from semflow.errors import SemFlowError
 from semflow.report.selection import among
 from semflow.suite import Suite
 from semflow.suite.jobs import Job, jobs
+from semflow.suite.measurements import doing
 from semflow.suite.reading import Study
 from semflow.suite.runs import TASKS, Evaluation, evaluations, record_path
 
@@ -105,7 +106,7 @@ def needs(name: str, suite: Suite) -> list[Evaluation]:
     """
     product, task = _found(name)
     known = product.needs(evaluations(suite), suite)
-    return [evaluation for evaluation in dict.fromkeys(known) if task in ("", evaluation.task)]
+    return [evaluation for evaluation in dict.fromkeys(known) if task in ("", evaluation.task, doing(evaluation.task))]
 
 
 def _found(name: str) -> tuple[Product, str]:

@@ -19,6 +19,7 @@ CONTROLS: dict[str, dict[str, str]] = {  # what the protocol gives to a perfect 
         "shuffled_labels": "shuffled labels (another image's ground truth)",
     },
     "synthesis": {
+        "test_images": "real images of these layouts",
         "repainted": "layouts repainted in fresh colours (oracle)",
         "blurred": "repainted layouts, blurred 3 x 3",
         "grey_card": "grey card",
@@ -27,7 +28,7 @@ CONTROLS: dict[str, dict[str, str]] = {  # what the protocol gives to a perfect 
     },
     "seed_agreement": {},
 }
-CONTROLS["consistency"] = {"test_images": "real images of these layouts"} | CONTROLS["synthesis"]
+CONTROLS["consistency"] = CONTROLS["synthesis"]
 REPAINTING = ("repainted", "blurred")  # controls for data sets that can paint a layout in fresh colours
 CONTROL_TITLES = {name: title for titles in CONTROLS.values() for name, title in titles.items()}
 TASKS = tuple(CONTROLS)

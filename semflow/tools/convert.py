@@ -1,12 +1,17 @@
 """Weights that were trained elsewhere, such as those that the paper's authors released, as a checkpoint of ours.
 
-Their file is what `torch.save` made of a state dict under the names of our networks, such as a diffusers UNet's. It is read as
-tensors alone; no code in it can run.
+Their file is what `torch.save` made of a state dict under the names of our networks, such as a diffusers UNet's, or under those
+of a method's official code, for which `baselines/<name>/released.py` says where each belongs. It is read as tensors alone; no
+code in it can run.
 """
 
+import hashlib
+import importlib.util
 import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from baselines import METHODS
 from semflow import files
 from semflow.errors import SemFlowError
 from semflow.method.unet import UNet, make_prompt
@@ -21,8 +27,10 @@ from semflow.suite import Suite
 from semflow.training import checkpoints
 from semflow.training.build import make_shape
 
+Found = tuple[tuple[str, ...], dict[str, Tensor]]  # keys in a file, and the state dict under them
 OF = "model|weights|params|state|u?net"
 AVERAGES = re.compile(rf"ema({OF})?|({OF})ema|swa|avg|averaged?|shadow|polyak")
+WRAPPERS = re.compile(r"^((module|_orig_mod)\.)+")  # what is put before names in training
 RAW = ("no", "non", "not", "without", "wo", "pre", "before")  # before such a word: weights that are no averages
 OPTIMIZERS = re.compile(r"\boptim(i[sz]ers?)?\b")  # of a key's words
 MOMENTS = re.compile(r"\b(exp avg|grads?|gradients?|moments?|momentum)\b")
@@ -30,19 +38,22 @@ HALF = (torch.float16, torch.bfloat16)
 FULL = (torch.float32, torch.float64)
 
 
-def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
+def convert(source: Path | Mapping[str, Path], suite: Suite, method: str, out: Path) -> None:
     """Write the weights in `source`, a state dict of what the method samples with, as a checkpoint folder `out`.
 
+    source: a file, or several by what their names begin with, where the official code has a file a network.
     Of several networks, each one's names begin with its key, as in `generator.conv.weight`. The card says where the weights come
     from, and takes the suite's word for how they were trained; its first training seed stands for theirs. SemFlowError if the
     file is not of these networks, or if it is not plain which of its weights are meant.
     """
-    held, digest = read_file(source), files.file_hash(source)  # first: if it is wrong, nothing else matters
+    several = source if isinstance(source, Mapping) else {"": source}
+    held, digest = _read(several), _digest(several.values())  # first: if it is wrong, nothing else matters
+    source = Path(" and ".join(map(str, several.values())))
     model = make_shape(suite, method)  # random weights would be thrown away
     networks = {f"{key}." if len(model.sampling) > 1 else "": model.networks[key] for key in model.sampling}
     own = {prefix: network.stored.state_dict() for prefix, network in networks.items()}
     wanted = {f"{prefix}{name}": value for prefix, values in own.items() for name, value in values.items()}
-    place, weights = choose(source, held, wanted)
+    place, weights = choose(source, held, wanted, _by_official_names(method, held, model))
     _check(source, wanted, weights)
     halves = sorted({str(value.dtype).removeprefix("torch.") for value in weights.values() if value.dtype in HALF})
     for prefix, network in networks.items():
@@ -50,7 +61,7 @@ def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
             network.prompt = make_prompt(suite.network)
         taken = {name: weights[f"{prefix}{name}"].to(value.dtype, copy=True) for name, value in own[prefix].items()}
         network.stored.load_state_dict(taken, assign=True)
-    origin = {"file": source.name, "sha256": digest}
+    origin = {"file": " and ".join(path.name for path in several.values()), "sha256": digest}
     if place:
         print(f"{source}: its weights under {place} are taken")
         origin["place"] = place
@@ -58,6 +69,46 @@ def convert(source: Path, suite: Suite, method: str, out: Path) -> None:
         print(f"{source}: its weights are in half precision ({', '.join(halves)}); what rounding removed is lost")
         origin["precision"] = ", ".join(halves)
     checkpoints.export(out, suite, method, suite.training.seeds[0], model, converted=origin)
+
+
+def _read(sources: Mapping[str, Path]) -> Any:
+    """What files hold; of several, the largest state dict of each, its names after what the file is called by."""
+    if [*sources] == [""]:
+        return read_file(sources[""])
+    largest = {key: max((weights for _, weights in state_dicts(read_file(path))), key=len) for key, path in sources.items()}
+    return {f"{key}.{WRAPPERS.sub('', name)}": value for key, weights in largest.items() for name, value in weights.items()}
+
+
+def _digest(sources: Iterable[Path]) -> str:
+    """SHA-256 of a file, or of those of several."""
+    digests = [files.file_hash(path) for path in sources]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+def _by_official_names(method: str, held: Any, model: Any) -> list[Found]:
+    """State dicts in a file that have the names of the method's official code, under ours."""
+    name = f"{METHODS[method].module.rpartition('.')[0]}.released"
+    if importlib.util.find_spec(name) is None:
+        return []
+    module: Any = importlib.import_module(name)
+    found = []
+    for place, weights in state_dicts(held):
+        with suppress(SemFlowError):  # of another network: what is wrong is said of all weights together
+            found.append((place, _renamed(module, weights, model)))
+    return [(place, weights) for place, weights in found if weights]
+
+
+def _renamed(module: Any, weights: Mapping[str, Tensor], model: Any) -> dict[str, Tensor]:
+    """Weights of official names under ours. SemFlowError if one belongs nowhere."""
+    if hasattr(module, "convert"):
+        ours = module.convert(weights)
+    else:
+        ours = defaultdict[str, dict[str, Tensor]](dict)
+        for name, value in weights.items():
+            if where := module.place(name):
+                ours[where[0]][where[1]] = module.arrange(name, value, model.n_classes) if hasattr(module, "arrange") else value
+    several = len(model.sampling) > 1
+    return {f"{key}." * several + name: value for key, of in ours.items() for name, value in of.items()}
 
 
 def read_file(source: Path) -> Any:
@@ -100,12 +151,12 @@ def state_dicts(held: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
         yield from state_dicts(inside, (*place, key))
 
 
-def choose(source: Path, held: Any, wanted: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
+def choose(source: Path, held: Any, wanted: Mapping[str, Tensor], renamed: Sequence[Found] = ()) -> tuple[str, dict[str, Tensor]]:
     """(place, weights) of what fits a network in a file: the averaged weights where there are such.
 
-    SemFlowError if nothing fits, several do, or there are averages that do not.
+    renamed: state dicts in it that had other names. SemFlowError if nothing fits, several do, or there are averages that do not.
     """
-    found = [(place, weights) for place, weights in state_dicts(held) if not any(map(_of_optimizer, place))]
+    found = [(place, weights) for place, weights in (*state_dicts(held), *renamed) if not any(map(_of_optimizer, place))]
     shapes = {name: value.shape for name, value in wanted.items()}
     fit = [(place, weights) for place, weights in found if {name: value.shape for name, value in weights.items()} == shapes]
     averages = [(place, weights) for place, weights in fit if any(map(_averaged, place))]

@@ -113,8 +113,8 @@ class Trainer:
 
     def _average(self) -> optimizers.Average | None:
         decay = optimizers.ema_decay(self.suite, self.method)
-        weights = {f"{key}.{name}": w for key in self.model.sampling for name, w in self.networks[key].named_parameters()}
-        return optimizers.Average(weights, decay) if decay else None
+        averaged = {f"{key}.{name}": value for key in self.model.sampling for name, value in _averaged(self.networks[key])}
+        return optimizers.Average(averaged, decay) if decay else None
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
         """One step on this process's share of a batch: every phase takes its turn. Returns scalars to log: of each phase its
@@ -272,6 +272,14 @@ class Trainer:
             return False
         votes = torch.tensor(float(signalled), device=self.accelerator.device)
         return bool(self.accelerator.reduce(votes, "sum"))
+
+
+def _averaged(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """By name, all that is averaged over steps: weights, and the batch-norm statistics that go with them."""
+    yield from network.named_parameters()
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm):
+            yield from ((f"{name}.{key}", value) for key, value in module.named_buffers() if value.is_floating_point())
 
 
 class MicroBatch:

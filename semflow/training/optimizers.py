@@ -96,15 +96,15 @@ def schedule(recipe: Recipe) -> Callable[[int], float]:
 
 
 class Average:
-    """Exponential moving average of parameters, by name; its decay warms up as diffusers' does (WARM_UP)."""
+    """Exponential moving average of tensors, by name; its decay warms up as diffusers' does (WARM_UP)."""
 
-    def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
+    def __init__(self, parameters: dict[str, Tensor], decay: float) -> None:
         self.parameters, self.decay, self.steps = parameters, decay, 0
         self.values = {name: value.detach().clone() for name, value in parameters.items()}
 
     @torch.no_grad()
     def step(self) -> None:
-        """Take in the parameters as they are now; the first time they are all of it."""
+        """Take them in as they are now; the first time they are all of it."""
         n, self.steps = self.steps, self.steps + 1
         decay = min((1 + n) / (WARM_UP + n), self.decay) if n else 0.0
         averages: list[Tensor] = list(self.values.values())

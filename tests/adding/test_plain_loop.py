@@ -15,7 +15,7 @@ from semflow.training.loop import augmentation_of, train
 
 
 def plain_loop(suite) -> dict[str, torch.Tensor]:
-    """The toy's networks and the average of its generator after the suite's training."""
+    """The toy's networks, and the average of its generator with its batch-norm statistics, after the suite's training."""
     settings, rows, choices = suite.training, range(suite.training.batch_size), augmentation_of(suite)
     model = make_model(suite, "toy_gan", 0)
     generator, discriminator = (model.networks.train()[key] for key in ("generator", "discriminator"))
@@ -27,6 +27,8 @@ def plain_loop(suite) -> dict[str, torch.Tensor]:
     rates = [(optimizer.param_groups[0], optimizer.param_groups[0]["lr"]) for _, _, optimizer in turns]
     (factor,) = get_cosine_schedule_with_warmup(turns[0][2], settings.warmup_steps, settings.steps).lr_lambdas
     average, dataset = EMAModel(generator.parameters(), decay=settings.ema_decay, foreach=True), open_dataset(suite.data, "train")
+    statistics = {"norm.running_mean": generator.norm.running_mean, "norm.running_var": generator.norm.running_var}
+    averages = {f"ema.generator.{name}": value.clone() for name, value in statistics.items()}
     order = Steps(len(dataset), settings.batch_size, 0, 0, settings.steps, choices)
     for step, batch in enumerate(load(Views(dataset), order, 0)):
         draws = noise(torch.device("cpu"), 0, step, rows, len(rows), choices)
@@ -41,8 +43,11 @@ def plain_loop(suite) -> dict[str, torch.Tensor]:
             optimizer.step()
             draws = noise(torch.device("cpu"), 0, step, rows, len(rows), choices, "discriminator")
         average.step(generator.parameters())
+        for name, value in statistics.items():
+            mean = averages[f"ema.generator.{name}"]
+            mean.sub_(mean - value, alpha=1 - average.cur_decay_value)
     names = [name for name, _ in generator.named_parameters()]
-    averages = {f"ema.generator.{name}": value for name, value in zip(names, average.shadow_params, strict=True)}
+    averages |= {f"ema.generator.{name}": value for name, value in zip(names, average.shadow_params, strict=True)}
     return averages | {f"networks.{name}": value for name, value in model.networks.state_dict().items()}
 
 

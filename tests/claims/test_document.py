@@ -61,7 +61,7 @@ def test_a_mistake_in_the_claims_file_is_one_sentence_naming_the_entry(old, new,
         ("semflow segmentation", "semflow segmentaton", "there is no task 'segmentaton'"),
         ("euler-N miou", "eular-N miou", "semflow has no sampler 'eular' for segmentation; it has euler,"),
         ("ddpm-N miou", "ddpm-N miou b=6", "b= is for methods whose masks are perturbed; dsm's are not"),
-        ("euler-N miou", "euler-N miou b'=2", "b'= is for synthesis"),
+        ("euler-N miou", "euler-N miou b'=2", "b'= is for what draws"),
         ("euler-N miou", "euler-N fid", "fid is no metric of segmentation"),
         ("euler-N miou", "euler miou", "is not NAME-STEPS"),
         ("euler-N miou, minus:", "euler-best miou, cost_against:", "write NAME-N on both sides"),
@@ -104,7 +104,7 @@ def test_what_decides_a_verdict_changes_only_with_its_hash_in_the_file():
         return {key: bool(value) if key in reasons else value for key, value in entry.items() if key not in told}
 
     entries = [check | {"id": name} for name, check in raw["sanity_checks"].items()] + raw["table_entries"] + raw["claims"]
-    text = json.dumps([raw["scale"], MinSamples().model_dump(), [*map(deciding, entries)]], sort_keys=True)
+    text = json.dumps([raw["scale"], MinSamples().model_dump(), [*map(deciding, entries)], raw["not_starved"]], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     assert raw["decides"][-1]["hash"] == digest, (
         f"what decides verdicts is now {digest}: add that to `decides` of claims.yaml and raise `version`"

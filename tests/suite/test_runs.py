@@ -131,8 +131,12 @@ def test_minis_runs_are_those_of_the_paper_and_its_ablations(suite):
         ("semflow", "synthesis"): 10 + 13 + 4 + 4 * 3,  # the same, and other amplitudes of sampling with three seeds
         ("dsm", "segmentation"): 2 * (6 + 3), ("dsm_modified", "segmentation"): 2 * 7,
         ("semflow", "seed_agreement"): 1, ("dsm", "seed_agreement"): 2,
+        ("maskformer", "segmentation"): 1, ("unet_supervised", "segmentation"): 1, ("cyclegan", "segmentation"): 1,
+        ("pix2pixhd", "synthesis"): 1, ("cyclegan", "synthesis"): 1,
+        **{(name, "synthesis"): 3 for name in ("spade", "scgan", "bbdm")},
+        **{(name, "consistency"): 1 for name in ("semflow", "pix2pixhd", "spade", "scgan", "bbdm", "cyclegan")},
         ("oracle", "segmentation"): 1, ("shuffled_labels", "segmentation"): 1,
-        **{(name, "synthesis"): 1 for name in runs.CONTROLS["synthesis"]},
+        **{(name, task): 1 for task in ("synthesis", "consistency") for name in runs.CONTROLS[task]},
     }  # fmt: skip
     b, share = suite.pseudo_mask.amplitude, suite.pseudo_mask.s / 50
     assert sorted({e.amplitude / share for e in found if e.method == "semflow"} - {b / share}) == pytest.approx([0, 2, 12, 20])

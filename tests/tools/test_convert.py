@@ -8,9 +8,11 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from sd_folder import sd_sections
 
+from baselines.cyclegan import released
 from semflow.cli import main
 from semflow.errors import SemFlowError
 from semflow.evaluation import evaluate
+from semflow.files import write_json
 from semflow.method.samplers import Sampler
 from semflow.provenance import file_hash
 from semflow.suite import reading as config
@@ -348,3 +350,55 @@ def test_the_command_converts_and_spares_other_folders(tiny, sd_suite, weights, 
         main([*command, str(tmp_path / "thesis")])
     assert stop.value.code == 2
     assert "chapter1.tex, which is no part of a checkpoint" in capsys.readouterr().err
+
+
+# Weights under the names of a method's official code
+
+
+def of_two_generators(tiny):
+    """A CycleGAN as deep as the official one and narrow, and the state dicts of its two generators under the official names."""
+    recipe = {"lr": 1.0e-3}
+    own = {
+        "batch_size": 2, "width": 4, "downs": 2, "residuals": 9, "discriminator_width": 4, "discriminator_layers": 1, "cycle": 10,
+        "identity": 0, "pool": 1, "generators": recipe, "discriminators": recipe,
+    }  # fmt: skip
+    suite = config.check(tiny | {"methods": tiny["methods"] | {"cyclegan": own}}, "tiny")
+    layers = [f"model.{number}" for number in (1, 4, 7, 19, 22, 26)]
+    layers += [f"model.{block}.conv_block.{at}" for block in range(10, 19) for at in (1, 5)]
+    names = [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+    networks = make_model(suite, "cyclegan").networks
+
+    def theirs(file):
+        found = {}
+        for name in names:
+            key, ours = released.place(f"{file}.{name}")
+            found[name] = networks[key].state_dict()[ours] + 0.01
+        return found | {"model.2.running_mean": torch.zeros(4)}
+
+    return suite, {file: theirs(file) for file in ("G_A", "G_B")}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_two_files_of_official_names_become_one_checkpoint(tiny, tmp_path, monkeypatch, wrapped):
+    suite, theirs = of_two_generators(tiny)
+    monkeypatch.chdir(tmp_path)
+    for file, weights in theirs.items():
+        torch.save(
+            {"state_dict": {f"module.{name}": value for name, value in weights.items()}} if wrapped else weights, f"{file}.pth"
+        )
+    write_json(tmp_path / "suite.json", suite.model_dump(mode="json"))
+    words = ["convert", "G_A=G_A.pth", "G_B=G_B.pth", "--config", "suite.json", "--method", "cyclegan", "--out", "out"]
+    main(words)
+    model, card = checkpoints.open_checkpoint(tmp_path / "out")
+    assert torch.equal(model.networks["to_mask"].layers[0].weight, theirs["G_A"]["model.1.weight"])
+    assert torch.equal(model.networks["to_image"].layers[0].weight, theirs["G_B"]["model.1.weight"])
+    assert card.converted["file"] == "G_A.pth and G_B.pth"
+
+
+def test_of_several_files_each_is_given_a_name(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(
+            ["convert", "a.pth", "b.pth", "--config", "config/mini.yaml", "--method", "cyclegan", "--out", str(tmp_path / "out")]
+        )
+    assert end.value.code == 2
+    assert "of several files each is given as NAME=FILE, under another name" in capsys.readouterr().err
