@@ -108,7 +108,7 @@ class LayoutGenerator(Network):
     """Base of generators: layouts (B, classes, H, W) and styles (B, z), or None, to pictures (B, 3, H, W) in [-1, 1].
 
     past: label maps on which `save` works batch-norm statistics out for the weights as they are then, averages of those that
-    training's own statistics are of; in a tuple, so that they are no part of this network.
+    training's statistics are of; in a tuple, so that they are no part of this network.
     """
 
     classes: int
@@ -181,10 +181,10 @@ class LayoutGAN:
         self.beside = nn.ModuleList([gan.Vgg19(settings.vgg19)] if settings.vgg19 else [])
         drawing = ("generator", "encoder") if settings.style else ("generator",)
         self.phases = (Phase("generator", drawing), Phase("discriminator", ("discriminator",)))
-        self.settings, self.generator = settings, generator
+        self.settings, self.generator, self.n_classes = settings, generator, generator.classes
 
     def look(self, batch: Batch, source: Source) -> Seen:
-        return Seen(to_unit_range(batch.image), batch.mask, gan.one_hot_of(batch.mask, self.generator.classes))
+        return Seen(to_unit_range(batch.image), batch.mask, gan.one_hot_of(batch.mask, self.n_classes))
 
     def losses(self, phase: str, x: Seen, source: Source, carry: dict[str, Any]) -> dict[str, Tensor]:
         """Hinge losses; of the generator also feature matching, VGG19's distance and the divergence of styles from N(0, I)."""
@@ -232,7 +232,7 @@ class LayoutGAN:
     def synthesize(self, labels: Tensor, sampler: Sampler, generator: torch.Generator, amplitude: float | None = None) -> Tensor:
         """Labels uint8 (B, H, W), 255 ignored, to pictures float (B, 3, H, W) in [-1, 1], of styles drawn with the generator."""
         z = normal((len(labels), self.generator.z), generator, labels.device) if self.generator.z else None
-        return self.draw(gan.one_hot_of(labels, self.generator.classes), z, {})
+        return self.draw(gan.one_hot_of(labels, self.n_classes), z, {})
 
 
 def discriminator_of(method: str, blueprint: Blueprint, settings: Any) -> gan.Discriminator:

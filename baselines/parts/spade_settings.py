@@ -42,8 +42,8 @@ class LayoutGANSettings(Settings):
     picture, and how many there are, each at half the size of the one before.
     feature_matching, perceptual: weights of the discriminators' features and of VGG19's; 0: without.
     vgg19: torchvision's file of weights, where `perceptual` is not 0.
-    calibration: label maps, the last ones seen, on which batch-norm statistics are worked out for the averaged weights; null:
-    statistics stay as training left them, which is right where there is no average.
+    calibration: label maps, the last ones seen, on which batch-norm statistics are worked out for the averaged weights, which
+    have less noise than those that were averaged; null: statistics are training's, averaged as the weights are.
     """
 
     widths: Many[Positive]
@@ -74,13 +74,5 @@ class LayoutGANSettings(Settings):
             raise ValueError(
                 f"perceptual is {self.perceptual:g} and vgg19 is {self.vgg19 or 'null'}; name VGG19's file, or set perceptual to "
                 "0 and leave vgg19 out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _statistics_are_of_the_weights(self) -> "LayoutGANSettings":
-        if self.calibration is None and self.ema_decay != 0:
-            raise ValueError(
-                "an average of weights needs batch-norm statistics of its own; set calibration, such as 256, or ema_decay to 0"
             )
         return self

@@ -17,6 +17,10 @@ from semflow.errors import SemFlowError
 from semflow.loading.batches import Batch
 from semflow.method.contract import Blueprint
 from semflow.method.samplers import DIRECT
+from semflow.suite import reading as config
+from semflow.tools.convert import convert
+from semflow.training.build import make_model
+from semflow.training.checkpoints import open_checkpoint
 
 META = torch.device("meta")
 ADAM = {"betas": [0.0, 0.999], "weight_decay": 0.0, "grad_clip": 0.0}
@@ -316,6 +320,22 @@ def test_released_weights_of_layers_that_see_a_layout_are_put_in_our_order_of_cl
         else:
             assert arranged is weight
     assert seen == 6 + 5  # levels of the routing network, shortcuts
+
+
+def test_a_file_of_official_names_becomes_a_checkpoint(tiny, tmp_path):
+    """Of networks as deep as published, and narrow; labels that they see are in our order."""
+    narrow = {"widths": [4] * 3 + [3] * 4, "shrink": PAPER["shrink"], "routing": [3] * 6, "batch_size": 8}
+    tiny["data"]["size"] = [32, 32]
+    suite = config.check(tiny | {"methods": tiny["methods"] | {"scgan": TINY | narrow}}, "tiny")
+    weights = make_model(suite, "scgan").networks["generator"].state_dict()
+    theirs = {name: weights[place(name)[1]] for name in official() if place(name)[1] in weights}
+    assert len(theirs) == len(weights)
+    torch.save(theirs, tmp_path / "latest_net_G.pth")
+    convert(tmp_path / "latest_net_G.pth", suite, "scgan", tmp_path / "out")
+    opened = open_checkpoint(tmp_path / "out")[0].networks["generator"]
+    assert torch.equal(opened.last.weight, weights["last.weight"])
+    for name in ("routing.levels.1.0.weight", "blocks.0.shortcut_norm.shared.weight"):
+        assert torch.equal(opened.state_dict()[name][:, -16:], weights[name][:, -16:].roll(1, 1))
 
 
 @pytest.mark.parametrize(

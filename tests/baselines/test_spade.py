@@ -360,7 +360,6 @@ def test_released_weights_that_sampling_does_not_need_have_none():
         ({"shrink": [4, 2, 2]}, "must end in 1"),
         ({"shrink": [3, 2, 1]}, "each entry divide the one before it"),
         ({"perceptual": 1.0}, "name VGG19's file"),
-        ({"calibration": None}, "set calibration, such as 256, or ema_decay to 0"),
         ({"style": STYLE | {"side": 18}}, "side 18 cannot be halved 2 times"),
         ({"style": STYLE | {"side": 4}}, "side 4 cannot be halved 2 times, once a width, to 2 or more"),
     ],
