@@ -100,12 +100,15 @@ class Trainer:
         self.fits = accelerator.device.type == "cpu" or cut is not None or not self.model.rowwise
 
     def check_buffers(self) -> None:
-        """SemFlowError if processes would each keep a state of their own, of which a saved state could hold one only."""
+        """SemFlowError if processes would each keep a state of their own, of which a saved state could hold one only.
+
+        The vectors of spectral norms are the same in all: they follow from the weights and from how they began.
+        """
         shared = {
             id(buffer) for module in self.networks.modules() if isinstance(module, _BatchNorm) for buffer in module.buffers()
         }
         own = [name for name, buffer in self.networks.named_buffers() if id(buffer) not in shared]
-        kept = [name for name in own if name in self.networks.state_dict()]
+        kept = [name for name in own if name in self.networks.state_dict() and not name.endswith(("._u", "._v"))]
         if kept and self.rank.processes > 1:
             raise SemFlowError(
                 f"{self.method} keeps {kept[0]} in every process, which cannot be shared; train it with one process"
