@@ -198,3 +198,6 @@ def test_state_that_every_process_would_keep_for_itself_is_refused_with_several(
     trainer.rank = Rank(0, 2)
     with pytest.raises(SemFlowError, match=r"toy_gan keeps discriminator\.pool in every process.*train it with one process"):
         trainer.check_buffers()
+    del trainer.networks["discriminator"].pool
+    assert any(name.endswith("._u") for name, _ in trainer.networks.named_buffers())  # the same in every process
+    trainer.check_buffers()

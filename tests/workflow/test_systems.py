@@ -54,9 +54,9 @@ def finished(tmp_path_factory) -> Path:
     (tree / "systems.yaml").write_text(yaml.safe_dump(SUITE), encoding="utf-8")
     report = "results/systems/report"
     figures = [f"{report}/figures/{name}.png" for name in ("figure03", "losses", "systems")]
-    command = ["snakemake", "--cores", "2", "--snakefile", str(ROOT / "Snakefile")]
+    made = ("reproduce_table1", f"{report}/methods.md", "results/systems/claims.json", *figures)
     done = subprocess.run(
-        [*command, "reproduce_table1", f"{report}/methods.md", "results/systems/claims.json", *figures, "--configfile", "systems.yaml"],
+        ["snakemake", *made, "--cores", "2", "--snakefile", str(ROOT / "Snakefile"), "--configfile", "systems.yaml"],
         cwd=tree, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
