@@ -62,10 +62,12 @@ def mini() -> dict[str, Any]:
 
 @pytest.fixture
 def tiny(mini) -> dict[str, Any]:
-    """A suite that a test can afford: a network of a few thousand weights, a few scenes of 16 x 16."""
+    """A suite that a test can afford: a network of a few thousand weights, a few scenes of 16 x 16, SemFlow and both DSM."""
     mini["suite"] = "tiny"
+    mini["methods"] = {name: mini["methods"][name] for name in ("semflow", "dsm", "dsm_modified")}
+    mini["runs"] = [entry for entry in mini["runs"] if entry["method"] in mini["methods"] and entry["task"] != "consistency"]
     mini["data"] |= {"size": [16, 16], "n_train": 8, "n_test": 4}
-    mini["synthesis"] |= {"diversity": {"layouts": 4, "samples": 2}}
+    mini["synthesis"] |= {"diversity": {"layouts": 4, "samples": 2}, "judges": None}
     mini["network"] |= {"block_out_channels": [8, 16], "attention": [False, True], "norm_num_groups": 4, "attention_head_dim": 8}
     return mini
 

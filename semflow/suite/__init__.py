@@ -132,9 +132,9 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _batch_sizes_divide(self) -> "Suite":
-        whole = self.training.batch_size
+        whole, run = self.training.batch_size, {entry.method for entry in self.runs}
         for name, settings in self.methods.items():
-            if settings.batch_size and not settings.steps and whole % settings.batch_size:
+            if name in run and settings.batch_size and not settings.steps and whole % settings.batch_size:
                 raise ValueError(f"methods.{name}.batch_size {settings.batch_size} must divide training.batch_size {whole}")
         return self
 
