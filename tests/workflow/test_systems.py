@@ -40,7 +40,7 @@ SUITE: dict[str, Any] = {
         {"method": "pix2pixhd", "task": ["synthesis", "consistency"], **DIRECT},
         {"method": "spade", "task": ["synthesis", "consistency"], **DIRECT},
         {"method": "scgan", "task": ["synthesis", "consistency"], **DIRECT},
-        {"method": "bbdm", "task": ["synthesis", "consistency"], "sampler": "bbdm", "steps": [3]},
+        {"method": "bbdm", "task": ["synthesis", "consistency"], "sampler": "bbdm", "steps": [200]},
         {"method": "cyclegan", "task": ["segmentation", "synthesis", "consistency"], **DIRECT},
     ],
 }  # fmt: skip
