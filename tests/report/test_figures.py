@@ -86,6 +86,11 @@ def holding(run, **arrays):
     return run._replace(arrays=replace(run.arrays, **arrays))
 
 
+def kept_losses(run, **losses):
+    """The same run of a training whose mean losses were these."""
+    return but(run, budget=run.record.budget.model_copy(update={"losses": losses}))
+
+
 def scoring(run, name, value):
     """The same run with another value of a metric."""
     metrics = run.record.metrics
@@ -129,6 +134,8 @@ def given(make_synthesis, make_seed_agreement, real, runs):
         "figure10": [segmented, *main, *drawn_by, *segmented_by],
         "figure11": main,
         "figure12": [segmented],
+        "losses": [kept_losses(run, loss=(2.0, 1.0)) for run in (segmented, but(segmented, method="dsm", sampler="ddpm"))],
+        "systems": [*main[:1], but(filled(main[0], 7), method="pix2pixhd", sampler="direct", steps=0)],
         "training_amplitudes": [*segmented_at, *trained, real],
         "sampling_amplitudes": [*sampled, real],
         "evaluations": [segmented, in_one_step, *main, *by_steps, *segmented_by, *drawn_by, real],
@@ -142,6 +149,7 @@ def given(make_synthesis, make_seed_agreement, real, runs):
 
 SOLVERS = ["Euler-25\n25 evaluations", "midpoint-12\n24 evaluations", "Heun-12\n24 evaluations", "RK45\n37.5 evaluations"]
 HEADS = {
+    "systems": ["layout", "real image", "SemFlow", "pix2pixHD"],
     "figure03": ["image", "ground truth", "segmented", "drawn"],
     "figure04": ["layout", "real image", *(f"b = {b}\nseed {seed}" for b in ("0", "6.375") for seed in (0, 1))],
     "figure05": ["layout", "real image", "Euler-1", "Euler-2", "Euler-5", "Euler-25"],

@@ -7,6 +7,7 @@ from semflow.errors import SemFlowError
 from semflow.report import budget, selection
 from semflow.report.figures.canvas import empty
 from semflow.report.figures.captions import setting
+from semflow.report.figures.choice import needed
 from semflow.report.figures.panels import Column, draw
 from semflow.report.figures.pictures import given, of_one_training, picture, scored
 from semflow.report.products import Drawn, figure
@@ -26,7 +27,9 @@ def _main(evaluations: Evaluations, suite: Suite) -> Evaluations:
 @figure("losses", needs=_main)
 def losses(runs: list[Run]) -> Drawn:
     """How each loss of every method fell over its training."""
-    curves = {run.record.method: run.record.budget.losses for run in runs if run.record.budget and run.record.budget.losses}
+    trained = sorted((run for run in runs if run.record.budget), key=lambda run: selection.place(run.record.method))
+    needed(trained, "the figure of losses", **({} if trained else {"task": "segmentation"}))
+    curves = {run.record.method: run.record.budget.losses for run in trained if run.record.budget and run.record.budget.losses}
     if not curves:
         drawing = empty(figsize=(5, 0.6))
         drawing.text(0.5, 0.5, "no losses were kept", ha="center", va="center")
@@ -45,7 +48,7 @@ def losses(runs: list[Run]) -> Drawn:
         axes.set_visible(False)
     drawing.supxlabel("training (percent of its steps)", fontsize=9)
     drawing.supylabel("loss, weighted", fontsize=9)
-    trained = [run for run in runs if run.record.method in curves]
+    trained = [run for run in trained if run.record.method in curves]
     return drawing, (
         f"Losses as they are weighted in training, means over equal parts of it; of a phase, its name before. {setting(trained)} "
         "Losses of different methods are different numbers; look for whether each still falls at the end, and, of adversarial "
@@ -70,14 +73,15 @@ def systems(runs: list[Run]) -> Drawn:
         of_task = only(runs, task=task)
         methods = sorted({run.record.method for run in of_task}, key=selection.place)
         first = [of_one_training(only(of_task, method=name))[0] for name in methods]
-        if len(first) > 1:
+        if sum(run.record.budget is not None for run in first) > 1:
             show = picture if task == "synthesis" else scored
             before = given(first[0]) if task == "synthesis" else [*reversed(given(first[0]))]
             names = [name_of(run.record.method).partition(" (")[0].partition(" in ")[0] for run in first]
             blocks.append([*before, *(show(run, name.replace(" ", "\n", 1)) for run, name in zip(first, names, strict=True))])
             shown += first
     if not blocks:
-        raise SemFlowError("the figure of systems needs two methods of one task; evaluate another")
+        needed([run for run in runs if run.record.budget], "the figure of systems", task="segmentation")
+        raise SemFlowError("the figure of systems needs a second method of one task; evaluate one")
     return draw(*blocks, n_rows=4), (
         f"Above: pictures of the same layouts. Below: label maps of the same images. {setting(shown)} Look for whether objects "
         "are where the layout has them, and for the colours and textures of real images. Ignored pixels are black."

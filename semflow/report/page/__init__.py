@@ -36,7 +36,7 @@ SENTENCE = re.compile(r"((?:Figure \d+\. )?.+?[.?!])(?= [A-Z]|$)", re.DOTALL)
 def table1_page(runs: list[Run], beside: Beside) -> Forms:
     """Table 1 as a web page, with what its methods cost."""
     runs, weak = selection.among(runs, table1.rows_of), table1.weak(runs)
-    grids, notes = [table1.grid(runs, weak), *budget_grids(runs)], [*table1.notes(runs, weak), speed_note(runs)]
+    grids, notes = [table1.grid(runs, starving=weak), *budget_grids(runs)], [*table1.notes(runs, weak), speed_note(runs)]
     return _one_table("Table 1", grids, notes, runs, beside)
 
 
@@ -115,7 +115,7 @@ def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, 
         "notes": [*claims.get("notes", []), *filter(None, [committed(claims)])],
         "discrepancies": claims.get("discrepancies", []),
         "tables": [
-            (1, first and table1.grid(first, weak, names), first and table1.notes(first, weak)),
+            (1, first and table1.grid(first, names, starving=weak), first and table1.notes(first, weak)),
             (2, second and table2.grid(second, names), second and table2.notes(second)),
         ],
         "ablations": ablations,
