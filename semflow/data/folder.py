@@ -73,7 +73,7 @@ class Settings(PaperSettings):
     palette: Annotated[tuple[Annotated[tuple[Byte, Byte, Byte], Field(strict=False)], ...], Field(strict=False)] | None = None
     ignore_index: Byte = IGNORE_INDEX
     left_right: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
-    image_suffix: str | None = None
+    image_suffix: Annotated[str, Field(min_length=1)] | None = None
     label_suffix: str = ".png"
     view: Literal["resize", "crop"] = "resize"
     masks: Literal["labels", "rgb"] = "labels"
@@ -104,10 +104,19 @@ class Folder(PairedFiles):
 
     name = "folder"
     void = IGNORE_INDEX
+    void_given = False  # whether the section says which id is ignored
 
     def read_labels(self, path: str) -> Image.Image:
-        mend = "ids count from 0 in the order of data.classes"
-        return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette, mend)
+        mend, or_else = "ids count from 0 in the order of data.classes", ", or give the palette as data.palette"
+        return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette, mend, or_else)
+
+    def doubts(self, counts: Sequence[int], n_maps: int) -> str:
+        if self.void_given or len(self.names) < 2 or not (counts[0] and counts[IGNORE_INDEX]) or any(counts[1:IGNORE_INDEX]):
+            return ""
+        return (
+            f"{n_maps:,} label maps hold 0 and 255 alone: 255 may stand for ignored pixels or for the class 1, {self.names[1]}; "
+            "save it as 1 if it does, else give data.ignore_index: 255"
+        )
 
     def hint(self, counts: Sequence[int]) -> str:
         if counts[0] or not any(counts[1 : len(self.names)]):
@@ -147,8 +156,8 @@ def opened(data: Settings, split: str) -> Folder:
 
 def reader_of(data: Settings) -> type[Folder]:
     """What reads the files of such a data set."""
-    info = described(data)
-    return type("Folder", (Folder,), {"names": info.names, "palette": info.palette, "void": info.void})
+    info, given = described(data), "ignore_index" in data.model_fields_set
+    return type("Folder", (Folder,), {"names": info.names, "palette": info.palette, "void": info.void, "void_given": given})
 
 
 def facts(given: Settings | None, root: Path) -> Official:

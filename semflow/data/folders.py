@@ -59,6 +59,7 @@ class PairedFiles:
     palette: tuple[Colour, ...]
     groups: tuple[str, ...] | None = None
     looked_into = 8  # label maps, when a split is opened
+    looked_into_in_doubt = 200
 
     def __init__(self, pairs: list[tuple[str, str]], size: tuple[int, int]) -> None:
         self.pairs, self.size = pairs, size
@@ -126,16 +127,20 @@ class PairedFiles:
 
     def look_into_some(self) -> None:
         """SemFlowError if some label maps show to be wrong alike, or none can be read; one alone is left alone."""
+        if self._doubt(self.looked_into) and (doubt := self._doubt(self.looked_into_in_doubt)):
+            raise SemFlowError(f"{Path(self.pairs[0][1]).parent}: {doubt}")
+
+    def _doubt(self, most: int) -> str:
+        """What so many label maps show to be wrong with all of them. SemFlowError if none can be read."""
         counts, n_maps, wrong = np.zeros(256, int), 0, list[SemFlowError]()
-        for index in np.linspace(0, len(self) - 1, min(len(self), self.looked_into)).astype(int):
+        for index in np.linspace(0, len(self) - 1, min(len(self), most)).astype(int):
             try:
                 counts, n_maps = counts + self.label_map(int(index)).histogram(), n_maps + 1
             except SemFlowError as error:
                 wrong.append(error)
         if wrong and not n_maps:
             raise wrong[0]
-        if n_maps and (doubt := self.doubts(counts.tolist(), n_maps)):
-            raise SemFlowError(f"{Path(self.pairs[0][1]).parent}: {doubt}")
+        return self.doubts(counts.tolist(), n_maps) if n_maps else ""
 
     def verify(self, index: int, labels: Image.Image) -> None:
         """SemFlowError if a label map is not what its raw annotations make, where it was made from such."""

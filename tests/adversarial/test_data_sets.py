@@ -23,7 +23,8 @@ from semflow.data.camvid import CamVid
 from semflow.data.celebamask_hq import CelebAMaskHQ
 from semflow.data.cityscapes import LABEL_IDS, Cityscapes
 from semflow.data.coco_stuff import CocoStuff
-from semflow.data.folder import Settings, described, facts, opened
+from semflow.data.folder import Settings, described, facts, find, opened, reader_of
+from semflow.data.folders import pairs_of
 from semflow.data.sample import check_split
 from semflow.errors import SemFlowError
 from semflow.suite import reading
@@ -723,6 +724,54 @@ def test_files_of_ones_own_that_are_left_out_are_named(own):
     said = "\n".join(check("folder", own).lines)
     assert "train: 1 of 7 files in" in said
     assert "images/train/a.webp" in said
+
+
+def as_masks(root: Path) -> None:
+    """Label maps of two classes, saved as black and white."""
+    (root / "classes.txt").write_text("background\nforeground\n")
+    for path in (root / "labels").rglob("*.png"):
+        save(path, np.where(np.arange(24 * 32).reshape(24, 32) % 3, 0, 255).astype(np.uint8))
+
+
+def test_masks_of_two_classes_saved_as_0_and_255_are_refused_with_both_readings_and_the_mend(own):
+    as_masks(own)
+    named = ("hold 0 and 255 alone", "ignored pixels or for the class 1, foreground", "save it as 1", "data.ignore_index: 255")
+    refusal(lambda: opened(section(own), "train"), *named)
+    refusal(lambda: init(own, None, LAPTOP), *named[:2])
+    found = check("folder", own).problems
+    assert [said.partition(":")[0] for said in found if named[0] in said] == ["train", "val"]
+
+
+def test_masks_whose_255_is_said_to_be_ignored_open(own):
+    as_masks(own)
+    assert opened(section(own, ignore_index=255), "train")[0].labels.max() == 255
+
+
+def test_masks_of_which_one_shows_the_second_class_open(own):
+    as_masks(own)
+    save(sorted((own / "labels/train").iterdir())[0], np.eye(24, 32, dtype=np.uint8))
+    assert len(opened(section(own), "train")) > 1
+
+
+def test_an_unknown_palette_of_ones_own_is_refused_with_the_key_that_gives_it(own):
+    colours, path = [[120, 120, 120], [180, 120, 120], [6, 230, 230]], sorted((own / "labels/train").iterdir())[0]
+    ids = np.asarray(Image.open(path))
+    ade = Image.fromarray(ids)
+    ade.putpalette([channel for colour in colours for channel in colour] + [0] * 253 * 3)
+    ade.save(path)
+    refusal(lambda: section_reader(own).label_map(0), "data.palette")
+    assert np.array_equal(np.asarray(section_reader(own, palette=colours).label_map(0)), ids)
+
+
+def section_reader(root: Path, **keys):
+    """What reads the train split, not yet opened."""
+    settings = section(root, **keys)
+    return reader_of(settings).over(pairs_of(find(settings, root, "train")), SIZE)
+
+
+def test_an_empty_ending_of_names_is_refused(own):
+    with pytest.raises(ValueError, match="image_suffix"):
+        section(own, image_suffix="")
 
 
 def test_the_ignored_id_may_not_be_the_last_classs(own):
