@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import BeforeValidator, Field, model_validator
 
 from semflow.data.colours import voc_palette
-from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, paired, pairs_of, read_lines
+from semflow.data.folders import Found, PairedFiles, apart, holding, inside, listed, once, paired, pairs_of, read_lines
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX
@@ -190,11 +190,7 @@ def find(data: Settings, root: Path, split: str) -> Found:
             f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix"
         )
         found = found._replace(problems=(sentence,))
-    learnt = set() if split == "train" else {*_files(data, root, "train")[0].values()}
-    if seen := [name for name, path in images.items() if path in learnt]:
-        shared = f"{split}: {len(seen)} of {len(images)} images are in the train split too, the first is {seen[0]}"
-        found = found._replace(problems=(*found.problems, f"{shared}; remove them from one of the two"))
-    return found
+    return apart(found, split, lambda other: _files(data, root, other)[0])
 
 
 def survey(data: Settings, root: Path, split: str) -> Found:

@@ -5,7 +5,7 @@ Paths are plain strings and no file is opened, so that the 118,287 pairs of COCO
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
@@ -46,6 +46,39 @@ def pairs_of(found: Found, mend: str = "") -> list[tuple[str, str]]:
     for sentence in found.wrong(mend):
         raise SemFlowError(sentence)
     return [(path, found.labels[name]) for name, path in found.images.items()]
+
+
+def apart(
+    found: Found, split: str, images_of: Callable[[str], dict[str, str]], scene: Callable[[str], str] | None = None
+) -> Found:
+    """What lies of a split; that an image of another split than `train` is in that too is a problem.
+
+    images_of: paths of a split's images by name.  scene: what a name says of what an image shows; None: nothing.
+    """
+    if split == "train":
+        return found
+    try:
+        learnt = images_of("train")
+    except SemFlowError:  # which is said where it is trained on
+        return found
+    files, scenes = {*real_paths(learnt.values())}, {*map(scene, learnt)} if scene else set()
+    shown = zip(found.images, real_paths(found.images.values()), strict=True)
+    if seen := [name for name, path in shown if path in files or (scene and scene(name) in scenes)]:
+        sentence = f"{split}: {len(seen)} of {len(found.images)} images are in the train split too, the first is {seen[0]}"
+        return found._replace(problems=(*found.problems, f"{sentence}; remove them from one of the two"))
+    return found
+
+
+def real_paths(paths: Iterable[str]) -> Iterator[str]:
+    """Where files lie when links are followed. Folders are listed, and only the links in them are looked up."""
+    folders: dict[str, tuple[str, set[str]]] = {}
+    for path in paths:
+        folder, slash, name = path.rpartition("/")
+        if folder not in folders:
+            with os.scandir(folder or slash or ".") as entries:
+                folders[folder] = os.path.realpath(folder or slash), {entry.name for entry in entries if entry.is_symlink()}
+        place, links = folders[folder]
+        yield os.path.realpath(path) if name in links else f"{place}/{name}"
 
 
 class PairedFiles:

@@ -141,6 +141,101 @@ def test_camvid_counted_from_1_is_refused(camvid, how_many):
     refusal(lambda: CamVid(camvid, SIZE, "train"), "count from 1", "pole", "road")
 
 
+@pytest.mark.parametrize("first", [0, 3, 8])
+def test_a_list_that_pairs_images_with_one_anothers_labels_is_refused(camvid, first):
+    swapped = [*FRAMES]
+    swapped[first : first + 2] = swapped[first + 1], swapped[first]
+    pairs = zip(FRAMES, swapped, strict=True)
+    (camvid / "train.txt").write_text("".join(f"train/{image}.png trainannot/{labels}.png\n" for image, labels in pairs))
+    refusal(lambda: CamVid(camvid, SIZE, "train"), f"line {first + 1}", f"{swapped[first]}.png has another name than its image")
+
+
+def test_labels_may_have_the_ending_that_they_were_first_published_with(camvid):
+    for frame in FRAMES:
+        (camvid / f"trainannot/{frame}.png").rename(camvid / f"trainannot/{frame}_L.png")
+    (camvid / "train.txt").write_text("".join(f"train/{frame}.png trainannot/{frame}_L.png\n" for frame in FRAMES))
+    assert len(CamVid(camvid, SIZE, "train")) == len(FRAMES)
+
+
+# What is evaluated on must not be what was trained on
+
+
+def camvid_val(root: Path) -> None:
+    (root / "val.txt").write_text((root / "train.txt").read_text())
+
+
+def camvid_copies(root: Path) -> None:
+    for kind in ("", "annot"):
+        shutil.copytree(root / f"train{kind}", root / f"val{kind}")
+    (root / "val.txt").write_text((root / "train.txt").read_text().replace("train", "val"))
+
+
+def replaced(*folders: tuple[str, str], link: bool = False):
+    """A change that puts copies of folders, or links to them, in the place of others."""
+
+    def change(root: Path) -> None:
+        for old, new in folders:
+            shutil.rmtree(root / new)
+            if link:
+                (root / new).symlink_to(root / old)
+            else:
+                shutil.copytree(root / old, root / new)
+
+    return change
+
+
+def one_link(old: str, new: str):
+    def change(root: Path) -> None:
+        (root / new).unlink()
+        (root / new).symlink_to(root / old)
+
+    return change
+
+
+COCO_FOLDERS = ("train2017", "val2017"), ("annotations/train2017", "annotations/val2017")
+CITY_FOLDERS = ("leftImg8bit/train", "leftImg8bit/val"), ("gtFine/train", "gtFine/val")
+OWN_FOLDERS = ("images/train", "images/val"), ("labels/train", "labels/val")
+SHARED = {
+    "camvid, one list": ("camvid", camvid_val, 10),
+    "camvid, copies": ("camvid", camvid_copies, 10),
+    "coco, copies": ("coco_stuff", replaced(*COCO_FOLDERS), 2),
+    "coco, linked folders": ("coco_stuff", replaced(*COCO_FOLDERS, link=True), 2),
+    "coco, a link": ("coco_stuff", one_link("train2017/000000000139.jpg", "val2017/000000000140.jpg"), 1),
+    "cityscapes, copies": ("cityscapes", replaced(*CITY_FOLDERS), 2),
+    "cityscapes, linked folders": ("cityscapes", replaced(*CITY_FOLDERS, link=True), 2),
+    "faces, a link": ("celebamask_hq", one_link("CelebA-HQ-img/0.jpg", "CelebA-HQ-img/28000.jpg"), 1),
+    "own, linked folders": ("own", replaced(*OWN_FOLDERS, link=True), 6),
+    "own, a link": ("own", one_link("images/train/0.jpg", "images/val/1.jpg"), 1),
+}
+OPENED = {
+    "camvid": lambda root: CamVid(root, SIZE, "val"),
+    "coco_stuff": lambda root: CocoStuff(root, SIZE, "val"),
+    "cityscapes": lambda root: Cityscapes(root, SIZE, "val"),
+    "celebamask_hq": lambda root: CelebAMaskHQ(root, SIZE, "val", "official"),
+    "own": lambda root: opened(section(root), "val"),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_an_evaluation_on_images_that_are_trained_on_too_does_not_open(request, trees, tmp_path, kind):
+    name, change, shared = SHARED[kind]
+    root = request.getfixturevalue(name) if name in ("camvid", "own") else getattr(trees, f"{name}_tree")(tmp_path / name, 2)
+    change(root)
+    said = refusal(lambda: OPENED[name](root), f"val: {shared} of", "in the train split too, the first is")
+    assert said in check({"own": "folder"}.get(name, name), root, subset=True).problems
+
+
+def test_images_of_one_name_in_two_folders_of_ones_own_may_be_two_images(own):
+    assert len(OPENED["own"](own)) == 3
+
+
+def test_a_split_is_evaluated_on_where_that_to_train_with_is_not_there(trees, tmp_path):
+    root = trees.coco_stuff_tree(tmp_path / "coco", 2)
+    for folder, _ in COCO_FOLDERS:
+        shutil.rmtree(root / folder)
+    assert len(OPENED["coco_stuff"](root)) == 2
+
+
 # Places and names
 
 
