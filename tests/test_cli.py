@@ -625,6 +625,14 @@ def test_a_reader_that_has_enough_ends_the_command_quietly():
         assert ended.returncode in (0, 141)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_is_no_error(closed):
+    command = f"{sys.executable} -m semflow plan --config config/smoke.yaml --tflops 1 {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.stdout != "") == (closed == "2>&-")
+
+
 def plan(suite, *words):
     return ("plan", "--config", suite, "--tflops", 1, *words)
 
@@ -674,3 +682,14 @@ def test_an_evaluation_in_json_has_its_metrics(run, tiny, tmp_path):
     status, _, error = run(*evaluation(tiny, tmp_path, "--method", "controls", "--json", "-"))
     assert status == 2
     assert is_one_sentence(error, "--json is for one evaluation")
+
+
+def test_an_evaluation_says_why_a_metric_is_null_in_words_and_in_json(run, tiny, tmp_path):
+    tiny["data"]["n_test"] = 2
+    options = ("--task", "synthesis", "--cache", tmp_path / "cache")
+    words = run(*evaluation(tiny, tmp_path, "--method", "real_images", *options))[1]
+    told = json.loads(run(*evaluation(tiny, tmp_path, "--method", "real_images", *options, "--json", "-"))[1])
+    assert told["recall_efficientnet_lite0"]["value"] is None
+    assert told["recall_efficientnet_lite0"]["reason"] == "it needs more than 3 images"
+    assert "(it needs more than 3 images)" in words
+    assert all(("reason" in metric) or metric["value"] is not None for metric in told.values())

@@ -55,10 +55,10 @@ class CamVid(PairedFiles):
 
 def find(root: Path, split: str) -> Found:
     """What lies of a split under `root`, whose list names it. A frame of another split than `train` must not be in that too."""
-    return apart(_listed(root, split), split, lambda other: _listed(root, other).images, lambda path: Path(path).stem)
+    return apart(_of_list(root, split), split, lambda other: _of_list(root, other).images, lambda path: Path(path).stem)
 
 
-def _listed(root: Path, split: str) -> Found:
+def _of_list(root: Path, split: str) -> Found:
     """What the list of a split names."""
     pairs = [(str(image), str(labels)) for image, labels in _read_list(root, split)]
     return Found({image: image for image, _ in pairs}, dict(pairs), ())

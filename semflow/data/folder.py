@@ -5,6 +5,7 @@ order. A split is a folder in both, or a list of names without suffix, one a lin
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +27,9 @@ Pair = Annotated[tuple[str, str], Field(strict=False)]
 SPLITS = ("train", "val", "test")
 PICTURES = (".jpg", ".jpeg", ".png")
 LIST = ".txt"
+COLUMNS = re.compile("[,;:=\t]")  # what stands between those of a table
+COMMENTS = ("#", "//", "%")
+TITLES = {"id", "ids", "index", "name", "names", "class", "classes", "class_name", "label", "labels", "category", "categories"}
 SHOWN = 256  # pixels of a picture's sides on a contact sheet, if no section says another size
 # Names that are in use; of what lies in a folder, exactly one of each must.
 USUAL = {
@@ -180,7 +184,7 @@ def facts(given: Settings | None, root: Path) -> Official:
 def find(data: Settings, root: Path, split: str) -> Found:
     """What lies of a split under `root`. An image of another split than `train` must not be in that too."""
     if not root.is_dir():
-        raise SemFlowError(f"data.root: there is no folder {root}; correct data.root")
+        raise _no_root(root)
     images, labels, places = _files(data, root, split)
     suffixes = data.image_suffix or " ".join(PICTURES), data.label_suffix
     found = paired(split, images, labels, places, suffixes)
@@ -191,6 +195,10 @@ def find(data: Settings, root: Path, split: str) -> Found:
         )
         found = found._replace(problems=(sentence,))
     return apart(found, split, lambda other: _files(data, root, other)[0])
+
+
+def _no_root(root: Path) -> SemFlowError:
+    return SemFlowError(f"data.root: there is no folder {root}; correct data.root, which is relative to where a command runs")
 
 
 def survey(data: Settings, root: Path, split: str) -> Found:
@@ -281,8 +289,11 @@ def _class_names(data: Settings) -> tuple[str, ...]:
         names, where = data.classes, "data.classes"
     else:
         path = data.folder / data.classes
+        if not data.folder.is_dir():
+            raise _no_root(data.folder)
         lines = read_lines(path, "list of classes (data.classes)")
         once(lines, path)
+        _check_plain_names(lines, path)
         names, where = tuple(name for _, name in lines), str(path)
     if len(set(names)) < len(names):
         raise SemFlowError(f"{where} has the class {next(name for name in names if names.count(name) > 1)!r} twice; remove one")
@@ -293,9 +304,25 @@ def _class_names(data: Settings) -> tuple[str, ...]:
         )
     if not 0 < len(names) <= IGNORE_INDEX:
         raise SemFlowError(f"{where} names {len(names)} classes; there must be 1 to {IGNORE_INDEX}")
-    if all(name.partition(" ")[0].rstrip(":,;").isdecimal() for name in names):
+    if all(name.partition(" ")[0].rstrip(":,;.)").isdecimal() for name in names):
         raise SemFlowError(f"{where}: every class begins with a number; write their names alone, in the order of the ids from 0")
     return names
+
+
+def _check_plain_names(lines: Sequence[tuple[int, str]], path: Path) -> None:
+    """SemFlowError if a line of a list of classes looks like a title, a comment or a row of a table, since a line is a name."""
+    for number, line in lines:
+        columns = [column.strip() for column in COLUMNS.split(line)]
+        if line.startswith(COMMENTS) or (number == lines[0][0] and {column.lower() for column in columns} & TITLES):
+            raise SemFlowError(
+                f"{path}, line {number}: {line!r} looks like a title or a comment, but would be the name of a class; remove the "
+                "line, or give the names as a list (data.classes)"
+            )
+        if len(columns) > 1 and any(column.isdecimal() for column in columns):
+            raise SemFlowError(
+                f"{path}, line {number}: {line!r} has a number beside a name; write the names alone, one a line, in the order of "
+                "the ids from 0"
+            )
 
 
 def guessed(root: Path, size: tuple[int, int]) -> Settings:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.images import orientation, read_image, resize_image, resize_labels
-from semflow.data.sample import Colour, Sample
+from semflow.data.sample import IGNORE_INDEX, Colour, Dataset, Sample, unlabelled
 from semflow.errors import SemFlowError
 
 MOST_NAMED = 4  # of what lies in a folder
@@ -352,6 +352,12 @@ def paired(
             f"{stray[0]}; fetch the images or remove the annotations"
         )
     return Found(images, labels, tuple(problems))
+
+
+def check_labelled(dataset: Dataset, split: str) -> None:
+    """SemFlowError if no pixel of a split has a label. Reads no further than the first."""
+    if not any(bool((dataset[index].labels != IGNORE_INDEX).any()) for index in range(len(dataset))):
+        raise SemFlowError(unlabelled(split, dataset.name).replace("measured on", "learnt from"))
 
 
 def check_root(root: Path, what: str, holds: str) -> None:

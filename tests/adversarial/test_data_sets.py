@@ -710,6 +710,34 @@ def test_a_list_of_classes_that_cannot_be_one_is_refused(own, text):
     refusal(lambda: described(section(own)), own / "classes.txt")
 
 
+ROWS = ("0{}{}", "1{}{}", "2{}{}")
+TITLED = {
+    **{f"a title, {title}": [title, *NAMES] for title in ("name", "Names", "class", "label", "id,name", "index\tclass")},
+    **{f"a comment, {mark}": [f"{mark} classes", *NAMES] for mark in ("#", "//", "%")},
+    "a comment below": [*NAMES, "# the end"],
+    **{f"numbers before {mark!r}": [row.format(mark, name) for row, name in zip(ROWS, NAMES, strict=True)] for mark in ",;:=\t"},
+    "numbers from 1": [f"{number}\t{name}" for number, name in enumerate(NAMES, 1)],
+    "numbers behind": [f"{name},{number}" for number, name in enumerate(NAMES)],
+    "colours behind": [f"{name}\t{number}\t0\t0" for number, name in enumerate(NAMES)],
+    "a number before one name": [*NAMES[:2], f"2,{NAMES[2]}"],
+}
+
+
+@pytest.mark.parametrize("kind", TITLED)
+def test_a_list_of_classes_with_a_title_or_columns_is_refused_by_its_line(own, kind):
+    (own / "classes.txt").write_text("\n".join(TITLED[kind]) + "\n")
+    refusal(lambda: described(section(own)), own / "classes.txt, line ")
+
+
+def test_a_class_may_be_called_what_a_title_is_where_names_are_a_list(own):
+    assert described(section(own, classes=["name", "# 1", "2, or 3"])).names == ("name", "# 1", "2, or 3")
+
+
+def test_a_root_that_is_not_there_is_named_before_the_classes_in_it(tmp_path, mini):
+    raw = mini | {"data": {"name": "folder", "root": str(tmp_path / "gone"), "size": [32, 32], "classes": "classes.txt"}}
+    refusal(lambda: reading.check(raw, "suite"), "data.root", tmp_path / "gone", "where a command runs")
+
+
 @pytest.mark.parametrize("kind", ["byte order mark", "DOS", "empty lines"])
 def test_a_list_of_classes_written_another_way_names_the_same(own, kind):
     text = {"byte order mark": "\ufeff" + "\n".join(NAMES), "DOS": "\r\n".join(NAMES), "empty lines": "\n\n".join(NAMES) + "\n\n"}
@@ -1003,6 +1031,8 @@ def test_a_text_with_a_name_that_is_not_utf_8_is_written_with_an_escape(tmp_path
 def test_more_cores_work_at_larger_pictures(own):
     for path in [*(own / "images").rglob("*.jpg")]:
         save(path, np.zeros((480, 640, 3), np.uint8))
+    for path in [*(own / "labels").rglob("*.png")]:
+        save(path, np.zeros((480, 640), np.uint8))
     sizes = [reading.load(init(own, own.parent / f"{cores}.yaml", LAPTOP._replace(cores=cores))).data.size for cores in (2, 8)]
     assert sizes == [(36, 48), (72, 96)]  # four times the pixels on four times the cores
 
@@ -1071,6 +1101,70 @@ def test_data_check_finds_a_split_that_training_refuses(own, change, named):
     change(own)
     said = refusal(lambda: check_split(open_dataset(suite.data, "val"), "val"), named)
     assert check("folder", own).problems == [said]
+
+
+def without_val(root: Path) -> None:
+    for folder in ("images", "labels"):
+        shutil.rmtree(root / folder / "val")
+
+
+def of_an_unknown_class(root: Path) -> None:
+    for path in (root / "labels/val").iterdir():
+        save(path, np.full_like(np.asarray(Image.open(path)), 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (of_one_picture, "has 1 images; at least 2"),
+        (of_void, "no pixel of the val"),
+        (without_val, "make a val or test split"),
+        (of_an_unknown_class, "label id 3"),
+    ],
+)
+def test_init_refuses_what_data_check_finds(own, change, named):
+    change(own)
+    refusal(lambda: init(own, None, LAPTOP), named)
+    assert any(named in problem for problem in check("folder", own).problems)
+    assert not (own / "suite.yaml").exists()
+
+
+def test_init_notes_what_data_check_notes(own, capsys):
+    for path in (own / "labels").rglob("*.png"):
+        save(path, np.where(np.asarray(Image.open(path)) == 0, 1, np.asarray(Image.open(path))))
+    init(own, None, LAPTOP)
+    assert "note: train: id 0, sky, is in no label map" in capsys.readouterr().out
+
+
+def test_init_says_how_to_run_it_from_anywhere(own, capsys):
+    cli.main(["init", str(own)])
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert f"--snakefile {ROOT / 'Snakefile'} --configfile" in command
+
+
+def test_a_training_on_void_alone_is_refused_before_it_begins(own, capsys):
+    suite = init(own, None, LAPTOP)
+    for path in (own / "labels/train").iterdir():
+        save(path, np.full((24, 32), 255, np.uint8))
+    with pytest.raises(SystemExit) as end:
+        cli.main(
+            ["train", "--config", str(suite), "--method", "semflow", "--state", str(own / "state"), "--out", str(own / "out")]
+        )
+    assert end.value.code == 2
+    assert "no pixel of the train split of folder has a label, so nothing can be learnt from it" in capsys.readouterr().err
+    assert not (own / "state").exists()
+
+
+def test_what_could_not_be_read_is_not_counted(own):
+    for path in (own / "labels/val").iterdir():
+        path.write_bytes(b"no picture")
+    report = check("folder", own)
+    val = "\n".join(report.lines).partition("val: ")[2]
+    assert "sizes" not in val
+    assert "classes" not in val
+    assert report.splits["val"]["looked_into"] == 0
+    (sorted((own / "labels/train").iterdir())[0]).write_bytes(b"no picture")
+    assert any("in 5 label maps" in line for line in check("folder", own).lines)
 
 
 def test_data_check_as_json_gives_numbers_by_split(own, tmp_path):
