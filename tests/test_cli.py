@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from record_fixtures import PERFECT
 
 from baselines import METHODS
 from semflow import cli
@@ -684,12 +685,12 @@ def test_an_evaluation_in_json_has_its_metrics(run, tiny, tmp_path):
     assert is_one_sentence(error, "--json is for one evaluation")
 
 
-def test_an_evaluation_says_why_a_metric_is_null_in_words_and_in_json(run, tiny, tmp_path):
-    tiny["data"]["n_test"] = 2
-    options = ("--task", "synthesis", "--cache", tmp_path / "cache")
-    words = run(*evaluation(tiny, tmp_path, "--method", "real_images", *options))[1]
-    told = json.loads(run(*evaluation(tiny, tmp_path, "--method", "real_images", *options, "--json", "-"))[1])
-    assert told["recall_efficientnet_lite0"]["value"] is None
-    assert told["recall_efficientnet_lite0"]["reason"] == "it needs more than 3 images"
-    assert "(it needs more than 3 images)" in words
-    assert all(("reason" in metric) or metric["value"] is not None for metric in told.values())
+def test_an_evaluation_says_why_a_metric_is_null_in_words_and_in_json(run, tiny, tmp_path, make_run, monkeypatch):
+    record, why = make_run("oracle", "direct", 0, PERFECT).record, "it needs more than 3 images"
+    null = record.metrics["miou"].model_copy(update={"value": None, "low": None, "high": None})
+    record = record.model_copy(update={"metrics": record.metrics | {"miou": null}, "reasons": {"miou": why}})
+    monkeypatch.setattr("semflow.evaluation.evaluate", lambda *_: record)
+    assert f"({why})" in run(*evaluation(tiny, tmp_path, "--method", "oracle"))[1]
+    told = json.loads(run(*evaluation(tiny, tmp_path, "--method", "oracle", "--json", "-"))[1])
+    assert (told["miou"]["value"], told["miou"]["reason"]) == (None, why)
+    assert [name for name, metric in told.items() if "reason" in metric] == ["miou"]
