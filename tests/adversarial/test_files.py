@@ -20,20 +20,23 @@ from safetensors.torch import load_file, save_file
 from users import another_user
 
 from semflow import files
-from semflow.claims import drift
+from semflow.claims import document, drift
 from semflow.claims.collect import Run, read_runs
 from semflow.cli import main
+from semflow.data.cityscapes import Cityscapes
 from semflow.errors import SemFlowError
 from semflow.evaluation import features, records
 from semflow.loading import latents
 from semflow.method import prompt
 from semflow.method.network import WEIGHTS
 from semflow.progress import Progress
+from semflow.report.drift_page import drift_page
 from semflow.report.write import write
 from semflow.suite import Suite
 from semflow.tools import inference
 from semflow.tools.prepare import prepare
 from semflow.tools.publish import publish
+from semflow.tools.sheet import write_sheet
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.card import CARD, read_card
@@ -99,6 +102,10 @@ def write_features(things: Things, folder: Path) -> None:
     features.cached_features(Blind(), torch.zeros(2, 3, 8, 8, dtype=torch.uint8), folder)
 
 
+def unchanged(runs: list[Run]) -> drift.Check:
+    return drift.check(drift.reference_of(runs), drift.reference_of(runs), document.load())
+
+
 WRITERS: dict[str, Callable[[Things, Path], object]] = {
     "weights": lambda things, folder: checkpoints.export(folder / "out", things.suite, "semflow", 0, things.model),
     "state": lambda things, folder: checkpoints.save_state(folder, "key", Spent(), things.model.networks, [], None),
@@ -108,6 +115,11 @@ WRITERS: dict[str, Callable[[Things, Path], object]] = {
     "arrays": lambda things, folder: things.runs[0].arrays.save(folder / "r.npz"),
     "features": write_features,
     "picture": lambda things, folder: inference._save(Image.new("RGB", (64, 64)), folder / "picture.png"),
+    "animation": lambda things, folder: inference._save(
+        Image.new("RGB", (64, 64)), folder / "a.gif", save_all=True, append_images=[Image.effect_noise((64, 64), 9)]
+    ),
+    "sheet": lambda things, folder: write_sheet([Cityscapes(things.data, (64, 128), "train")], folder / "sheet.png", []),
+    "drift page": lambda things, folder: files.write_text(folder / "drift.html", drift_page(unchanged(things.runs), things.runs)),
     "table": lambda things, folder: write("table2", things.records, [folder / "table2.csv", folder / "table2.md"]),
     "claims": lambda things, folder: write("claims", things.records, [folder / "claims.json"]),
     "reference": lambda things, folder: drift.accept(read_runs(things.records), folder / "reference.json", "first"),
