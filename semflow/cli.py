@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 from semflow import __version__
 from semflow.errors import Interrupted, SemFlowError, did_you_mean
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. Exit status 0, 2 for a mistake that is named in one sentence, 130 when interrupted, 141 when nobody
     reads what is printed."""
     words = sys.argv[1:] if argv is None else list(argv)
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # None where a shell closed it: `>&-`
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for names of files that have no letters there
@@ -87,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         mend = "take a smaller --size, run.micro_batch, evaluation.batch_size or network"
         sys.exit(_say(f"there is not enough memory for this; {mend}", 2))
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 class Parser(argparse.ArgumentParser):
@@ -161,6 +166,7 @@ def _train(p: Parser) -> Command:
 
     def run(a: Arguments) -> None:
         from semflow.data import open_dataset
+        from semflow.data.folders import check_labelled
         from semflow.data.sample import check_split
         from semflow.training.loop import checkpoints, train
 
@@ -168,6 +174,7 @@ def _train(p: Parser) -> Command:
         checkpoints.check_target(a.out, a.state)
         # What evaluation will miss is better known before hours of training.
         check_split(open_dataset(suite.data, suite.evaluation.split), suite.evaluation.split)
+        check_labelled(open_dataset(suite.data, "train"), "train")
         train(suite, a.method, a.seed, a.state, a.out)
 
     return run
@@ -236,12 +243,14 @@ def _evaluate_one(a: Arguments) -> None:
     drawn = 0.0 if not draws(a.task) else trained if a.sampling_amplitude is None else a.sampling_amplitude
     evaluation = Evaluation(a.method, a.task, sampler, trained, drawn, a.training_seed, a.sampling_seed, a.variant)
     record = evaluate(suite, evaluation, a.checkpoint, a.out[0], a.cache, a.judges)
-    lines = []
+    lines, plain = list[str](), dict[str, Any]()
     for name, metric in record.metrics.items():
         kind = KINDS[name]
         unit = "" if kind.unit == "none" else f" {kind.unit}"
-        lines.append(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}")
-    _tell(a, "\n".join(lines), {name: metric.model_dump() for name, metric in record.metrics.items()})
+        why = f" ({record.reasons[name]})" if name in record.reasons else ""
+        lines.append(f"{kind.title} {with_interval(metric.value, metric.low, metric.high, kind.digits)}{unit}{why}")
+        plain[name] = metric.model_dump() | ({"reason": record.reasons[name]} if why else {})
+    _tell(a, "\n".join(lines), plain)
 
 
 def _evaluate_all(a: Arguments) -> None:
@@ -426,11 +435,12 @@ def _init(p: Parser) -> Command:
     p.add_argument("--out", type=Path, help="the suite's YAML file (default: suite.yaml in DIR)")
 
     def run(a: Arguments) -> None:
-        from semflow.tools.init import init, this_machine
+        from semflow.tools.init import SNAKEFILE, init, this_machine
 
         path = init(a.root, a.out, this_machine())
-        there = shlex.quote(str(path))
-        print(f"{path}\nsemflow data check --config {there}\nsnakemake --cores all reproduce_table2 --configfile {there}")
+        there, workflow = shlex.quote(str(path)), shlex.quote(str(SNAKEFILE))
+        print(f"{path}\nsemflow data check --config {there}")
+        print(f"snakemake --cores all reproduce_table2 --snakefile {workflow} --configfile {there}")
 
     return run
 

@@ -8,10 +8,11 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import yaml
@@ -112,13 +113,17 @@ def write_json(target: Path, value: Any) -> None:
 def read_json(source: Path, what: str) -> Any:
     """Read JSON; SemFlowError names `what` if the file is missing or damaged."""
     try:
-        return _parsed_json(Path(source).read_text(encoding="utf-8"))
+        return _parsed_json(Path(source).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SemFlowError(f"there is no {what} at {source}") from None
     except OSError as error:
         raise unreadable(error, Path(source)) from None
     except (ValueError, RecursionError) as error:
         raise SemFlowError(f"{source} is not a readable {what} ({error}); delete it and make it again") from None
+
+
+class GivenTwice(ValueError):
+    """A key of a mapping: says which, and where."""
 
 
 def _parsed_json(text: str) -> Any:
@@ -128,14 +133,23 @@ def _parsed_json(text: str) -> Any:
         known = dict(pairs)
         if len(known) < len(pairs):
             keys = [key for key, _ in pairs]
-            raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} is given twice")
+            raise GivenTwice(f"{next(key for key in keys if keys.count(key) > 1)} is given twice")
         return known
 
-    return json.loads(text, object_pairs_hook=once)
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except GivenTwice:
+        with suppress(yaml.YAMLError, SemFlowError, RecursionError):  # which knows lines; what else it minds is no fault of JSON
+            _constructed(_Loader(text))
+        raise
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with the numbers of its version 1.2, and no key given twice in a mapping."""
+    """YAML with the numbers of its version 1.2, and no key given twice in a mapping. Numbers that version 1.1 reads otherwise, as
+    Snakemake's reader does, are refused.
+    """
+
+    places: Mapping[int, str] = MappingProxyType({})  # of a mapping's node, the dotted keys that lead to it
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
@@ -143,14 +157,35 @@ class _Loader(yaml.SafeLoader):
             merge, line = key_node.tag == "tag:yaml.org,2002:merge", key_node.start_mark.line + 1
             key = "<<" if merge else self.construct_object(key_node, deep=True)
             if key in lines:
-                raise SemFlowError(f"{self.name}: {key} is given twice, in lines {lines[key]} and {line}; remove one")
+                lines_said = f"in lines {lines[key]} and {line}" if lines[key] != line else f"in line {line}"
+                raise GivenTwice(f"{self.places.get(id(node), '')}{key} is given twice, {lines_said}")
             lines[key] = line
         return super().construct_mapping(node, deep)
 
+    def refuse_unclear(self, node: yaml.Node) -> None:
+        raise SemFlowError(
+            f"{self.name}: {node.value} in line {node.start_mark.line + 1} is one number in YAML 1.1, another or a word in 1.2; "
+            "write plain digits that begin with no zero, or quotes around a word"
+        )
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
-)  # version 1.1, which is PyYAML's, takes 1e-3 for a word
+
+INT, FLOAT, UNCLEAR = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "!unclear"
+NUMBERS = (  # of version 1.2, which PyYAML's 1.1 does not read otherwise, but for 1e-3, which it takes for a word
+    (INT, re.compile(r"([-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$")),
+    (
+        FLOAT,
+        re.compile(r"([-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"),
+    ),
+    (UNCLEAR, re.compile(r"([-+]?0[0-9]+|0o[0-7]+)$")),  # 1.1: octal or a word
+)
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        *(NUMBERS if first in "-+.0123456789" else ()),
+        *((UNCLEAR if tag in (INT, FLOAT) else tag, form) for tag, form in known),
+    ]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}  # what 1.1 takes for a number beside those is not one in 1.2: 1_000, 1:30
+_Loader.add_constructor(UNCLEAR, _Loader.refuse_unclear)
 
 
 def parse_yaml(text: str) -> Any:
@@ -170,7 +205,7 @@ def read_yaml(source: Path, what: str) -> tuple[Any, dict[str, int]]:
     """
     source = Path(source)
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SemFlowError(f"there is no {what} at {source}") from None
     except OSError as error:
@@ -201,11 +236,20 @@ def parse_document(text: str, source: str) -> tuple[Any, dict[str, int]]:
 def _parsed(text: str, source: str) -> tuple[Any, dict[str, int]]:
     loader = _Loader(text)
     loader.name = source
+    try:
+        return _constructed(loader, LARGEST)
+    except GivenTwice as error:
+        raise SemFlowError(f"{source}: {error}; remove one") from None
+
+
+def _constructed(loader: _Loader, most: float = float("inf")) -> tuple[Any, dict[str, int]]:
+    """What a text holds, of at most so many values, and the lines of its keys."""
     node = loader.get_single_node()
     if node is None:
         return None, {}
-    if _unfolded(node, {}) > LARGEST:
-        raise SemFlowError(f"{source} unfolds to more than {LARGEST:,} values, by its references (*); write it without them")
+    if _unfolded(node, {}) > most:
+        raise SemFlowError(f"{loader.name} unfolds to more than {most:,} values, by its references (*); write it without them")
+    loader.places = dict(_places(node))
     return loader.construct_document(node), dict(_lines(node))
 
 
@@ -219,6 +263,17 @@ def _unfolded(node: yaml.Node, known: dict[int, int]) -> int:
     if known[id(node)] < 0:
         raise ValueError("a value refers to itself (*)")
     return known[id(node)]
+
+
+def _places(node: yaml.Node, above: str = "") -> Iterator[tuple[int, str]]:
+    """Of each mapping below a node, the dotted keys that lead to it, with a dot behind; entries of lists by their numbers."""
+    if isinstance(node, yaml.MappingNode):
+        yield id(node), above
+        for key, value in node.value:
+            yield from _places(value, f"{above}{key.value}.")
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _places(value, f"{above}{number}.")
 
 
 def _lines(node: yaml.Node, above: str = "") -> Iterator[tuple[str, int]]:

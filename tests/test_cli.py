@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from record_fixtures import PERFECT
 
 from baselines import METHODS
 from semflow import cli
@@ -625,6 +626,14 @@ def test_a_reader_that_has_enough_ends_the_command_quietly():
         assert ended.returncode in (0, 141)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_is_no_error(closed):
+    command = f"{sys.executable} -m semflow plan --config config/smoke.yaml --tflops 1 {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.stdout != "") == (closed == "2>&-")
+
+
 def plan(suite, *words):
     return ("plan", "--config", suite, "--tflops", 1, *words)
 
@@ -674,3 +683,14 @@ def test_an_evaluation_in_json_has_its_metrics(run, tiny, tmp_path):
     status, _, error = run(*evaluation(tiny, tmp_path, "--method", "controls", "--json", "-"))
     assert status == 2
     assert is_one_sentence(error, "--json is for one evaluation")
+
+
+def test_an_evaluation_says_why_a_metric_is_null_in_words_and_in_json(run, tiny, tmp_path, make_run, monkeypatch):
+    record, why = make_run("oracle", "direct", 0, PERFECT).record, "it needs more than 3 images"
+    null = record.metrics["miou"].model_copy(update={"value": None, "low": None, "high": None})
+    record = record.model_copy(update={"metrics": record.metrics | {"miou": null}, "reasons": {"miou": why}})
+    monkeypatch.setattr("semflow.evaluation.evaluate", lambda *_: record)
+    assert f"({why})" in run(*evaluation(tiny, tmp_path, "--method", "oracle"))[1]
+    told = json.loads(run(*evaluation(tiny, tmp_path, "--method", "oracle", "--json", "-"))[1])
+    assert (told["miou"]["value"], told["miou"]["reason"]) == (None, why)
+    assert [name for name, metric in told.items() if "reason" in metric] == ["miou"]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from PIL import Image
 
-from semflow.data.folders import Found, PairedFiles, holding, inside, once, read_lines
+from semflow.data.folders import Found, PairedFiles, apart, holding, inside, once, pairs_of, read_lines
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import Colour
@@ -37,10 +37,9 @@ class CamVid(PairedFiles):
     palette: tuple[Colour, ...] = PALETTE
 
     def __init__(self, root: Path, size: tuple[int, int], split: str) -> None:
-        pairs = _read_list(Path(root), split)
-        super().__init__([(str(image), str(labels)) for image, labels in pairs], size)
+        super().__init__(pairs_of(find(Path(root), split)), size)
         self.look_into_some()
-        self.groups = tuple(image.stem.rpartition("_")[0] for image, _ in pairs)
+        self.groups = tuple(Path(image).stem.rpartition("_")[0] for image, _ in self.pairs)
 
     def read_labels(self, path: str) -> Image.Image:
         return read_label_map(Path(path), IDS, PALETTE)
@@ -55,7 +54,12 @@ class CamVid(PairedFiles):
 
 
 def find(root: Path, split: str) -> Found:
-    """What lies of a split under `root`, whose list names it."""
+    """What lies of a split under `root`, whose list names it. A frame of another split than `train` must not be in that too."""
+    return apart(_of_list(root, split), split, lambda other: _of_list(root, other).images, lambda path: Path(path).stem)
+
+
+def _of_list(root: Path, split: str) -> Found:
+    """What the list of a split names."""
     pairs = [(str(image), str(labels)) for image, labels in _read_list(root, split)]
     return Found({image: image for image, _ in pairs}, dict(pairs), ())
 
@@ -93,10 +97,12 @@ def _read_list(root: Path, split: str) -> list[tuple[Path, Path]]:
         if len(names) != 2:
             raise SemFlowError(f"{where}: expected an image and its labels, found {len(names)} names")
         pair = _here(root, names[0], where), _here(root, names[1], where)
-        for path, what in zip(pair, ("image", "labels"), strict=True):
+        for path, what in zip(pair, ("is no image", "are no labels"), strict=True):
             if not path.is_file():
-                raise SemFlowError(f"{where}: the {what} {path} does not exist; fetch it or remove the line")
+                raise SemFlowError(f"{where}: there {what} at {path}; fetch the file or remove the line")
             named.append((number, str(path.relative_to(root))))
+        if pair[1].stem not in (pair[0].stem, f"{pair[0].stem}_L"):  # _L: as they were first published
+            raise SemFlowError(f"{where}: {names[1]} has another name than its image, {names[0]}; correct the line")
         pairs.append(pair)
     once(named, listing)
     if not pairs:

@@ -23,6 +23,7 @@ from semflow import files
 from semflow.data.folders import (
     Found,
     PairedFiles,
+    apart,
     ask,
     by_stem,
     check_root,
@@ -127,7 +128,8 @@ def home(root: Path) -> Path:
 def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
     """What lies of a split under `root`, of whose `part_names` are these.
 
-    A face without any part is wrong; one without some is not, since few wear a hat. `survey` notes those without skin.
+    A face without any part is wrong, and one of another split than `train` that is in that too; one without some is not, since
+    few wear a hat. `survey` notes those without skin.
     """
     if split not in SPLITS:
         raise SemFlowError(f"CelebAMask-HQ has no {split} split; it has {', '.join(SPLITS)}")
@@ -146,7 +148,11 @@ def find(root: Path, split: str, partition: str, names: Sequence[str]) -> Found:
             f"{split}: {count_of(bare, images)} not one part in {root / PARTS}, the first is {bare[0]}; "
             "fetch their parts or remove their images"
         )
-    return Found(images, labels, tuple(problems))
+
+    def images_of(other: str) -> dict[str, str]:
+        return {name: everyone[name] for name in _members(root, everyone, other, partition)[0]}
+
+    return apart(Found(images, labels, tuple(problems)), split, images_of, str)
 
 
 def survey(root: Path, split: str) -> Found:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.colours import CITYSCAPES as PALETTE
-from semflow.data.folders import Found, PairedFiles, ask, check_root, first_place, listed, paired, pairs_of
+from semflow.data.folders import Found, PairedFiles, apart, ask, check_root, first_place, listed, paired, pairs_of
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX, Colour
@@ -77,12 +77,11 @@ class Cityscapes(PairedFiles):
 
 
 def find(root: Path, split: str) -> Found:
-    """What lies of a split under `root`."""
+    """What lies of a split under `root`. A still of val must not be in train too."""
     if split not in ("train", "val"):
         raise SemFlowError(f"Cityscapes publishes no annotations of its {split} split; set evaluation.split to val")
-    images_at, _ = first_place(root, [f"{at}/{split}" for at in IMAGES], lambda at: [*frames(at, IMAGE)])
     labels_at, _ = first_place(root, [f"{at}/{split}" for at in MAPS], lambda at: [*frames(at, LABELS)])
-    images, labels = frames(images_at, IMAGE), frames(labels_at, LABELS)
+    (images_at, images), labels = _stills(root, split), frames(labels_at, LABELS)
     kinds = f"<city>/*{IMAGE}", f"<city>/*{LABELS}"
     if not labels and frames(labels_at, POLYGONS):
         sentence = (
@@ -90,7 +89,14 @@ def find(root: Path, split: str) -> Found:
             "createLabels of cityscapesscripts (csCreateTrainIdLabelImgs draws other ids)"
         )
         return Found(images, labels, (sentence,))
-    return paired(split, images, labels, (images_at, labels_at), kinds)
+    found = paired(split, images, labels, (images_at, labels_at), kinds)
+    return apart(found, split, lambda other: _stills(root, other)[1], lambda name: name.rpartition("/")[2])
+
+
+def _stills(root: Path, split: str) -> tuple[Path, dict[str, str]]:
+    """Where the images of a split lie, and their paths by city and frame."""
+    at, _ = first_place(root, [f"{at}/{split}" for at in IMAGES], lambda at: [*frames(at, IMAGE)])
+    return at, frames(at, IMAGE)
 
 
 def frames(folder: Path, suffix: str) -> dict[str, str]:

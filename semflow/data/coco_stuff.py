@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from semflow.data.folders import Found, PairedFiles, ask, by_stem, check_root, first_place, listed, paired, pairs_of
+from semflow.data.folders import Found, PairedFiles, apart, ask, by_stem, check_root, first_place, listed, paired, pairs_of
 from semflow.data.info import Archive, DatasetInfo, Official
 from semflow.data.label_maps import UNKNOWN, Ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX, Colour
@@ -89,13 +89,19 @@ class CocoStuff(PairedFiles):
 
 
 def find(root: Path, split: str) -> Found:
-    """What lies of a split under `root`."""
+    """What lies of a split under `root`. A photograph of val must not be in train too."""
     if split not in ("train", "val"):
         raise SemFlowError(f"COCO-Stuff has no public annotations of its {split} split; set evaluation.split to val")
-    images_at, photographs = first_place(root, [place.format(split) for place in IMAGES], lambda at: listed(at, ".jpg", ".jpeg"))
     labels_at, maps = first_place(root, [place.format(split) for place in LABELS], _raw_maps)
-    images, labels = by_stem(images_at, photographs), by_stem(labels_at, maps)
-    return paired(split, images, labels, (images_at, labels_at), (".jpg", ".png"))
+    (images_at, images), labels = _photographs(root, split), by_stem(labels_at, maps)
+    found = paired(split, images, labels, (images_at, labels_at), (".jpg", ".png"))
+    return apart(found, split, lambda other: _photographs(root, other)[1], str)
+
+
+def _photographs(root: Path, split: str) -> tuple[Path, dict[str, str]]:
+    """Where the images of a split lie, and their paths by name."""
+    at, names = first_place(root, [place.format(split) for place in IMAGES], lambda at: listed(at, ".jpg", ".jpeg"))
+    return at, by_stem(at, names)
 
 
 def _raw_maps(folder: Path) -> list[str]:

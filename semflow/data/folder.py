@@ -5,6 +5,7 @@ order. A split is a folder in both, or a list of names without suffix, one a lin
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from PIL import Image
 from pydantic import BeforeValidator, Field, model_validator
 
 from semflow.data.colours import voc_palette
-from semflow.data.folders import Found, PairedFiles, holding, inside, listed, once, paired, pairs_of, read_lines
+from semflow.data.folders import Found, PairedFiles, apart, holding, inside, listed, once, paired, pairs_of, read_lines
 from semflow.data.info import DatasetInfo, Official
 from semflow.data.label_maps import class_ids, read_label_map
 from semflow.data.sample import IGNORE_INDEX
@@ -26,6 +27,9 @@ Pair = Annotated[tuple[str, str], Field(strict=False)]
 SPLITS = ("train", "val", "test")
 PICTURES = (".jpg", ".jpeg", ".png")
 LIST = ".txt"
+COLUMNS = re.compile("[,;:=\t]")  # what stands between those of a table
+COMMENTS = ("#", "//", "%")
+TITLES = {"id", "ids", "index", "name", "names", "class", "classes", "class_name", "label", "labels", "category", "categories"}
 SHOWN = 256  # pixels of a picture's sides on a contact sheet, if no section says another size
 # Names that are in use; of what lies in a folder, exactly one of each must.
 USUAL = {
@@ -73,7 +77,7 @@ class Settings(PaperSettings):
     palette: Annotated[tuple[Annotated[tuple[Byte, Byte, Byte], Field(strict=False)], ...], Field(strict=False)] | None = None
     ignore_index: Byte = IGNORE_INDEX
     left_right: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
-    image_suffix: str | None = None
+    image_suffix: Annotated[str, Field(min_length=1)] | None = None
     label_suffix: str = ".png"
     view: Literal["resize", "crop"] = "resize"
     masks: Literal["labels", "rgb"] = "labels"
@@ -104,10 +108,19 @@ class Folder(PairedFiles):
 
     name = "folder"
     void = IGNORE_INDEX
+    void_given = False  # whether the section says which id is ignored
 
     def read_labels(self, path: str) -> Image.Image:
-        mend = "ids count from 0 in the order of data.classes"
-        return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette, mend)
+        mend, or_else = "ids count from 0 in the order of data.classes", ", or give the palette as data.palette"
+        return read_label_map(Path(path), class_ids(len(self.names), self.void), self.palette, mend, or_else)
+
+    def doubts(self, counts: Sequence[int], n_maps: int) -> str:
+        if self.void_given or len(self.names) < 2 or not (counts[0] and counts[IGNORE_INDEX]) or any(counts[1:IGNORE_INDEX]):
+            return ""
+        return (
+            f"{n_maps:,} label maps hold 0 and 255 alone: 255 may stand for ignored pixels or for the class 1, {self.names[1]}; "
+            "save it as 1 if it does, else give data.ignore_index: 255"
+        )
 
     def hint(self, counts: Sequence[int]) -> str:
         if counts[0] or not any(counts[1 : len(self.names)]):
@@ -147,8 +160,8 @@ def opened(data: Settings, split: str) -> Folder:
 
 def reader_of(data: Settings) -> type[Folder]:
     """What reads the files of such a data set."""
-    info = described(data)
-    return type("Folder", (Folder,), {"names": info.names, "palette": info.palette, "void": info.void})
+    info, given = described(data), "ignore_index" in data.model_fields_set
+    return type("Folder", (Folder,), {"names": info.names, "palette": info.palette, "void": info.void, "void_given": given})
 
 
 def facts(given: Settings | None, root: Path) -> Official:
@@ -171,7 +184,7 @@ def facts(given: Settings | None, root: Path) -> Official:
 def find(data: Settings, root: Path, split: str) -> Found:
     """What lies of a split under `root`. An image of another split than `train` must not be in that too."""
     if not root.is_dir():
-        raise SemFlowError(f"data.root: there is no folder {root}; correct data.root")
+        raise _no_root(root)
     images, labels, places = _files(data, root, split)
     suffixes = data.image_suffix or " ".join(PICTURES), data.label_suffix
     found = paired(split, images, labels, places, suffixes)
@@ -181,11 +194,11 @@ def find(data: Settings, root: Path, split: str) -> Found:
             f"{next(iter(labels))}); their names must be the same but for data.image_suffix and data.label_suffix"
         )
         found = found._replace(problems=(sentence,))
-    learnt = set() if split == "train" else {*_files(data, root, "train")[0].values()}
-    if seen := [name for name, path in images.items() if path in learnt]:
-        shared = f"{split}: {len(seen)} of {len(images)} images are in the train split too, the first is {seen[0]}"
-        found = found._replace(problems=(*found.problems, f"{shared}; remove them from one of the two"))
-    return found
+    return apart(found, split, lambda other: _files(data, root, other)[0])
+
+
+def _no_root(root: Path) -> SemFlowError:
+    return SemFlowError(f"data.root: there is no folder {root}; correct data.root, which is relative to where a command runs")
 
 
 def survey(data: Settings, root: Path, split: str) -> Found:
@@ -276,8 +289,11 @@ def _class_names(data: Settings) -> tuple[str, ...]:
         names, where = data.classes, "data.classes"
     else:
         path = data.folder / data.classes
+        if not data.folder.is_dir():
+            raise _no_root(data.folder)
         lines = read_lines(path, "list of classes (data.classes)")
         once(lines, path)
+        _check_plain_names(lines, path)
         names, where = tuple(name for _, name in lines), str(path)
     if len(set(names)) < len(names):
         raise SemFlowError(f"{where} has the class {next(name for name in names if names.count(name) > 1)!r} twice; remove one")
@@ -288,9 +304,25 @@ def _class_names(data: Settings) -> tuple[str, ...]:
         )
     if not 0 < len(names) <= IGNORE_INDEX:
         raise SemFlowError(f"{where} names {len(names)} classes; there must be 1 to {IGNORE_INDEX}")
-    if all(name.partition(" ")[0].rstrip(":,;").isdecimal() for name in names):
+    if all(name.partition(" ")[0].rstrip(":,;.)").isdecimal() for name in names):
         raise SemFlowError(f"{where}: every class begins with a number; write their names alone, in the order of the ids from 0")
     return names
+
+
+def _check_plain_names(lines: Sequence[tuple[int, str]], path: Path) -> None:
+    """SemFlowError if a line of a list of classes looks like a title, a comment or a row of a table, since a line is a name."""
+    for number, line in lines:
+        columns = [column.strip() for column in COLUMNS.split(line)]
+        if line.startswith(COMMENTS) or (number == lines[0][0] and {column.lower() for column in columns} & TITLES):
+            raise SemFlowError(
+                f"{path}, line {number}: {line!r} looks like a title or a comment, but would be the name of a class; remove the "
+                "line, or give the names as a list (data.classes)"
+            )
+        if len(columns) > 1 and any(column.isdecimal() for column in columns):
+            raise SemFlowError(
+                f"{path}, line {number}: {line!r} has a number beside a name; write the names alone, one a line, in the order of "
+                "the ids from 0"
+            )
 
 
 def guessed(root: Path, size: tuple[int, int]) -> Settings:

@@ -5,7 +5,7 @@ Paths are plain strings and no file is opened, so that the 118,287 pairs of COCO
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.images import orientation, read_image, resize_image, resize_labels
-from semflow.data.sample import Colour, Sample
+from semflow.data.sample import IGNORE_INDEX, Colour, Dataset, Sample, unlabelled
 from semflow.errors import SemFlowError
 
 MOST_NAMED = 4  # of what lies in a folder
@@ -48,6 +48,39 @@ def pairs_of(found: Found, mend: str = "") -> list[tuple[str, str]]:
     return [(path, found.labels[name]) for name, path in found.images.items()]
 
 
+def apart(
+    found: Found, split: str, images_of: Callable[[str], dict[str, str]], scene: Callable[[str], str] | None = None
+) -> Found:
+    """What lies of a split; that an image of another split than `train` is in that too is a problem.
+
+    images_of: paths of a split's images by name.  scene: what a name says of what an image shows; None: nothing.
+    """
+    if split == "train":
+        return found
+    try:
+        learnt = images_of("train")
+    except SemFlowError:  # which is said where it is trained on
+        return found
+    files, scenes = {*real_paths(learnt.values())}, {*map(scene, learnt)} if scene else set()
+    shown = zip(found.images, real_paths(found.images.values()), strict=True)
+    if seen := [name for name, path in shown if path in files or (scene and scene(name) in scenes)]:
+        sentence = f"{split}: {len(seen)} of {len(found.images)} images are in the train split too, the first is {seen[0]}"
+        return found._replace(problems=(*found.problems, f"{sentence}; remove them from one of the two"))
+    return found
+
+
+def real_paths(paths: Iterable[str]) -> Iterator[str]:
+    """Where files lie when links are followed. Folders are listed, and only the links in them are looked up."""
+    folders: dict[str, tuple[str, set[str]]] = {}
+    for path in paths:
+        folder, slash, name = path.rpartition("/")
+        if folder not in folders:
+            with os.scandir(folder or slash or ".") as entries:
+                folders[folder] = os.path.realpath(folder or slash), {entry.name for entry in entries if entry.is_symlink()}
+        place, links = folders[folder]
+        yield os.path.realpath(path) if name in links else f"{place}/{name}"
+
+
 class PairedFiles:
     """A split at `size` (h, w), an image file and an annotation file a sample.
 
@@ -59,6 +92,7 @@ class PairedFiles:
     palette: tuple[Colour, ...]
     groups: tuple[str, ...] | None = None
     looked_into = 8  # label maps, when a split is opened
+    looked_into_in_doubt = 200
 
     def __init__(self, pairs: list[tuple[str, str]], size: tuple[int, int]) -> None:
         self.pairs, self.size = pairs, size
@@ -126,16 +160,20 @@ class PairedFiles:
 
     def look_into_some(self) -> None:
         """SemFlowError if some label maps show to be wrong alike, or none can be read; one alone is left alone."""
+        if self._doubt(self.looked_into) and (doubt := self._doubt(self.looked_into_in_doubt)):
+            raise SemFlowError(f"{Path(self.pairs[0][1]).parent}: {doubt}")
+
+    def _doubt(self, most: int) -> str:
+        """What so many label maps show to be wrong with all of them. SemFlowError if none can be read."""
         counts, n_maps, wrong = np.zeros(256, int), 0, list[SemFlowError]()
-        for index in np.linspace(0, len(self) - 1, min(len(self), self.looked_into)).astype(int):
+        for index in np.linspace(0, len(self) - 1, min(len(self), most)).astype(int):
             try:
                 counts, n_maps = counts + self.label_map(int(index)).histogram(), n_maps + 1
             except SemFlowError as error:
                 wrong.append(error)
         if wrong and not n_maps:
             raise wrong[0]
-        if n_maps and (doubt := self.doubts(counts.tolist(), n_maps)):
-            raise SemFlowError(f"{Path(self.pairs[0][1]).parent}: {doubt}")
+        return self.doubts(counts.tolist(), n_maps) if n_maps else ""
 
     def verify(self, index: int, labels: Image.Image) -> None:
         """SemFlowError if a label map is not what its raw annotations make, where it was made from such."""
@@ -314,6 +352,12 @@ def paired(
             f"{stray[0]}; fetch the images or remove the annotations"
         )
     return Found(images, labels, tuple(problems))
+
+
+def check_labelled(dataset: Dataset, split: str) -> None:
+    """SemFlowError if no pixel of a split has a label. Reads no further than the first."""
+    if not any(bool((dataset[index].labels != IGNORE_INDEX).any()) for index in range(len(dataset))):
+        raise SemFlowError(unlabelled(split, dataset.name).replace("measured on", "learnt from"))
 
 
 def check_root(root: Path, what: str, holds: str) -> None:

@@ -25,7 +25,9 @@ BEGINNINGS = (
 ALSO_RGB = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes that Pillow turns into RGB by themselves
 warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata, and of half the size that it refuses
 RAW_MODE = "raw mode"  # of a picture's `info`: how pixels lie in the file, such as L;4
+MARK = "label map"  # the text in a PNG that says that it is one, and what its numbers are
 MOST = "maxval"  # of a picture's `info`: the number of a PGM or PPM that Pillow has made 255
+DEEP, UNUSED = ";16", 64  # of a raw mode of 16 bits; of those, what the upper eight are below where 14 or fewer are used
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF's tag and its value
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -90,9 +92,11 @@ def _why(path: Path, error: Exception) -> str:
 def read_image(path: Path, upright: bool = False) -> Image.Image:
     """A picture of any kind as 8-bit RGB. upright: turned as its EXIF orientation says; else as it is stored.
 
-    SemFlowError if that would hide something: transparent pixels, or numbers without a known range.
+    SemFlowError if that would hide something: transparent pixels, or numbers without a known range; and of a label map of ours.
     """
     picture = open_picture(path)
+    if MARK in picture.info:
+        raise SemFlowError(f"{path} is a label map that `semflow segment` wrote, not a photograph; give the picture itself")
     return as_rgb(turned_upright(picture) if upright else picture, path)
 
 
@@ -101,6 +105,8 @@ def as_rgb(picture: Image.Image, path: Path) -> Image.Image:
     if hides_pixels(picture):
         raise SemFlowError(f"{path} has transparent pixels, which can show anything; save it on a background, as RGB")
     deep = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))  # both have 16 bits
+    if _of_unknown_range(picture):
+        raise SemFlowError(f"{path} has 16 bits and uses 14 or fewer, so that its range is not known; save it as 8-bit RGB")
     if deep:
         picture = Image.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
     elif picture.mode not in ALSO_RGB:
@@ -112,9 +118,21 @@ def hides_pixels(picture: Image.Image) -> bool:
     """Whether a pixel is transparent, be it in part; an alpha channel or a transparent colour alone hides nothing."""
     if not picture.has_transparency_data:
         return False
+    colour, (mode, _, bits) = picture.info.get("transparency"), picture.info.get(RAW_MODE, "").partition(";")
     if picture.mode.startswith("I"):
-        return bool(np.any(np.asarray(picture) == picture.info["transparency"]))
+        return bool(np.any(np.asarray(picture) == colour))
+    if mode == "L" and bits in ("2", "4") and isinstance(colour, int):  # of which Pillow has scaled the pixels and not this
+        return bool(np.any(np.asarray(picture) == colour * (255 // (2 ** int(bits) - 1))))
+    if mode == "RGB" and bits.startswith("16") and isinstance(colour, tuple):  # of the pixels the upper eight bits are left
+        return bool(np.any((np.asarray(picture) == [channel >> 8 for channel in colour]).all(-1)))
     return bool(np.asarray(picture.convert("RGBA").getchannel("A")).min() < 255)
+
+
+def _of_unknown_range(picture: Image.Image) -> bool:
+    """Whether a picture of 16 bits uses 14 or fewer of them, as cameras do whose white is 4095: it would be nearly black."""
+    if picture.mode.startswith("I;16"):
+        return 0 < int(np.asarray(picture).max()) < UNUSED << 8
+    return DEEP in picture.info.get(RAW_MODE, "") and int(np.asarray(picture.convert("RGB")).max()) < UNUSED
 
 
 def orientation(picture: Image.Image) -> int:

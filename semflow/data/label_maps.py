@@ -13,14 +13,13 @@ import numpy as np
 from PIL import Image
 
 from semflow.data.colours import CITYSCAPES, to_rgb, voc_palette
-from semflow.data.images import MOST, RAW_MODE, as_rgb, hides_pixels, open_picture, turned_upright
+from semflow.data.images import DEEP, MARK, MOST, RAW_MODE, as_rgb, hides_pixels, open_picture, turned_upright
 from semflow.data.sample import IGNORE_INDEX, Colour
 from semflow.errors import SemFlowError
 
 UNKNOWN = 254  # in a table from ids to classes: stands for nothing
 LOSSLESS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
-MARK = "label map"  # the text in a PNG that says what its numbers are
 ONE_CHANNEL = "1LPIF"  # first letters of modes that can hold numbers
 REFETCH = "fetch it again"
 WAYS = ("classes", "raw", "colours")
@@ -52,15 +51,16 @@ def class_ids(n_classes: int, void: int = IGNORE_INDEX) -> Ids:
     return Ids(to_class, f"0 to {n_classes - 1} and {void} for void")
 
 
-def read_label_map(path: Path, ids: Ids, palette: Sequence[Colour], mend: str = REFETCH) -> Image.Image:
+def read_label_map(path: Path, ids: Ids, palette: Sequence[Colour], mend: str = REFETCH, or_else: str = "") -> Image.Image:
     """A data set's file of label ids, as it is stored: mode L, a class each pixel, 255 where ignored.
 
     palette: the classes' colours, by which the data set's own palette files are known.  mend: of an id that there is not.
+    or_else: what may be done about a palette that is not known, beside saving the file without.
     """
     picture = _open(path)
     if picture.info.get(MARK) and not ids.plain:
         raise SemFlowError(f"{path} says that it holds {_said(picture)}, not the ids of the data set's own files; fetch it again")
-    return Image.fromarray(_classes(_numbers(picture, path, _known_palettes(ids, palette)), path, ids, mend))
+    return Image.fromarray(_classes(_numbers(picture, path, _known_palettes(ids, palette), or_else), path, ids, mend))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -118,7 +118,7 @@ def read_layout(
                 readings[way] = _of_colours(picture, path, palette, bool(told))
             else:
                 known = _known_palettes(by_number[way], palette)
-                numbers = _numbers(picture, path, known, bool(told))
+                numbers = _numbers(picture, path, known, ", or say by --labels what they are", bool(told))
                 readings[way] = _classes(numbers, path, by_number[way], "see --labels in `semflow synthesize --help`")
         except SemFlowError as error:
             wrong[way] = str(error)
@@ -129,11 +129,22 @@ def read_layout(
     if differing:
         ways = ", ".join(f"`--labels {name}` ({_words(name, dataset)})" for name in (way, *differing))
         raise SemFlowError(f"{path} can be read in more than one way, which give different labels; say which: {ways}")
+    if not told and _one_class_and_ignored(picture, path, labels, len(classes)):
+        raise SemFlowError(
+            f"{path} holds 0 and 255 (black and white) alone: 255 may stand for ignored pixels or for the class 1, {classes[1]}; "
+            "save it as 1 if it does, else say --labels classes"
+        )
     return Image.fromarray(labels), _words(way, dataset)
 
 
 def _words(way: str, dataset: str) -> str:
     return {"classes": "class numbers", "raw": f"the ids of {dataset}'s own files", "colours": f"the colours of {dataset}"}[way]
+
+
+def _one_class_and_ignored(picture: Image.Image, path: Path, labels: np.ndarray, n_classes: int) -> bool:
+    """Whether black and white were read as a class and as ignored: masks of two classes are often saved as 0 and 255."""
+    shown = {colour for _, colour in as_rgb(picture, path).getcolors(2) or ()}
+    return n_classes > 1 and shown == {*BLACK_AND_WHITE} and 0 < int((labels == IGNORE_INDEX).sum()) < labels.size
 
 
 def _open(path: Path) -> Image.Image:
@@ -142,6 +153,11 @@ def _open(path: Path) -> Image.Image:
     if picture.format not in LOSSLESS or picture.info.get("compression") in LOSSY_TIFF:
         lossy = "a JPEG inside" if picture.format == "TIFF" else picture.format
         raise SemFlowError(f"{path} is {lossy}, which may change labels when it is saved; take the original, as PNG")
+    if picture.mode[:1] in "IF" or DEEP in picture.info.get(RAW_MODE, ""):  # of which eight bits would be taken
+        raise SemFlowError(
+            f"{path} has more than 8 bits a channel (mode {picture.mode}), and label maps have 8; save the same numbers as 8-bit "
+            "grey, or the colours as 8-bit RGB"
+        )
     if picture.info.get(MOST, 255) != 255:
         raise SemFlowError(
             f"{path} has the maxval {picture.info[MOST]}, which scales its numbers; save it with maxval 255 or as PNG"
@@ -149,13 +165,13 @@ def _open(path: Path) -> Image.Image:
     return picture
 
 
-def _numbers(picture: Image.Image, path: Path, known: Sequence[np.ndarray], told: bool = False) -> np.ndarray:
+def _numbers(picture: Image.Image, path: Path, known: Sequence[np.ndarray], or_else: str, told: bool = False) -> np.ndarray:
     """The numbers uint8 (H, W) that a picture holds. known: int (256, 3), palettes whose numbers are the file's.
 
-    told: whether it is said that they are numbers, whatever the palette.
+    or_else: as in `read_label_map`.  told: whether it is said that they are numbers, whatever the palette.
     """
     if picture.mode == "P":
-        return _of_palette(picture, path, known, told)
+        return _of_palette(picture, path, known, or_else, told)
     if picture.mode == "LA" and not hides_pixels(picture):
         picture = picture.getchannel("L")
     if picture.mode in ("1", "L"):
@@ -166,12 +182,10 @@ def _numbers(picture: Image.Image, path: Path, known: Sequence[np.ndarray], told
                 f"{path} has {bits}-bit greys, which can stand for small numbers or for the greys 0 to 255; save it as 8-bit grey"
             )
         return numbers
-    if picture.mode[:1] in "IF":
-        raise SemFlowError(f"{path} has mode {picture.mode}, not label ids of 8 bits; save the same numbers as 8-bit grey")
     raise SemFlowError(f"{path} has mode {picture.mode}: it holds colours, not label ids; make a map of 8-bit ids from them")
 
 
-def _of_palette(picture: Image.Image, path: Path, known: Sequence[np.ndarray], told: bool) -> np.ndarray:
+def _of_palette(picture: Image.Image, path: Path, known: Sequence[np.ndarray], or_else: str, told: bool) -> np.ndarray:
     stored, held = np.asarray(picture), np.array(picture.getpalette("RGB") or [], int).reshape(-1, 3)
     used = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
     colours = np.concatenate([held, np.full((256 - len(held), 3), -2)])[used]  # -2: it has no colour
@@ -188,7 +202,7 @@ def _of_palette(picture: Image.Image, path: Path, known: Sequence[np.ndarray], t
         return stored.copy()
     raise SemFlowError(
         f"{path} has a palette that is neither grey nor a known one, so that its numbers may be ids or not; if they are, save "
-        "them as 8-bit grey"
+        f"them as 8-bit grey{or_else}"
     )
 
 

@@ -22,14 +22,15 @@ from semflow.tools.sheet import write_sheet
 
 PAIRS_READ = 200  # pairs of a split
 PAIRS_SHOWN = 4  # pairs of a split
+NOTE = "note: "  # the beginning of a line on what is odd
 MOST_NAMED = 12  # of a list that may be long
 
 
 class Report(NamedTuple):
     """What there is, in lines; what is wrong, in sentences; numbers by split.
 
-    Of a split: images, label_maps, pairs; official: as many as there should be, None if that is not known; looked_into: pairs;
-    sizes: pictures by "height x width"; classes: label maps by the class found in them.
+    Of a split: images, label_maps, pairs; official: as many as there should be, None if that is not known; looked_into: pairs
+    that could be read; sizes: pictures by "height x width"; classes: label maps by the class found in them.
     """
 
     lines: list[str]
@@ -63,8 +64,10 @@ def check(
     found = facts.survey(root)
     wrong = problems_of(found, "the lines above say where to get it" if facts.sources else "")
     report = Report([f"{facts.title} in {root}"], wrong, {})
+    if [*facts.counts] == ["train"] and found["train"].images:
+        report.problems.append(f"there is no split to evaluate on in {root}; make a val or test split")
     shown: list[PairedFiles] = []
-    report.lines.extend(f"note: {note}" for note in notes_of(found))
+    report.lines.extend(f"{NOTE}{note}" for note in notes_of(found))
     for split, here in found.items() if root.is_dir() else ():
         report.lines.append(_counted(split, here, facts.counts[split]))
         report.splits[split] = {
@@ -154,17 +157,18 @@ def _read(dataset: PairedFiles, split: str, everything: bool, report: Report) ->
     if maps == len(dataset) and not counts[1, :IGNORE_INDEX].any():
         report.problems.append(unlabelled(split, dataset.name))
     report.splits[split] |= {
-        "looked_into": len(dataset),
+        "looked_into": maps,
         "sizes": dict(sizes.most_common()),
         "classes": dict(zip(dataset.names, counts[1].tolist(), strict=False)),
     }
     if hint := dataset.hint(counts[0].tolist()):
-        report.lines.append(f"note: {split}: {hint}")
-    report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1])}"])
+        report.lines.append(f"{NOTE}{split}: {hint}")
+    if maps:
+        report.lines.extend([f"  sizes: {_largest(sizes)}", f"  classes: {_classes(dataset, counts[1], maps)}"])
     if turned:
         report.lines.append(
             f"  orientation: EXIF turns {len(turned):,} pictures and not their labels; all are read as stored, so see that these "
-            f"agree: {_listed(turned)}"
+            f"agree: {_few_of(turned)}"
         )
 
 
@@ -183,17 +187,17 @@ def _look(dataset: PairedFiles, decoded: bool, index: int) -> _Seen:
 
 
 def _largest(sizes: Counter[str]) -> str:
-    return f"{_listed([f'{size} ({count:,})' for size, count in sizes.most_common()])} in {sizes.total():,} pictures"
+    return f"{_few_of([f'{size} ({count:,})' for size, count in sizes.most_common()])} in {sizes.total():,} pictures"
 
 
-def _classes(dataset: PairedFiles, maps: np.ndarray) -> str:
-    """maps: in how many label maps each label is."""
-    absent = [name for name, count in zip(dataset.names, maps, strict=False) if not count]
-    found = f"{len(dataset.names) - len(absent)} of {len(dataset.names)} in {len(dataset):,} label maps"
-    return found + (f"; not in these: {_listed(absent)}" if absent else "")
+def _classes(dataset: PairedFiles, found_in: np.ndarray, maps: int) -> str:
+    """found_in: in how many label maps each label is, of so many."""
+    absent = [name for name, count in zip(dataset.names, found_in, strict=False) if not count]
+    found = f"{len(dataset.names) - len(absent)} of {len(dataset.names)} in {maps:,} label maps"
+    return found + (f"; not in these: {_few_of(absent)}" if absent else "")
 
 
-def _listed(words: list[str]) -> str:
+def _few_of(words: list[str]) -> str:
     return ", ".join(words[:MOST_NAMED]) + (f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else "")
 
 

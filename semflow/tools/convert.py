@@ -174,13 +174,13 @@ def choose(source: Path, held: Any, wanted: Mapping[str, Tensor], renamed: Seque
     return ".".join(place) if len(fit) > 1 else "", weights
 
 
-def _words(key: str) -> list[str]:
+def _words_of(key: str) -> list[str]:
     """The words of a key, as in `model_ema` and `emaModel`, in small letters."""
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)]
 
 
 def _has(kind: re.Pattern[str], key: str) -> bool:
-    return kind.search(" ".join(_words(key))) is not None
+    return kind.search(" ".join(_words_of(key))) is not None
 
 
 def _of_optimizer(key: str) -> bool:
@@ -189,7 +189,7 @@ def _of_optimizer(key: str) -> bool:
 
 def _averaged(key: str) -> bool:
     """Whether a key says that what it holds are averages: `model_ema`, `emaModel`, `swa`; not `non_ema`."""
-    words = _words(key)
+    words = _words_of(key)
     at = next((at for at, word in enumerate(words) if AVERAGES.fullmatch(word)), None)
     return at is not None and not any(word in RAW for word in words[:at])
 

@@ -240,7 +240,7 @@ def _targets(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[P
     if len(sources) == 1 and not _is_folder(sources[0]):
         _check_target(sources[0], out, *beside(out))
         return {sources[0]: out}
-    targets, written = _by_name(sources, out, beside)
+    targets, written = _targets_in(sources, out, beside)
     _check_apart(targets, out, written)
     return targets
 
@@ -259,7 +259,7 @@ def _check_apart(sources: Iterable[Path], out: Path, written: Iterable[Path]) ->
             raise SemFlowError(f"--out {out} would write {path}, a picture that is read; give another name")
 
 
-def _by_name(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[Path]]) -> tuple[dict[Path, Path], list[Path]]:
+def _targets_in(sources: Sequence[Path], out: Path, beside: Callable[[Path], list[Path]]) -> tuple[dict[Path, Path], list[Path]]:
     """Of several pictures: the targets in the folder `out`, and everything that is written."""
     if out.suffix.lower() == ".png" or (out.exists() and not out.is_dir()):
         raise SemFlowError(f"--out {out} is one file, but there are several pictures; give a folder")

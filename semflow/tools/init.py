@@ -13,11 +13,13 @@ from PIL import Image
 
 import semflow
 from semflow import files
-from semflow.data.folder import SPLITS, Settings, described, guessed, opened
+from semflow.data.folder import SPLITS, Settings, described, facts, guessed, opened
 from semflow.errors import SemFlowError
 from semflow.suite import reading
+from semflow.tools.check import NOTE, check
 
 SUITES = Path(semflow.__file__).resolve().parents[1] / "config"
+SNAKEFILE = SUITES.with_name("Snakefile")
 LONGEST = 40  # letters of a folder's name in its suite's
 LOOKED_AT = 50  # pictures, for their size
 MOST_CORES = 16
@@ -47,7 +49,7 @@ def init(root: Path, out: Path | None, machine: Machine) -> Path:
     """Write a suite to `out`, or to `suite.yaml` in the folder, and return its path.
 
     It builds on the suite for CamVid on a laptop, or on one GPU, and says what differs. SemFlowError if the folder does not show
-    how it is to be read, or if the file exists.
+    how it is to be read, if `semflow data check` finds something wrong, or if the file exists; its notes are printed.
     """
     root, target = root.resolve(), (out or root / "suite.yaml").resolve()
     if target.exists():
@@ -58,7 +60,12 @@ def init(root: Path, out: Path | None, machine: Machine) -> Path:
             f"there is no {base}, which the suite would build on; install semflow from its checkout (pip install -e)"
         )
     below = reading.resolve(base)
-    raw = _sized(guessed(root, (1, 1)), below.raw, machine, suite_name(root))
+    data = guessed(root, (1, 1))
+    report = check(data.name, root, facts=facts(data, root))
+    if report.problems:
+        raise SemFlowError(f"{report.problems[0]} ({len(report.problems)} in all; see `semflow data check {data.name} {root}`)")
+    print("".join(f"{line}\n" for line in report.lines if line.startswith(NOTE)), end="")
+    raw = _sized(data, below.raw, machine, suite_name(root))
     reading.check(reading.merged(below, reading.Resolved(raw, {})).raw, str(target))
     text = yaml.safe_dump(
         {"base": os.path.relpath(base, target.parent)} | raw, sort_keys=False, default_flow_style=None, width=130

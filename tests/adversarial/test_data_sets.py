@@ -23,7 +23,8 @@ from semflow.data.camvid import CamVid
 from semflow.data.celebamask_hq import CelebAMaskHQ
 from semflow.data.cityscapes import LABEL_IDS, Cityscapes
 from semflow.data.coco_stuff import CocoStuff
-from semflow.data.folder import Settings, described, facts, opened
+from semflow.data.folder import Settings, described, facts, find, opened, reader_of
+from semflow.data.folders import pairs_of
 from semflow.data.sample import check_split
 from semflow.errors import SemFlowError
 from semflow.suite import reading
@@ -138,6 +139,101 @@ def test_camvid_counted_from_1_is_refused(camvid, how_many):
         save(camvid / f"trainannot/{frame}.png", np.repeat(rows, 2)[:, None].repeat(16, 1).astype(np.uint8))
     (camvid / "train.txt").write_text(lines_of(FRAMES[:how_many]))
     refusal(lambda: CamVid(camvid, SIZE, "train"), "count from 1", "pole", "road")
+
+
+@pytest.mark.parametrize("first", [0, 3, 8])
+def test_a_list_that_pairs_images_with_one_anothers_labels_is_refused(camvid, first):
+    swapped = [*FRAMES]
+    swapped[first : first + 2] = swapped[first + 1], swapped[first]
+    pairs = zip(FRAMES, swapped, strict=True)
+    (camvid / "train.txt").write_text("".join(f"train/{image}.png trainannot/{labels}.png\n" for image, labels in pairs))
+    refusal(lambda: CamVid(camvid, SIZE, "train"), f"line {first + 1}", f"{swapped[first]}.png has another name than its image")
+
+
+def test_labels_may_have_the_ending_that_they_were_first_published_with(camvid):
+    for frame in FRAMES:
+        (camvid / f"trainannot/{frame}.png").rename(camvid / f"trainannot/{frame}_L.png")
+    (camvid / "train.txt").write_text("".join(f"train/{frame}.png trainannot/{frame}_L.png\n" for frame in FRAMES))
+    assert len(CamVid(camvid, SIZE, "train")) == len(FRAMES)
+
+
+# What is evaluated on must not be what was trained on
+
+
+def camvid_val(root: Path) -> None:
+    (root / "val.txt").write_text((root / "train.txt").read_text())
+
+
+def camvid_copies(root: Path) -> None:
+    for kind in ("", "annot"):
+        shutil.copytree(root / f"train{kind}", root / f"val{kind}")
+    (root / "val.txt").write_text((root / "train.txt").read_text().replace("train", "val"))
+
+
+def replaced(*folders: tuple[str, str], link: bool = False):
+    """A change that puts copies of folders, or links to them, in the place of others."""
+
+    def change(root: Path) -> None:
+        for old, new in folders:
+            shutil.rmtree(root / new)
+            if link:
+                (root / new).symlink_to(root / old)
+            else:
+                shutil.copytree(root / old, root / new)
+
+    return change
+
+
+def one_link(old: str, new: str):
+    def change(root: Path) -> None:
+        (root / new).unlink()
+        (root / new).symlink_to(root / old)
+
+    return change
+
+
+COCO_FOLDERS = ("train2017", "val2017"), ("annotations/train2017", "annotations/val2017")
+CITY_FOLDERS = ("leftImg8bit/train", "leftImg8bit/val"), ("gtFine/train", "gtFine/val")
+OWN_FOLDERS = ("images/train", "images/val"), ("labels/train", "labels/val")
+SHARED = {
+    "camvid, one list": ("camvid", camvid_val, 10),
+    "camvid, copies": ("camvid", camvid_copies, 10),
+    "coco, copies": ("coco_stuff", replaced(*COCO_FOLDERS), 2),
+    "coco, linked folders": ("coco_stuff", replaced(*COCO_FOLDERS, link=True), 2),
+    "coco, a link": ("coco_stuff", one_link("train2017/000000000139.jpg", "val2017/000000000140.jpg"), 1),
+    "cityscapes, copies": ("cityscapes", replaced(*CITY_FOLDERS), 2),
+    "cityscapes, linked folders": ("cityscapes", replaced(*CITY_FOLDERS, link=True), 2),
+    "faces, a link": ("celebamask_hq", one_link("CelebA-HQ-img/0.jpg", "CelebA-HQ-img/28000.jpg"), 1),
+    "own, linked folders": ("own", replaced(*OWN_FOLDERS, link=True), 6),
+    "own, a link": ("own", one_link("images/train/0.jpg", "images/val/1.jpg"), 1),
+}
+OPENED = {
+    "camvid": lambda root: CamVid(root, SIZE, "val"),
+    "coco_stuff": lambda root: CocoStuff(root, SIZE, "val"),
+    "cityscapes": lambda root: Cityscapes(root, SIZE, "val"),
+    "celebamask_hq": lambda root: CelebAMaskHQ(root, SIZE, "val", "official"),
+    "own": lambda root: opened(section(root), "val"),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_an_evaluation_on_images_that_are_trained_on_too_does_not_open(request, trees, tmp_path, kind):
+    name, change, shared = SHARED[kind]
+    root = request.getfixturevalue(name) if name in ("camvid", "own") else getattr(trees, f"{name}_tree")(tmp_path / name, 2)
+    change(root)
+    said = refusal(lambda: OPENED[name](root), f"val: {shared} of", "in the train split too, the first is")
+    assert said in check({"own": "folder"}.get(name, name), root, subset=True).problems
+
+
+def test_images_of_one_name_in_two_folders_of_ones_own_may_be_two_images(own):
+    assert len(OPENED["own"](own)) == 3
+
+
+def test_a_split_is_evaluated_on_where_that_to_train_with_is_not_there(trees, tmp_path):
+    root = trees.coco_stuff_tree(tmp_path / "coco", 2)
+    for folder, _ in COCO_FOLDERS:
+        shutil.rmtree(root / folder)
+    assert len(OPENED["coco_stuff"](root)) == 2
 
 
 # Places and names
@@ -614,6 +710,34 @@ def test_a_list_of_classes_that_cannot_be_one_is_refused(own, text):
     refusal(lambda: described(section(own)), own / "classes.txt")
 
 
+ROWS = ("0{}{}", "1{}{}", "2{}{}")
+TITLED = {
+    **{f"a title, {title}": [title, *NAMES] for title in ("name", "Names", "class", "label", "id,name", "index\tclass")},
+    **{f"a comment, {mark}": [f"{mark} classes", *NAMES] for mark in ("#", "//", "%")},
+    "a comment below": [*NAMES, "# the end"],
+    **{f"numbers before {mark!r}": [row.format(mark, name) for row, name in zip(ROWS, NAMES, strict=True)] for mark in ",;:=\t"},
+    "numbers from 1": [f"{number}\t{name}" for number, name in enumerate(NAMES, 1)],
+    "numbers behind": [f"{name},{number}" for number, name in enumerate(NAMES)],
+    "colours behind": [f"{name}\t{number}\t0\t0" for number, name in enumerate(NAMES)],
+    "a number before one name": [*NAMES[:2], f"2,{NAMES[2]}"],
+}
+
+
+@pytest.mark.parametrize("kind", TITLED)
+def test_a_list_of_classes_with_a_title_or_columns_is_refused_by_its_line(own, kind):
+    (own / "classes.txt").write_text("\n".join(TITLED[kind]) + "\n")
+    refusal(lambda: described(section(own)), own / "classes.txt, line ")
+
+
+def test_a_class_may_be_called_what_a_title_is_where_names_are_a_list(own):
+    assert described(section(own, classes=["name", "# 1", "2, or 3"])).names == ("name", "# 1", "2, or 3")
+
+
+def test_a_root_that_is_not_there_is_named_before_the_classes_in_it(tmp_path, mini):
+    raw = mini | {"data": {"name": "folder", "root": str(tmp_path / "gone"), "size": [32, 32], "classes": "classes.txt"}}
+    refusal(lambda: reading.check(raw, "suite"), "data.root", tmp_path / "gone", "where a command runs")
+
+
 @pytest.mark.parametrize("kind", ["byte order mark", "DOS", "empty lines"])
 def test_a_list_of_classes_written_another_way_names_the_same(own, kind):
     text = {"byte order mark": "\ufeff" + "\n".join(NAMES), "DOS": "\r\n".join(NAMES), "empty lines": "\n\n".join(NAMES) + "\n\n"}
@@ -723,6 +847,54 @@ def test_files_of_ones_own_that_are_left_out_are_named(own):
     said = "\n".join(check("folder", own).lines)
     assert "train: 1 of 7 files in" in said
     assert "images/train/a.webp" in said
+
+
+def as_masks(root: Path) -> None:
+    """Label maps of two classes, saved as black and white."""
+    (root / "classes.txt").write_text("background\nforeground\n")
+    for path in (root / "labels").rglob("*.png"):
+        save(path, np.where(np.arange(24 * 32).reshape(24, 32) % 3, 0, 255).astype(np.uint8))
+
+
+def test_masks_of_two_classes_saved_as_0_and_255_are_refused_with_both_readings_and_the_mend(own):
+    as_masks(own)
+    named = ("hold 0 and 255 alone", "ignored pixels or for the class 1, foreground", "save it as 1", "data.ignore_index: 255")
+    refusal(lambda: opened(section(own), "train"), *named)
+    refusal(lambda: init(own, None, LAPTOP), *named[:2])
+    found = check("folder", own).problems
+    assert [said.partition(":")[0] for said in found if named[0] in said] == ["train", "val"]
+
+
+def test_masks_whose_255_is_said_to_be_ignored_open(own):
+    as_masks(own)
+    assert opened(section(own, ignore_index=255), "train")[0].labels.max() == 255
+
+
+def test_masks_of_which_one_shows_the_second_class_open(own):
+    as_masks(own)
+    save(sorted((own / "labels/train").iterdir())[0], np.eye(24, 32, dtype=np.uint8))
+    assert len(opened(section(own), "train")) > 1
+
+
+def test_an_unknown_palette_of_ones_own_is_refused_with_the_key_that_gives_it(own):
+    colours, path = [[120, 120, 120], [180, 120, 120], [6, 230, 230]], sorted((own / "labels/train").iterdir())[0]
+    ids = np.asarray(Image.open(path))
+    ade = Image.fromarray(ids)
+    ade.putpalette([channel for colour in colours for channel in colour] + [0] * 253 * 3)
+    ade.save(path)
+    refusal(lambda: section_reader(own).label_map(0), "data.palette")
+    assert np.array_equal(np.asarray(section_reader(own, palette=colours).label_map(0)), ids)
+
+
+def section_reader(root: Path, **keys):
+    """What reads the train split, not yet opened."""
+    settings = section(root, **keys)
+    return reader_of(settings).over(pairs_of(find(settings, root, "train")), SIZE)
+
+
+def test_an_empty_ending_of_names_is_refused(own):
+    with pytest.raises(ValueError, match="image_suffix"):
+        section(own, image_suffix="")
 
 
 def test_the_ignored_id_may_not_be_the_last_classs(own):
@@ -859,6 +1031,8 @@ def test_a_text_with_a_name_that_is_not_utf_8_is_written_with_an_escape(tmp_path
 def test_more_cores_work_at_larger_pictures(own):
     for path in [*(own / "images").rglob("*.jpg")]:
         save(path, np.zeros((480, 640, 3), np.uint8))
+    for path in [*(own / "labels").rglob("*.png")]:
+        save(path, np.zeros((480, 640), np.uint8))
     sizes = [reading.load(init(own, own.parent / f"{cores}.yaml", LAPTOP._replace(cores=cores))).data.size for cores in (2, 8)]
     assert sizes == [(36, 48), (72, 96)]  # four times the pixels on four times the cores
 
@@ -927,6 +1101,70 @@ def test_data_check_finds_a_split_that_training_refuses(own, change, named):
     change(own)
     said = refusal(lambda: check_split(open_dataset(suite.data, "val"), "val"), named)
     assert check("folder", own).problems == [said]
+
+
+def without_val(root: Path) -> None:
+    for folder in ("images", "labels"):
+        shutil.rmtree(root / folder / "val")
+
+
+def of_an_unknown_class(root: Path) -> None:
+    for path in (root / "labels/val").iterdir():
+        save(path, np.full_like(np.asarray(Image.open(path)), 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (of_one_picture, "has 1 images; at least 2"),
+        (of_void, "no pixel of the val"),
+        (without_val, "make a val or test split"),
+        (of_an_unknown_class, "label id 3"),
+    ],
+)
+def test_init_refuses_what_data_check_finds(own, change, named):
+    change(own)
+    refusal(lambda: init(own, None, LAPTOP), named)
+    assert any(named in problem for problem in check("folder", own).problems)
+    assert not (own / "suite.yaml").exists()
+
+
+def test_init_notes_what_data_check_notes(own, capsys):
+    for path in (own / "labels").rglob("*.png"):
+        save(path, np.where(np.asarray(Image.open(path)) == 0, 1, np.asarray(Image.open(path))))
+    init(own, None, LAPTOP)
+    assert "note: train: id 0, sky, is in no label map" in capsys.readouterr().out
+
+
+def test_init_says_how_to_run_it_from_anywhere(own, capsys):
+    cli.main(["init", str(own)])
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert f"--snakefile {ROOT / 'Snakefile'} --configfile" in command
+
+
+def test_a_training_on_void_alone_is_refused_before_it_begins(own, capsys):
+    suite = init(own, None, LAPTOP)
+    for path in (own / "labels/train").iterdir():
+        save(path, np.full((24, 32), 255, np.uint8))
+    with pytest.raises(SystemExit) as end:
+        cli.main(
+            ["train", "--config", str(suite), "--method", "semflow", "--state", str(own / "state"), "--out", str(own / "out")]
+        )
+    assert end.value.code == 2
+    assert "no pixel of the train split of folder has a label, so nothing can be learnt from it" in capsys.readouterr().err
+    assert not (own / "state").exists()
+
+
+def test_what_could_not_be_read_is_not_counted(own):
+    for path in (own / "labels/val").iterdir():
+        path.write_bytes(b"no picture")
+    report = check("folder", own)
+    val = "\n".join(report.lines).partition("val: ")[2]
+    assert "sizes" not in val
+    assert "classes" not in val
+    assert report.splits["val"]["looked_into"] == 0
+    (sorted((own / "labels/train").iterdir())[0]).write_bytes(b"no picture")
+    assert any("in 5 label maps" in line for line in check("folder", own).lines)
 
 
 def test_data_check_as_json_gives_numbers_by_split(own, tmp_path):

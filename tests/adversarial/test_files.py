@@ -20,20 +20,23 @@ from safetensors.torch import load_file, save_file
 from users import another_user
 
 from semflow import files
-from semflow.claims import drift
+from semflow.claims import document, drift
 from semflow.claims.collect import Run, read_runs
 from semflow.cli import main
+from semflow.data.cityscapes import Cityscapes
 from semflow.errors import SemFlowError
 from semflow.evaluation import features, records
 from semflow.loading import latents
 from semflow.method import prompt
 from semflow.method.network import WEIGHTS
 from semflow.progress import Progress
+from semflow.report.drift_page import drift_page
 from semflow.report.write import write
 from semflow.suite import Suite
 from semflow.tools import inference
 from semflow.tools.prepare import prepare
 from semflow.tools.publish import publish
+from semflow.tools.sheet import write_sheet
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.card import CARD, read_card
@@ -99,6 +102,10 @@ def write_features(things: Things, folder: Path) -> None:
     features.cached_features(Blind(), torch.zeros(2, 3, 8, 8, dtype=torch.uint8), folder)
 
 
+def unchanged(runs: list[Run]) -> drift.Check:
+    return drift.check(drift.reference_of(runs), drift.reference_of(runs), document.load())
+
+
 WRITERS: dict[str, Callable[[Things, Path], object]] = {
     "weights": lambda things, folder: checkpoints.export(folder / "out", things.suite, "semflow", 0, things.model),
     "state": lambda things, folder: checkpoints.save_state(folder, "key", Spent(), things.model.networks, [], None),
@@ -108,6 +115,11 @@ WRITERS: dict[str, Callable[[Things, Path], object]] = {
     "arrays": lambda things, folder: things.runs[0].arrays.save(folder / "r.npz"),
     "features": write_features,
     "picture": lambda things, folder: inference._save(Image.new("RGB", (64, 64)), folder / "picture.png"),
+    "animation": lambda things, folder: inference._save(
+        Image.new("RGB", (64, 64)), folder / "a.gif", save_all=True, append_images=[Image.effect_noise((64, 64), 9)]
+    ),
+    "sheet": lambda things, folder: write_sheet([Cityscapes(things.data, (64, 128), "train")], folder / "sheet.png", []),
+    "drift page": lambda things, folder: files.write_text(folder / "drift.html", drift_page(unchanged(things.runs), things.runs)),
     "table": lambda things, folder: write("table2", things.records, [folder / "table2.csv", folder / "table2.md"]),
     "claims": lambda things, folder: write("claims", things.records, [folder / "claims.json"]),
     "reference": lambda things, folder: drift.accept(read_runs(things.records), folder / "reference.json", "first"),
@@ -376,6 +388,58 @@ def test_json_from_a_stranger_is_refused_in_a_sentence(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     for read in (files.read_json, files.read_yaml):
         assert str(tmp_path / "a.json") in sentence_of(lambda read=read: read(tmp_path / "a.json", "record"))
+
+
+UNCLEAR = ("010", "-010", "+07", "089", "1_000", "1:30", "1:30.5", "1_0.5", "0b101", "0x1_F", "-0x1F", "0o17", "00")
+
+
+@pytest.mark.parametrize("text", UNCLEAR)
+@pytest.mark.parametrize("form", ["a: {}", "a: [1, {}]", "{}: 1", "{{a: {{b: {}}}}}"])
+def test_a_number_that_two_versions_of_yaml_read_otherwise_is_refused_with_its_line(tmp_path, text, form):
+    path = tmp_path / "suite.yaml"
+    path.write_text("# a suite\n" + form.format(text) + "\n")
+    said = sentence_of(lambda: files.read_yaml(path, "suite"))
+    assert f"{path}: {text} in line 2" in said
+
+
+def test_a_number_that_two_versions_of_yaml_read_otherwise_is_refused_on_the_command_line():
+    assert "010" in sentence_of(lambda: files.parse_yaml("{steps: 010}"))
+
+
+CLEAR = {"0": 0, "-3": -3, "+12": 12, "0x1F": 31, "010.5": 10.5, "0.5": 0.5, "-.5": -0.5, "1e3": 1000.0, ".inf": float("inf"),
+         "'010'": "010", '"1:30"': "1:30", "1.2.3": "1.2.3", "v010": "v010", "a_1": "a_1"}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CLEAR)
+def test_a_number_or_a_word_that_all_versions_of_yaml_read_alike_is_that(tmp_path, text):
+    (tmp_path / "suite.yaml").write_text(f"a: [{text}]\n")
+    found = files.read_yaml(tmp_path / "suite.yaml", "suite")[0]["a"][0]
+    assert (found, type(found)) == (CLEAR[text], type(CLEAR[text]))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a:\n  b: {c: 1, c: 2}\n", "a.b.c is given twice, in line 2"),
+        ("a:\n- x: 1\n- x: 1\n  y: 2\n  x: 3\n", "a.1.x is given twice, in lines 3 and 5"),
+        ('{"a": {\n"b": 1,\n"c": 2,\n"b": 3}}', "a.b is given twice, in lines 2 and 4"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_key_given_twice_is_named_with_its_section_and_its_lines(tmp_path, text, named, suffix):
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(text)
+    for read in (files.read_yaml, *([files.read_json] if suffix == "json" else [])):
+        if suffix == "yaml" or text.startswith("{"):
+            assert named in sentence_of(lambda read=read: read(path, "record"))
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_byte_order_mark_before_a_file_changes_nothing(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    path.write_text('{"a": 1}', encoding="utf-8-sig")
+    assert files.read_yaml(path, "suite")[0] == {"a": 1}
+    assert files.read_json(path, "record") == {"a": 1}
 
 
 def test_a_network_of_more_layers_than_its_weights_have_is_refused_before_it_is_built(stranger):

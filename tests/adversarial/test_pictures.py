@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
-from png_by_hand import png
+from PIL.PngImagePlugin import PngInfo
+from png_by_hand import RGB, png
 from users import another_user
 
 from semflow.data.camvid import CamVid
 from semflow.data.coco_stuff import IDS as COCO_IDS
 from semflow.data.coco_stuff import PALETTE as COCO_PALETTE
 from semflow.data.colours import voc_palette
-from semflow.data.images import orientation, read_image
+from semflow.data.images import MARK, orientation, read_image
 from semflow.data.label_maps import class_ids, read_label_map, read_layout, read_mask
 from semflow.errors import SemFlowError
 
@@ -373,3 +374,84 @@ def test_a_tiff_of_16_bits_whose_zero_is_white_is_never_read_as_its_negative(tmp
     assert np.asarray(read_image(tmp_path / "black.tif"))[0, :, 0].tolist() == [0, 255]
     deep.save(tmp_path / "white.tif", tiffinfo={262: 0})
     assert "whose 0 is white" in sentence(read_image, tmp_path / "white.tif")
+
+
+# Numbers of more bits than eight, and greys of fewer
+
+
+@pytest.mark.parametrize("values", [(0, 255), (0, 255, 513), (0, 1, 3), (0, 65535)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_label_map_a_layout_or_a_mask_of_16_bits_is_refused_whatever_eight_of_them_hold(tmp_path, kind, values):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([values], np.uint16)).save(path, format=kind)
+    black = ((0, 0, 0), *COLOURS)  # the colour that the upper eight bits show
+    for read in (labels, layout, read_mask, lambda p: read_layout(p, "stripes", CLASSES, black, 255, None, "colours")):
+        assert "more than 8 bits" in sentence(read, path)
+
+
+@pytest.mark.parametrize("read", [layout, read_mask], ids=["layout", "mask"])
+def test_a_painting_of_16_bits_a_channel_is_refused(tmp_path, read):
+    assert "more than 8 bits" in sentence(read, png(tmp_path / "a.png", [[255, 255, 255, 0, 0, 0]], 16, kind=RGB))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("kind", ["grey", "colours"])
+def test_a_photograph_of_fewer_bits_in_16_is_refused_and_not_made_black(tmp_path, bits, kind):
+    row = [0, 2**bits // 2, 2**bits - 1]
+    path = png(tmp_path / "a.png", [row], 16, kind=RGB if kind == "colours" else None)
+    assert "its range is not known" in sentence(read_image, path)
+
+
+def test_a_black_grey_of_16_bits_is_black(tmp_path):
+    assert not np.asarray(read_image(png(tmp_path / "a.png", [[0, 0]], 16))).any()
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind"), [(1, "grey"), (2, "grey"), (4, "grey"), (8, "grey"), (16, "grey"), (8, "colours"), (16, "colours")]
+)
+def test_a_transparent_colour_hides_pixels_where_one_has_it_and_only_there(tmp_path, bits, kind):
+    most = 2**bits - 1
+    samples = 3 if kind == "colours" else 1
+    for colour, hides in ((most, True), (0, False)):
+        path = png(
+            tmp_path / f"{hides}.png",
+            [[most] * samples * 2],
+            bits,
+            kind=RGB if kind == "colours" else None,
+            transparent=colour.to_bytes(2, "big") * samples,
+        )
+        if hides:
+            assert "transparent pixels" in sentence(read_image, path)
+        else:
+            assert read_image(path).size == (2, 1)
+
+
+# Masks of two classes saved as black and white, and label maps in the place of photographs
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_black_and_white_layout_is_refused_until_it_is_said_what_white_is(tmp_path, mode):
+    path, palette = tmp_path / "a.png", ((0, 0, 0), *COLOURS[1:])
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert(mode).save(path)
+    said = sentence(lambda p: read_layout(p, "stripes", CLASSES, palette, 255, None, None), path)
+    assert "ignored pixels or for the class 1, b" in said
+    told = "classes" if mode == "L" else "colours"
+    assert np.asarray(read_layout(path, "stripes", CLASSES, palette, 255, None, told)[0]).tolist() == [[0, 255]]
+
+
+def test_white_that_is_the_colour_of_a_class_is_that_class(tmp_path):
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("RGB").save(tmp_path / "a.png")
+    read = read_layout(tmp_path / "a.png", "stripes", ("a", "b"), ((0, 0, 0), (255, 255, 255)), 255, None, None)[0]
+    assert np.asarray(read).tolist() == [[0, 1]]
+
+
+def test_a_label_map_of_ours_is_no_photograph(tmp_path):
+    told = PngInfo()
+    told.add_text(MARK, "classes of stripes")
+    Image.fromarray(LABELS).save(tmp_path / "a.png", pnginfo=told)
+    assert "label map that `semflow segment` wrote" in sentence(read_image, tmp_path / "a.png")
+
+
+def test_an_unknown_palette_is_refused_with_what_may_be_said_about_it(tmp_path):
+    path = png(tmp_path / "a.png", [[0, 1]], 8, [(120, 120, 120), (180, 120, 120)])
+    assert "say by --labels" in sentence(layout, path)

@@ -39,8 +39,9 @@ def coco_stuff_tree(root: Path, n: int = 8) -> Path:
         labels.mkdir(parents=True)
         for number in range(n):
             h, w = (H, W) if number % 2 else (W, H)
-            photograph(rng, h, w, "L" if number == n - 1 else "RGB").save(images / f"{139 * (number + 1):012d}.jpg")
-            label_map(rng, COCO_IDS, h, w).save(labels / f"{139 * (number + 1):012d}.png")
+            name = f"{139 * (number + 1) + seed:012d}"  # a photograph is in one of the two
+            photograph(rng, h, w, "L" if number == n - 1 else "RGB").save(images / f"{name}.jpg")
+            label_map(rng, COCO_IDS, h, w).save(labels / f"{name}.png")
     return root
 
 

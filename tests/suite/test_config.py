@@ -422,7 +422,7 @@ def test_a_key_that_is_given_twice_is_named_with_its_lines(tmp_path):
     (tmp_path / "a.yaml").write_text("training:\n  lr: 1\n  steps: 2\n  lr: 3\n")
     with pytest.raises(SemFlowError) as error:
         config.load(tmp_path / "a.yaml")
-    assert str(error.value) == f"{tmp_path / 'a.yaml'}: lr is given twice, in lines 2 and 4; remove one"
+    assert str(error.value) == f"{tmp_path / 'a.yaml'}: training.lr is given twice, in lines 2 and 4; remove one"
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_everything_that_is_wrong_is_listed(tree):
     Image.new("L", (1, 1)).save(labels[0])
     Image.new("L", Image.open(labels[1]).size, 200).save(labels[1])
     labels[2].write_bytes(labels[2].read_bytes()[:60])
-    (root / "val2017/000000000139.jpg").unlink()
+    (root / "val2017/000000000140.jpg").unlink()
     found = problems("coco_stuff", root)
     assert [
         word in sentence for word, sentence in zip(("1 of 3 annotations", "agree", "200", "damaged"), found, strict=True)

@@ -498,10 +498,34 @@ def test_another_workflow_may_have_this_one_as_a_module_under_a_prefix(tmp_path)
     page = (folder / "replication/results/other/report/table2.html").read_text()
     assert "SemFlow Euler-25" in page
     assert (folder / "replication/results/other/table2.csv").exists()
-    written = (folder / "results/other/config.json").read_text()
+    (config,) = (folder / "results/other").glob("config-*.json")
+    written = config.read_text()
     (tmp_path / "own.yaml").write_text((tmp_path / "own.yaml").read_text() + "training: {lr: 0.5}\n")
     assert snakemake(folder, "-np").returncode == 0
-    assert (folder / "results/other/config.json").read_text() == written
+    assert [*(folder / "results/other").glob("config*.json")] == [config]
+    assert config.read_text() == written
+
+
+def test_two_modules_of_one_suite_are_each_trained_as_they_say(tmp_path):
+    folder, steps, smoke = tmp_path / "elsewhere", {"one": 12, "two": 11}, f"{ROOT}/config/smoke.yaml"
+    folder.mkdir()
+    modules = [
+        f"module {name}:\n    snakefile: '{ROOT}/workflow/Snakefile'\n    prefix: '{name}'\n"
+        f"    config: {{'base': '{smoke}', 'training': {{'steps': {n}}}}}\n\nuse rule * from {name} as {name}_*\n"
+        for name, n in steps.items()
+    ]
+    (folder / "Snakefile").write_text("\n".join(modules))
+    targets = {name: f"{name}/results/smoke/checkpoints/semflow/seed0" for name in steps}
+    planned = snakemake(folder, "-np", *targets.values())
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    named = dict(re.findall(r"--config (\S+) .* --out (\w+)/", planned.stdout))
+    assert sorted(named.values()) == ["one", "two"]
+    assert not (folder / "results/smoke").exists()
+    done = snakemake(folder, *targets.values())
+    assert done.returncode == 0, done.stdout + done.stderr
+    for config, name in named.items():
+        assert json.loads((folder / config).read_text())["training"]["steps"] == steps[name]
+        assert json.loads((folder / targets[name] / "semflow.json").read_text())["training"]["steps"] == steps[name]
 
 
 @pytest.mark.parametrize("own", [(), ("--configfile", "own.yaml")], ids=["alone", "beside a configuration of its own"])
@@ -517,6 +541,8 @@ def test_a_module_without_a_configuration_is_the_default_suite(tmp_path, own):
     ("line", "sentence"),
     [
         ("suite: again", "own.yaml: suite is given twice, in lines 2 and 3; remove one"),
+        ("training: {steps: 010}", "own.yaml: 010 in line 3 is one number in YAML 1.1"),
+        ("training: {steps: 1:30}", "own.yaml: 1:30 in line 3 is one number in YAML 1.1"),
         ("training: {lr: 1e-3}", "training.lr is the word '1e-3'; write a number without quotes"),
     ],
 )

@@ -27,9 +27,8 @@ try:
     if (
         workflow.modifier.parent_modifier
     ):  # a module's: a dictionary, from the workflow that has this one
-        for (
-            path
-        ) in workflow.configfiles:  # of a key given twice Snakemake took the last
+        # Of keys given twice Snakemake took the last, and it reads 010 as 8.
+        for path in workflow.configfiles:
             files.read_yaml(Path(path), "configuration")
         default = {"base": workflow.source_path("../../config/mini.yaml")}
         raw = configuration.on_base(
@@ -59,9 +58,11 @@ STARTED = time.time()
 SOURCES = os.path.relpath(Path(str(workflow.current_basedir)).parent)
 RESULTS = f"results/{STUDY.name}"
 REPORTS = f"{RESULTS}/report"
-CONFIG = (
-    f"{RESULTS}/config.json"  # what every command reads, with all that it builds on
+# What every command reads, with all that it builds on. It lies outside the prefix of a module, of which there may be several.
+OWN = (
+    f"-{provenance.content_hash(raw)[:12]}" if workflow.modifier.parent_modifier else ""
 )
+CONFIG = f"{RESULTS}/config{OWN}.json"
 LOGS = f"{RESULTS}/logs"
 REFERENCES = "results/reference"
 BENCHMARKS = f"{RESULTS}/benchmarks"
