@@ -103,9 +103,10 @@ def _losses(runs: list[Run]) -> list[Grid]:
 
 def markdown(page: Page, runs: list[Run]) -> str:
     """A page, as it stands in `baselines/<name>/README.md`."""
-    seeds = sorted({run.record.training_seed for run in only(runs, method=page.name)})
+    own_runs = [run for run in own(runs) if run.record.method == page.name]
+    seeds = sorted({run.record.training_seed for run in own_runs})
     parts = [f"# {page.title}", *page.words, *([f"**{page.weak}**"] if page.weak else [])]
-    parts += [f"{measured_on(own(runs))}; training seeds {listed(seeds)}. Made by `make publish_report`."]
+    parts += [f"{measured_on(own_runs)}; training seeds {listed(seeds)}. Made by `make publish_report`."]
     if page.settings:
         parts += ["Its settings, beside the suite's own:", f"```yaml\n{page.settings}```"]
     for grid in page.tables:

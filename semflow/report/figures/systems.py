@@ -16,6 +16,7 @@ from semflow.report.tables import name_of
 from semflow.suite import Suite
 
 ACROSS = 3  # panels of losses
+LEGEND = 0.11  # of a panel's height, for each line of its legend
 SHOWN = ("repainted",)  # controls among what is drawn
 
 
@@ -42,8 +43,10 @@ def losses(runs: list[Run]) -> Drawn:
             parts = [100 * (number + 1) / len(values) for number in range(len(values))]
             axes.plot(parts, values, label=name.replace("_", " "), lw=1.2)
         axes.set_title(method_title(method))
-        axes.set(xlim=(0, 100), ylim=(min(0, axes.get_ylim()[0]), None))
-        axes.legend(frameon=False, fontsize=6)
+        low, high = axes.get_ylim()
+        lines = ceil(len(curves[method]) / 2)
+        axes.set(xlim=(0, 100), ylim=(min(0, low), high * (1 + LEGEND * lines)))
+        axes.legend(frameon=False, fontsize=6, loc="upper center", ncols=2, columnspacing=1, handlelength=1.2)
     for axes in list(panels)[len(methods) :]:
         axes.set_visible(False)
     drawing.supxlabel("training (percent of its steps)", fontsize=9)
