@@ -41,7 +41,7 @@ def losses(runs: list[Run]) -> Drawn:
     for axes, method in zip(panels, methods, strict=False):
         for name, values in curves[method].items():
             parts = [100 * (number + 1) / len(values) for number in range(len(values))]
-            axes.plot(parts, values, label=name.replace("_", " "), lw=1.2)
+            axes.plot(parts, values, label=name.rpartition("/")[2].replace("_", " "), lw=1.2)
         axes.set_title(method_title(method))
         low, high = axes.get_ylim()
         lines = ceil(len(curves[method]) / 2)
@@ -53,9 +53,9 @@ def losses(runs: list[Run]) -> Drawn:
     drawing.supylabel("loss, weighted", fontsize=9)
     trained = [run for run in trained if run.record.method in curves]
     return drawing, (
-        f"Losses as they are weighted in training, means over equal parts of it; of a phase, its name before. {setting(trained)} "
-        "Losses of different methods are different numbers; look for whether each still falls at the end, and, of adversarial "
-        "ones, for whether neither side has won."
+        "Losses as they are weighted in training, means over equal parts of it; real and fake are the discriminators'. "
+        f"{setting(trained)} Losses of different methods are different numbers; look for whether each still falls at the end, "
+        "and, of adversarial ones, for whether neither side has won."
     )
 
 
