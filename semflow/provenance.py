@@ -86,7 +86,7 @@ def had(wanted: str, commits: Iterable[str]) -> bool | None:
     here = Path(__file__).resolve().parent
     try:
         return all(not _git(here, "rev-list", "-1", wanted, f"^{commit}") for commit in commits)
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):  # of a record's commit that is none: any text
         return None
 
 

@@ -116,7 +116,9 @@ def test_a_picture_listed_twice_is_refused_with_both_lines(camvid, first, again)
 def test_labels_listed_for_two_pictures_are_refused(camvid):
     text = lines_of().replace(f"trainannot/{FRAMES[1]}", f"trainannot/{FRAMES[0]}")
     (camvid / "train.txt").write_text(text)
-    refusal(lambda: CamVid(camvid, SIZE, "train"), f"trainannot/{FRAMES[0]}.png is listed twice, in lines 1 and 2")
+    refusal(
+        lambda: CamVid(camvid, SIZE, "train"), "train.txt, line 2", f"trainannot/{FRAMES[0]}.png has another name than its image"
+    )
 
 
 @pytest.mark.parametrize("name", ["train/..", "../secret.png", "..\\secret.png", "/a/../secret.png", "x/\0.png", "C:secret.png"])

@@ -166,9 +166,10 @@ def test_the_network_is_told_whole_timesteps(images):
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CONFIG.glob("*.yaml")))
-def test_networks_of_all_methods_have_the_same_size_within_2_percent(name):
+def test_its_network_has_the_size_of_semflows_within_2_percent(name):
     suite = next(iter(config.load_study(CONFIG / name).suites.values()))
-    ours, *theirs = (budget.parameters(suite, method).training for method in suite.methods)
+    both = [method for method in ("semflow", "dsm", "dsm_modified") if method in suite.methods]
+    ours, *theirs = (budget.parameters(suite, method).training for method in both)
     assert all(abs(other / ours - 1) < 0.02 for other in theirs)
 
 

@@ -577,7 +577,7 @@ METRICS = (*EVALUATION, "metrics")
         ((), {"origin": {"commits": [], "devices": [], "hosts": []}}, "origin.versions is missing"),
         ((), {"protocols": {}}, "is not among protocols"),
         (EVALUATION, {"weights": None}, "weights is missing"),
-        (EVALUATION, {"network_evaluations": "25"}, "network_evaluations is '25'; input should be a valid number"),
+        (EVALUATION, {"network_evaluations": "25"}, "network_evaluations is the word '25'; write a number without quotes"),
         (EVALUATION, {"network_evaluations": -1.0}, "network_evaluations is -1.0"),
         (EVALUATION, {"weights": {"1": "a"}}, "miou has training seeds 0, but weights 1"),
         (METRICS, {"beauty": {}}, "there is no metric beauty"),

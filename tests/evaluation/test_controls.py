@@ -90,6 +90,9 @@ def test_controls_of_synthesis_are_ordered_by_what_they_lack(tiny, tmp_path):
     for name in CONTROLS["synthesis"]:
         record = evaluate(suite, Evaluation(name, "synthesis", DIRECT), None, tmp_path / "r.json", tmp_path / "cache")
         found[name] = {metric.removesuffix("_efficientnet_lite0"): value.value for metric, value in record.metrics.items()}
+    real = found.pop("test_images")
+    assert (real["perceptual"], real["detail_gap"], real["precision"], real["recall"]) == (0, 0, 100, 100)
+    assert real["brightness"] == pytest.approx(found["repainted"]["brightness"], rel=0.2)
     mmd2, perceptual, gap, detail = (
         {name: values[metric] for name, values in found.items()} for metric in ("mmd2", "perceptual", "detail_gap", "detail")
     )
