@@ -293,14 +293,20 @@ def _convert(p: Parser) -> Command:
 
         suite = _suite(a)
         checkpoints.check_target(a.out)
-        named = dict(word.partition("=")[::2] for word in a.file)
-        if len(a.file) > 1 and not (all(named.values()) and len(named) == len(a.file)):
-            raise SemFlowError("of several files each is given as NAME=FILE, under another name, such as G_A=photo2label.pth")
-        several = {name: Path(path) for name, path in named.items()} if all(named.values()) else {}
-        convert(several if several and not Path(a.file[0]).exists() else Path(a.file[0]), suite, a.method, a.out)
+        convert(_one_or_named(a.file), suite, a.method, a.out)
         print(a.out)
 
     return run
+
+
+def _one_or_named(words: list[str]) -> Path | dict[str, Path]:
+    """A file, or several as NAME=FILE by their names."""
+    if len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists()):
+        return Path(words[0])
+    named = {name: Path(path) for name, _, path in (word.partition("=") for word in words) if path}
+    if len(named) < len(words):
+        raise SemFlowError("of several files each is given as NAME=FILE, under another name, such as G_A=photo2label.pth")
+    return named
 
 
 # The suite: what it says, what it takes

@@ -4,10 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from baselines.parts.gan_settings import Weight
 from semflow.method.contract import Card, Recipe, Settings
 from semflow.section import Positive
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class CycleGANSettings(Settings):

@@ -26,6 +26,7 @@ class MaskFormerSettings(Settings):
     scale_jitter: smallest and largest factor by which a picture is scaled before it is cropped; null: not at all.
     """
 
+    parts: ClassVar = ("backbone",)
     what: ClassVar = "a transformers folder of a ResNet"
 
     pretrained: str | None = None

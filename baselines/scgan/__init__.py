@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from baselines.parts.spade_settings import LayoutGANSettings, Weight
+from baselines.parts.gan_settings import Weight
+from baselines.parts.spade_settings import LayoutGANSettings
 from semflow.method.contract import Card
 from semflow.section import Many, Positive, Section
 

@@ -204,7 +204,7 @@ class SanityCheck(_Entry):
     conditions: Conditions
 
 
-class Starved(_Entry):
+class WellTrained(_Entry):
     """What a baseline must show on a small suite before any claim is judged on it; fixed before it was trained. Numbers are taken
     as measured, without tests."""
 
@@ -280,7 +280,7 @@ class Document(_Entry):
     decides: tuple[Decided, ...] = ()
     scale: Scale
     sanity_checks: dict[str, SanityCheck]
-    not_starved: dict[str, Starved] = {}
+    not_starved: dict[str, WellTrained] = {}
     table_entries: tuple[TableEntries, ...]
     claims: tuple[Claim, ...]
     discrepancies: tuple[Discrepancy, ...]

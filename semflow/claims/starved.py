@@ -1,7 +1,7 @@
 """Which baselines were not trained well enough to be compared with, by what the claims' file asked of them beforehand."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,20 +10,15 @@ from semflow.claims.document import Claim, Condition, Document, Term
 from semflow.claims.effects import candidates, name_in
 from semflow.evaluation.metrics.catalogue import KINDS
 
-Asked = Mapping[str, tuple[Condition, ...]]  # conditions by method
 
-
-def asked(claim: Claim, document: Document) -> dict[str, tuple[Condition, ...]]:
-    """Of the methods that a claim is about, what each must show."""
-    methods = dict.fromkeys(term.method for condition in claim.conditions for term in condition.terms)
-    return {name: document.not_starved[name].conditions for name in methods if name in document.not_starved}
-
-
-def among(of: Asked, runs: list[Run]) -> dict[str, str]:
-    """By method, a sentence on what it does not show, of those that were measured at all."""
+def among(runs: list[Run], document: Document, of: Claim | None = None) -> dict[str, str]:
+    """By method, a sentence on what it does not show, of those that were measured at all. of: the claim that is about them; None:
+    whichever claim is."""
+    about = None if of is None else {term.method for condition in of.conditions for term in condition.terms}
     found = {}
-    for method, conditions in of.items():
-        if any(run.record.method == method for run in runs) and (lacking := [*_lacking(conditions, runs)]):
+    for method, asked in document.not_starved.items():
+        measured = any(run.record.method == method for run in runs)
+        if measured and (about is None or method in about) and (lacking := [*_lacking(asked.conditions, runs)]):
             found[method] = f"{method_title(method)} is not trained well enough to be compared with: {listed(lacking)}."
     return found
 

@@ -255,7 +255,6 @@ def _data_for(claim: Claim, sets: dict[str, list[Run]], document: Document) -> s
     if len(sets) == 1:
         return next(iter(sets))
     check = document.sanity_checks[claim.sanity_check].conditions if claim.sanity_check else ()
-    check += tuple(condition for conditions in starved.asked(claim, document).values() for condition in conditions)
     terms = [term for condition in claim.conditions for term in condition.terms]
     asked = ((*claim.conditions, *check), claim.conditions)
     whole = (name for conditions in asked for name, runs in sets.items() if not tested(conditions, runs)[1])
@@ -275,7 +274,7 @@ def _too_weak(claim: Claim, conditions: list[Tested], at: ScaleName, runs: list[
     """Where a proxy cannot tell, either way. At the paper's scale a weak model is a result, not an excuse."""
     if at == "paper":
         return None
-    if weak := starved.among(starved.asked(claim, document), runs):
+    if weak := starved.among(runs, document, claim):
         return "not comparable", " ".join(weak.values()), "A baseline that is trained well enough."
     if claim.sanity_check is None:
         return None

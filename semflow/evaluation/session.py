@@ -26,7 +26,7 @@ from semflow.loading.batches import Batches, in_memory
 from semflow.method.samplers import Sampler
 from semflow.progress import Progress
 from semflow.suite import Suite
-from semflow.suite.reading import without_places
+from semflow.suite.reading import placeless, without_places
 from semflow.suite.runs import Checkpoint, Evaluation, checkpoint_of, judges, main_sampler
 from semflow.training import devices
 from semflow.training.build import place
@@ -184,8 +184,6 @@ def _deciding(sections: dict[str, Any], method: str) -> dict[str, Any]:
 
 def _held(card: Card) -> dict[str, Any]:
     """The same of a checkpoint. Keys that are younger than it are not in it."""
-    network = card.network and card.network | {
-        key: card.network[key] is not None for key in ("pretrained",) if key in card.network
-    }
-    sections = {"data": card.data, "training": card.training, "pseudo_mask": card.pseudo_mask or {}, "network": network or {}}
-    return _deciding(sections | {"methods": {card.method: card.settings}}, card.method)
+    sections = {"data": card.data, "training": card.training, "pseudo_mask": card.pseudo_mask or {}}
+    sections |= {"network": placeless(card.network or {}), "methods": {card.method: placeless(card.settings)}}
+    return _deciding(sections, card.method)

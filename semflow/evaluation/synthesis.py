@@ -173,7 +173,9 @@ def _segment(run: Measurement, drawn: Tensor) -> Tensor:
 def _diagnosed(run: Measurement) -> dict[str, np.ndarray]:
     """What the method itself says of how well it is trained, by metric, one value an image (n,)."""
     rows = defaultdict[str, list[Tensor]](list)
-    for number, positions in run.batches(np.arange(len(run.dataset)), "diagnose") if hasattr(run.model, "diagnose") else ():
+    if not hasattr(run.model, "diagnose"):
+        return {}
+    for number, positions in run.batches(np.arange(len(run.dataset)), "diagnose"):
         with torch.inference_mode():
             images = to_unit_range(run.images[positions].to(run.device))
             told = run.model.diagnose(images, run.labels[positions].to(run.device), generator(run.device, "diagnose", number))

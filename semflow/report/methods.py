@@ -47,7 +47,7 @@ def pages(runs: list[Run]) -> list[Page]:
     """Of every method that was evaluated, as the registry has them."""
     usual = own(runs)
     methods = [name for name in METHODS if only(usual, method=name)]
-    weak = starved.among({name: of.conditions for name, of in load().not_starved.items()}, runs)
+    weak = starved.among(runs, load())
     return [_page(name, only(usual, method=name), weak.get(name, "")) for name in methods]
 
 

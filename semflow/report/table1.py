@@ -86,15 +86,10 @@ def needs(evaluations: Evaluations, suite: Suite) -> Evaluations:
     return list(dict.fromkeys([*rows, *_asked(evaluations, suite)])) if rows else []
 
 
-def weak(runs: list[Run]) -> dict[str, str]:
-    """By method, why it is not compared with."""
-    return starved.among({name: of.conditions for name, of in load().not_starved.items()}, runs)
-
-
 @product("table1", needs)
 def forms(runs: list[Run], beside: Beside) -> Forms:
     """Table 1: both tasks, measured beside published."""
-    runs, starving = selection.among(runs, rows_of), weak(runs)
+    runs, starving = selection.among(runs, rows_of), starved.among(runs, load())
     known = grid(runs, starving=starving)
     return {
         ".csv": csv(lambda: table1(runs)),

@@ -6,8 +6,7 @@ from typing import Any
 from baselines import METHODS
 from semflow.data import DATASETS, Data, info_of, open_dataset
 from semflow.errors import SemFlowError
-from semflow.method.contract import Settings
-from semflow.method.pretrained import Pretrained
+from semflow.method.pretrained import Pretrained, absent
 from semflow.method.settings import TRAIN_TIMESTEPS, Autoencoder, Network
 from semflow.provenance import code_hash, content_hash, file_hash
 from semflow.suite import Suite
@@ -109,11 +108,29 @@ def network_key(settings: Network) -> str:
     return _key_of(settings, ("unet", "text_encoder", "tokenizer"))
 
 
-def settings_key(settings: Settings) -> dict[str, Any]:
-    """A method's own settings, with a hash in the place of each section that has pretrained files, wherever these lie."""
-    pretrained = {name: section for name, section in settings if getattr(section, "pretrained", None)}
-    own = settings.model_dump(exclude_none=True, exclude=set(pretrained))
-    return own | {name: _key_of(section, section.parts) for name, section in pretrained.items()}
+def settings_key(settings: Any) -> dict[str, Any]:
+    """A method's own settings, those that name files by what is in these, wherever they lie."""
+    inner = {name: _key_of(section, section.parts) for name, section in settings if getattr(section, "pretrained", None)}
+    own = settings.model_dump(exclude_none=True, exclude={*inner, "pretrained", "vgg19"})
+    if name := getattr(settings, "pretrained", None):
+        own["pretrained"] = Pretrained("pretrained", name, settings.parts).fingerprint(settings.parts)
+    if getattr(settings, "vgg19", None):
+        own["vgg19"] = True  # the published file, since no other is opened
+    return own | inner
+
+
+def absent_weights(suite: Suite) -> list[str]:
+    """Files of weights that the suite's methods begin with and that are not here, each with what to do about it."""
+    own = [suite.methods[name] for name in dict.fromkeys(entry.method for entry in suite.runs)]
+    sections = [suite.autoencoder, suite.network, *own, *(value for settings in own for _, value in settings)]
+    found = []
+    for section in sections:
+        name, file = getattr(section, "pretrained", None), getattr(section, "vgg19", None)
+        if name and (mend := absent(name, getattr(section, "what", Pretrained.what))):
+            found.append(f"pretrained: {name} ({mend})")
+        if file and not file.is_file():
+            found.append(f"vgg19: {file} (put torchvision's file there)")
+    return list(dict.fromkeys(found))
 
 
 def _key_of(settings: Any, parts: tuple[str, ...], opened: bool = False) -> str:

@@ -15,6 +15,7 @@ from semflow.provenance import content_hash
 from semflow.suite import Suite
 
 PERTURBED = ("variants", "amplitudes", "sampling_amplitudes")  # keys of an entry that a variant may not fit
+PLACES = ("pretrained", "vgg19")  # keys that say where weights lie
 KINDS = ("name", "kind", "network")  # keys that say which of several sections one is
 
 
@@ -216,7 +217,12 @@ def result_hash(suite: Suite) -> str:
 def without_places(suite: Suite) -> dict[str, Any]:
     """A suite's values, but where its files lie: of pretrained weights, whether there are any."""
     plain = suite.model_dump(mode="json", exclude={"data": {"root"}})
-    for section in (plain["network"], plain["autoencoder"]):
-        if "pretrained" in section:
-            section["pretrained"] = section["pretrained"] is not None
-    return plain
+    return plain | {name: placeless(plain[name]) for name in ("network", "autoencoder", "methods")}
+
+
+def placeless(values: dict[str, Any]) -> dict[str, Any]:
+    """A section's values, those that say where weights lie replaced by whether they do."""
+    return {
+        key: value is not None if key in PLACES else placeless(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+    }

@@ -1,6 +1,7 @@
 """From a suite's settings to a model."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -9,6 +10,7 @@ from semflow.data import info_of
 from semflow.method.autoencoder import make_autoencoder
 from semflow.method.contract import Blueprint, Method
 from semflow.method.pseudo_mask import PseudoMask
+from semflow.section import Section
 from semflow.seeds import seed_of
 from semflow.suite import Suite
 
@@ -34,16 +36,22 @@ def make_model(suite: Suite, method: str, seed: int = 0) -> Method:
 
 def unpretrained(suite: Suite) -> Suite:
     """The suite with random weights where it has pretrained ones."""
-    sections = {name: getattr(suite, name) for name in ("autoencoder", "network")}
-    named = {name: section for name, section in sections.items() if getattr(section, "pretrained", None)}
-    return suite.model_copy(update={name: section.model_copy(update={"pretrained": None}) for name, section in named.items()})
+    methods = {name: _unpretrained(settings) for name, settings in suite.methods.items()}
+    return suite.model_copy(
+        update={"autoencoder": _unpretrained(suite.autoencoder), "network": _unpretrained(suite.network), "methods": methods}
+    )
+
+
+def _unpretrained(section: Any) -> Any:
+    inner = {name: _unpretrained(value) for name, value in section if isinstance(value, Section)}
+    return section.model_copy(update=inner | ({"pretrained": None} if hasattr(section, "pretrained") else {}))
 
 
 def make_shape(suite: Suite, method: str) -> Method:
     """A method's model without weights, on torch's meta device."""
-    pseudo_mask = make_pseudo_mask(suite)  # whose colours are looked up
+    pseudo_mask, suite = make_pseudo_mask(suite), unpretrained(suite)  # whose colours are looked up
     with torch.device("meta"):
-        blueprint = replace(blueprint_of(unpretrained(suite), method), pseudo_mask=pseudo_mask)
+        blueprint = replace(blueprint_of(suite, method), pseudo_mask=pseudo_mask)
         return METHODS[method].load().build(blueprint, suite.methods[method])
 
 

@@ -8,7 +8,7 @@ import torch
 from given import Given
 from noising import seeded
 from sd_folder import sd_sections
-from sizes_bbdm import PAPER, SMALL
+from sizes import papers, small
 
 from baselines.bbdm import CARD, BBDMSettings, bridge
 from baselines.bbdm.model import BBDM
@@ -25,6 +25,9 @@ from semflow.suite import Suite, reading
 from semflow.training import budget
 from semflow.training.build import make_model, make_shape
 from semflow.training.loop import Trainer, make_accelerator
+
+PAPER = papers("bbdm")
+SMALL = small("bbdm")
 
 CODE = PseudoMask(len(NAMES), 3, 120)
 M = np.linspace(0.001, 0.999, 1000)  # m_t as the released code has it

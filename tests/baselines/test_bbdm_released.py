@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from sizes_bbdm import PAPER
+from sizes import papers
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv1d, conv2d, group_norm, interpolate, linear, pad, silu
 
@@ -16,6 +16,8 @@ from baselines.bbdm.unet import make_unet
 from baselines.bbdm.vq import VQ
 from semflow.errors import SemFlowError
 from semflow.method.autoencoder import Autoencoder
+
+PAPER = papers("bbdm")
 
 GROUPS, LAYERS, HEAD = 32, 2, 64
 

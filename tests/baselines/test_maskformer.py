@@ -12,6 +12,7 @@ import torch
 from noising import seeded
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from sizes import papers, small
 from torch.nn.functional import interpolate, max_pool2d
 from transformers import (
     MaskFormerConfig,
@@ -42,25 +43,7 @@ from semflow.training.build import make_model, make_shape
 from semflow.training.checkpoints import STATE, open_checkpoint
 from semflow.training.loop import Trainer, make_accelerator, train, training_batches
 
-SMALL: dict[str, Any] = {  # of 32 x 32 scenes
-    "stem_channels": 24, "stem_kernel": 3, "stem_stride": 1, "stem_pooling": False,
-    "block": "basic", "channels": [24, 48, 64, 96], "blocks": [1, 1, 1, 1],
-    "width": 64, "layers": 6, "heads": 4, "hidden": 512, "dropout": 0.0, "queries": 32,
-    "colour_jitter": True,
-    "training": {"lr": 1.0e-3, "weight_decay": 0.01, "grad_clip": 0.1},
-}  # fmt: skip
-PAPER: dict[str, Any] = {  # of COCO-Stuff with ResNet-101
-    "pretrained": None,  # a folder of a ResNet-101 for ImageNet
-    "stem_channels": 64, "stem_kernel": 7, "stem_stride": 2, "stem_pooling": True,
-    "block": "bottleneck", "channels": [256, 512, 1024, 2048], "blocks": [3, 4, 23, 3], "frozen_batch_norm": True,
-    "width": 256, "layers": 6, "heads": 8, "hidden": 2048, "dropout": 0.1, "queries": 100,
-    "colour_jitter": True, "scale_jitter": [0.5, 1.5],
-    "batch_size": 32, "ema_decay": 0.0,
-    "training": {
-        "lr": 1.0e-4, "lr_schedule": "poly", "warmup_steps": 0, "betas": [0.9, 0.999], "weight_decay": 1.0e-4, "grad_clip": 0.01,
-        "lr_multipliers": {"backbone": 0.1}, "decay_norms": False,
-    },
-}  # fmt: skip
+SMALL, PAPER = small("maskformer"), papers("maskformer") | {"pretrained": None}
 TINY = SMALL | {
     "stem_channels": 8, "channels": [8, 8, 16, 16], "width": 32, "layers": 2, "hidden": 32, "queries": 20, "colour_jitter": False,
 }  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from sizes import papers, small
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool3d, batch_norm, conv2d
 
@@ -23,56 +24,8 @@ from semflow.training.build import make_model
 from semflow.training.checkpoints import open_checkpoint
 
 META = torch.device("meta")
-ADAM = {"betas": [0.0, 0.999], "weight_decay": 0.0, "grad_clip": 0.0}
-BLUR = {"window": 7, "sigma": 1.5, "levels": 3}
-
-SMALL = {  # of scenes of 32 x 32
-    "batch_size": 8,
-    "first": 64,
-    "widths": [80, 80, 48, 24, 16],
-    "shrink": [8, 8, 4, 2, 1],
-    "routing": [64, 32, 16, 16],
-    "hidden": 16,
-    "kernels": 3,
-    "affines": 3,
-    "temperature": 0.05,
-    "blur": {"window": 3, "sigma": 0.75, "levels": 1},
-    "coarse": 1.0,
-    "style": {"z": 64, "widths": [8, 16, 32], "side": 32, "divergence": 0.05},
-    "discriminator_width": 23,
-    "discriminator_layers": 2,
-    "scales": 2,
-    "feature_matching": 10.0,
-    "perceptual": 0.0,  # VGG19's weights need a download
-    "vgg19": None,
-    "calibration": 256,
-    "generator": ADAM | {"lr": 2.0e-4, "lr_schedule": "linear", "warmup_steps": 0},
-    "discriminator": ADAM | {"lr": 8.0e-4, "lr_schedule": "linear", "warmup_steps": 0},
-}
-PAPER = {  # as released for CelebAMask-HQ
-    "batch_size": 8,
-    "ema_decay": 0.0,
-    "first": 512,
-    "widths": [768, 768, 768, 384, 192, 96, 48],
-    "shrink": [32, 16, 16, 8, 4, 2, 1],
-    "routing": [512, 256, 128, 64, 32, 32],
-    "hidden": 128,
-    "kernels": 3,
-    "affines": 3,
-    "temperature": 0.05,
-    "blur": BLUR,
-    "coarse": 1.0,
-    "style": {"z": 256, "widths": [48, 96, 192, 384, 384, 384], "side": 256, "divergence": 0.05},
-    "discriminator_width": 64,
-    "discriminator_layers": 3,
-    "scales": 2,
-    "feature_matching": 10.0,
-    "perceptual": 10.0,
-    "vgg19": "weights/vgg19-dcbb9e9d.pth",
-    "calibration": None,
-    "generator": ADAM | {"lr": 1.0e-4, "lr_schedule": "half_linear", "warmup_steps": 0},
-    "discriminator": ADAM | {"lr": 4.0e-4, "lr_schedule": "half_linear", "warmup_steps": 0},
-}
+SMALL, PAPER = small("scgan"), papers("scgan")
+BLUR = PAPER["blur"]
 COCO = {  # of the published generator's shape alone: it has no style, and its discriminator is another
     "first": 384,
     "widths": [512, 512, 512, 256, 128, 64, 32],

@@ -15,7 +15,7 @@ from semflow import provenance
 from semflow.data.camvid import Settings as CamVidSettings
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.method.settings import Patchify
-from semflow.suite import keys
+from semflow.suite import keys, reading
 from semflow.suite import reading as config
 from semflow.suite.measurements import InceptionV3
 from semflow.suite.runs import Evaluation
@@ -245,3 +245,34 @@ def test_another_card_or_an_option_left_out_makes_nothing_stale(tiny_suite, monk
     monkeypatch.setitem(METHODS, "another", METHODS["dsm"])
     monkeypatch.setitem(METHODS, "semflow", replace(METHODS["semflow"], title="Flow", colour="red"))
     assert keys.weights_key(tiny_suite, "semflow", 0) == before
+
+
+def of_others(mini, name, **changes):
+    """mini with another setting of one of the other systems."""
+    own = mini["methods"][name] | changes
+    return config.check(mini | {"methods": mini["methods"] | {name: own}}, "mini")
+
+
+def test_weights_of_vgg19_and_of_a_backbone_count_by_what_is_in_them_and_not_by_where_they_lie(mini, tmp_path):
+    def key(name, **changes):
+        return keys.weights_key(of_others(mini, name, **changes), name, 0)
+
+    here, there = (str(tmp_path / folder / "vgg19-dcbb9e9d.pth") for folder in ("here", "there"))
+    assert key("pix2pixhd", perceptual=10, vgg19=here) == key("pix2pixhd", perceptual=10, vgg19=there) != key("pix2pixhd")
+    imagenet = {"stem_kernel": 7, "stem_stride": 2, "stem_pooling": True}
+    folders = [tmp_path / "one", tmp_path / "two", tmp_path / "other"]
+    for folder, text in zip(folders, ("{}", "{}", "{} "), strict=True):
+        folder.mkdir()
+        (folder / "config.json").write_text(text)
+        (folder / "model.safetensors").write_bytes(b"weights")
+    one, two, other = (key("maskformer", pretrained=str(folder), **imagenet) for folder in folders)
+    assert one == two != other
+
+
+def test_weights_that_methods_begin_with_and_are_not_here_are_named_with_the_mend(mini, tmp_path):
+    assert keys.absent_weights(config.check(mini, "mini")) == []
+    (found,) = keys.absent_weights(of_others(mini, "spade", perceptual=10, vgg19=str(tmp_path / "v.pth")))
+    assert found == f"vgg19: {tmp_path / 'v.pth'} (put torchvision's file there)"
+    assert reading.placeless({"vgg19": "a", "autoencoder": {"pretrained": None, "codes": 3}}) == {
+        "vgg19": True, "autoencoder": {"pretrained": False, "codes": 3}
+    }  # fmt: skip

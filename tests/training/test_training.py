@@ -222,36 +222,30 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_section, tmp_p
     assert trainer.model.weight(torch.tensor(5), torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32
 
 
+def trained_in_two(suite, folder, first: int, then: int):
+    """The losses of a training that stops after some steps and goes on from its state, and what its card says that it took."""
+    losses = []
+    for steps in (first, then):
+        trainer = Trainer(make_accelerator(suite, folder), suite, "semflow", 0, folder)
+        losses += [trainer.advance(four_scenes(suite))["loss"].item() for _ in range(steps)]
+        trainer.save()
+    trainer.export(folder / "out")
+    return losses, checkpoints.read_card(folder / "out").budget
+
+
 def test_a_finished_training_says_its_first_losses_though_it_was_interrupted(tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr("semflow.training.loop.FIRST", 3)
     suite = with_run(with_training(tiny_suite, steps=4, batch_size=4), checkpoint_every=100)
-    trainer, losses = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path), []
-    for _ in range(2):
-        losses.append(trainer.advance(four_scenes(suite))["loss"].item())
-    trainer.save()
-    again = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
-    for _ in range(2):
-        losses.append(again.advance(four_scenes(suite))["loss"].item())
-    again.save()
-    again.export(tmp_path / "out")
-    assert checkpoints.read_card(tmp_path / "out").budget.first_losses == pytest.approx(losses[:3])
+    losses, budget = trained_in_two(suite, tmp_path, 2, 2)
+    assert budget.first_losses == pytest.approx(losses[:3])
 
 
 def test_a_finished_training_says_how_its_losses_fell_though_it_was_interrupted(tiny_suite, tmp_path, monkeypatch):
-    monkeypatch.setattr("semflow.training.spent.PARTS", 2)
-    monkeypatch.setattr("semflow.training.loop.PARTS", 2)
+    for module in ("spent", "loop"):
+        monkeypatch.setattr(f"semflow.training.{module}.PARTS", 2)
     suite = with_run(with_training(tiny_suite, steps=5, batch_size=4), checkpoint_every=100)
-    trainer, losses = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path), []
-    for _ in range(2):
-        losses.append(trainer.advance(four_scenes(suite))["flow"].item())
-    trainer.save()
-    again = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
-    for _ in range(3):
-        losses.append(again.advance(four_scenes(suite))["flow"].item())
-    again.save()
-    again.export(tmp_path / "out")
-    kept = checkpoints.read_card(tmp_path / "out").budget.losses
-    assert kept == {"flow": pytest.approx((sum(losses[:3]) / 3, sum(losses[3:]) / 2))}
+    losses, budget = trained_in_two(suite, tmp_path, 2, 3)
+    assert budget.losses == {"flow": pytest.approx((sum(losses[:3]) / 3, sum(losses[3:]) / 2))}
 
 
 def test_parts_without_a_step_have_no_mean_loss():

@@ -16,9 +16,7 @@ from semflow import files, provenance, published
 from semflow import report as products
 from semflow.data import OFFICIAL
 from semflow.errors import SemFlowError
-from semflow.method import pretrained
 from semflow.report.methods import docstrings
-from semflow.section import Section
 from semflow.report.tables import WITH_INTERVALS
 from semflow.suite import jobs, keys, runs
 from semflow.suite import reading as configuration
@@ -93,20 +91,6 @@ def said_of(lacking):
     return f"the files of {', '.join(lacking)} are not in place: {next(iter(lacking.values()))}{mend}"
 
 
-def sections_of_methods(suite):
-    """Settings of the methods that are run, and the sections in them."""
-    own = [suite.methods[name] for name in {entry.method for entry in suite.runs}]
-    return [
-        *own,
-        *(
-            inner
-            for settings in own
-            for _, inner in settings
-            if isinstance(inner, Section)
-        ),
-    ]
-
-
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()
@@ -124,24 +108,8 @@ if (
 ):
     raise WorkflowError(said_of(LACKING))
 # Weights as well, or the first training would miss them after hours of unpacking.
-ABSENT += sorted(
-    {
-        f"pretrained: {name} ({mend})"
-        for suite in STUDY.suites.values()
-        for section in (suite.autoencoder, suite.network, *sections_of_methods(suite))
-        if (name := getattr(section, "pretrained", None))
-        and (
-            mend := pretrained.absent(
-                name, getattr(section, "what", pretrained.Pretrained.what)
-            )
-        )
-    }
-    | {
-        f"vgg19: {path} (put torchvision's file there)"
-        for suite in STUDY.suites.values()
-        for section in sections_of_methods(suite)
-        if (path := getattr(section, "vgg19", None)) and not Path(path).is_file()
-    }
+ABSENT += dict.fromkeys(
+    name for suite in STUDY.suites.values() for name in keys.absent_weights(suite)
 )
 GPUS = int(
     FIRST.run.device == "cuda"

@@ -13,7 +13,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from semflow import files
+from semflow.claims import starved
 from semflow.claims.collect import Names, Run, by_dataset, images_of, listed, only, size_of, sizes_of_networks
+from semflow.claims.document import load
 from semflow.claims.verdicts import orderings, read, table_entries
 from semflow.errors import SemFlowError
 from semflow.report import selection, table1, table2
@@ -35,7 +37,7 @@ SENTENCE = re.compile(r"((?:Figure \d+\. )?.+?[.?!])(?= [A-Z]|$)", re.DOTALL)
 @product("table1_page", table1.needs)
 def table1_page(runs: list[Run], beside: Beside) -> Forms:
     """Table 1 as a web page, with what its methods cost."""
-    runs, weak = selection.among(runs, table1.rows_of), table1.weak(runs)
+    runs, weak = selection.among(runs, table1.rows_of), starved.among(runs, load())
     grids, notes = [table1.grid(runs, starving=weak), *budget_grids(runs)], [*table1.notes(runs, weak), speed_note(runs)]
     return _one_table("Table 1", grids, notes, runs, beside)
 
@@ -102,7 +104,7 @@ def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, 
     at_paper_scale = claims.get("scale") == "paper"
     known = claims or {"claims": []}
     others, numbers = claim_rows(orderings(known)), claim_rows(table_entries(known))
-    weak = table1.weak(runs)
+    weak = starved.among(runs, load())
     first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), ablations_grid(runs)
     return {
         "proxy": not at_paper_scale,
