@@ -7,7 +7,7 @@ export XDG_CACHE_HOME := $(CURDIR)/results/.cache
 export MPLCONFIGDIR := $(XDG_CACHE_HOME)
 endif
 
-.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report test test-slow test-all test-slurm check cluster
+.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report readme docs test test-slow test-all test-slurm check cluster
 
 setup: .venv/.done
 
@@ -16,6 +16,12 @@ setup: .venv/.done
 
 reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report: setup
 	snakemake --cores all $@
+
+readme: setup
+	semflow readme README.md docs/*.md --records $$(find reports/study/records -name '*.json') --claims reports/study/claims.json
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 test: setup
 	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder

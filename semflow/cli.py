@@ -473,6 +473,22 @@ def _report(p: Parser) -> Command:
     return run
 
 
+@verb("readme README.md docs/*.md --records reports/study/records/*/*/*/*/*.json --claims reports/study/claims.json")
+def _readme(p: Parser) -> Command:
+    """Fill the numbers of texts, between their markers, from records and verdicts."""
+    p.add_argument("texts", type=Path, nargs="+", metavar="TEXT", help="Markdown with `<!-- begin ... -->` and `<!-- end -->`")
+    _records(p)
+    p.add_argument("--claims", type=Path, required=True, help="claims.json, the verdicts on them")
+    p.add_argument("--check", action="store_true", help="write nothing; fail where a text says other than the records")
+
+    def run(a: Arguments) -> None:
+        from semflow.report.filled import fill
+
+        fill(a.texts, a.records, a.claims, a.check)
+
+    return run
+
+
 @verb("publish --records results/mini/records/*/*/*/*/*.json --report results/mini/report --out reports/mini")
 def _publish(p: Parser) -> Command:
     """Copy a report and the records behind it to where they are committed."""
