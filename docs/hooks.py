@@ -1,8 +1,8 @@
 """Pages that lie elsewhere in the repository, and equations.
 
-Links in pages are written as GitHub needs them. Here CONTRIBUTING.md, config/README.md, each method's README and the committed tables
-become pages, other files of the repository that are linked to are copied, and links to folders become plain text. `$...$` and `$$...$$`
-become MathML, which browsers draw without a script.
+Links in pages are written as GitHub needs them. Here CONTRIBUTING.md, config/README.md, each method's README and the committed
+tables become pages, other files of the repository that are linked to are copied, and links to folders become plain text.
+`$...$` and `$$...$$` become MathML, which browsers draw without a script.
 """
 
 import re

@@ -18,15 +18,13 @@ def judged(runs):
 
 
 def test_a_number_is_its_records_in_the_metrics_digits(runs, judged):
-    chosen = [
-        run.record for run in runs if (run.record.method, run.record.task, run.record.steps) == ("semflow", "segmentation", 25)
-    ]
-    mean = sum(record.metrics["miou"].value for record in chosen) / len(chosen)
-    assert filled(NUMBER, runs, judged, "a.md") == NUMBER.replace("?", f"{mean:.1f}")
+    values = [run.record.metrics["miou"].value for run in only(runs, method="semflow", task="segmentation", steps=25)]
+    assert filled(NUMBER, runs, judged, "a.md") == NUMBER.replace("?", f"{sum(values) / len(values):.1f}")
 
 
 def test_what_is_filled_stays_the_same_when_filled_again(runs, judged):
-    text = "A\n\n<!-- begin table2 --><!-- end -->\n\n<!-- begin counts -->x<!-- end -->. <!-- begin claims dsm-varies -->\n<!-- end -->"
+    blocks = ("table2", "counts", "claims dsm-varies")
+    text = "A\n\n" + ", ".join(f"<!-- begin {what} -->\nx<!-- end -->" for what in blocks)
     once = filled(text, runs, judged, "a.md")
     assert "| SemFlow Euler | measured |" in once
     assert filled(once, runs, judged, "a.md") == once
