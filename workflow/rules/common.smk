@@ -216,7 +216,15 @@ METHODS_WORDS = provenance.content_hash({name: docstrings(name) for name in METH
     :16
 ]
 INDEX = f"{REPORTS}/index.html"
-NOTEBOOKS = ("table1", "table2", "ablations", "review")
+SHOWN = next(  # the weights that a notebook opens, where pictures are small enough for any machine
+    (
+        str(Path(path)) if not KEPT else f"{REFERENCES}/weights/{method}"
+        for method, path in SHIPPED.items()
+        if method == published.subject() and not is_large(FIRST)
+    ),
+    "",
+)
+NOTEBOOKS = ("review", *["explore"] * bool(SHOWN))
 EXECUTED = [
     f"{REPORTS}/notebooks/{name}.{suffix}"
     for name in NOTEBOOKS
