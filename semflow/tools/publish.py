@@ -36,7 +36,7 @@ def publish(
     if len({record.suite for record in kept.values()}) > 1:
         raise SemFlowError("--records are of several suites; publish one at a time")
     first = min((record.training_seed for record in kept.values()), default=0)
-    with Progress("publish records", len(kept)) as progress:
+    with Progress("publish records", len(kept), unit="records") as progress:
         for path, record in kept.items():
             if RECORDS not in path.parts:
                 raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
