@@ -311,7 +311,7 @@ def test_figure_3_shows_cyclegan_beside_the_papers_method_where_it_was_run(given
     named = [(f"{name}\nsegmented", "errors", f"{name}\ndrawn") for name in ("SemFlow", "CycleGAN")]
     assert heads(figure) == ["image", "ground truth", *named[0], *named[1]]
     assert greys(figure)[4] == 100
-    assert greys(figure)[5] == 7
+    assert greys(figure)[7] == 7
     assert "did not run" not in caption
 
 

@@ -98,7 +98,7 @@ def figure03(runs: list[Run]) -> Drawn:
             lacking.append(method_title(name))
     for name, reads, draws in pairs:
         named = f"{method_title(name)}\n" if len(pairs) > 1 else ""
-        columns += [*scored(reads, f"{named}segmented"), picture(draws, f"{named}drawn")]
+        columns += [predicted(reads, f"{named}segmented"), _errors(reads), picture(draws, f"{named}drawn")]
         shown += [run for run in (reads, draws) if run not in shown]
     without = f"The paper's Figure 3 shows {listed(lacking)} too, which the suite did not run. " if lacking else ""
     return draw(columns), (
@@ -265,7 +265,7 @@ def figure11(runs: list[Run]) -> Drawn:
 def figure12(runs: list[Run]) -> Drawn:
     """Segmentation beside ground truth."""
     run = _by_subject(runs, "figure 12", "segmentation")[0]
-    return draw([_image(run), _truth(run), *scored(run, _sampler(run.record))]), (
+    return draw([_image(run), _truth(run), predicted(run, _sampler(run.record)), _errors(run)]), (
         f"Segmentation. {setting([run])} Look for missing objects and ragged edges: errors are red. {IGNORED} {_also(run, 12)}"
     )
 
@@ -332,14 +332,17 @@ def _coloured(run: Run, labels: np.ndarray, head: str) -> Column:
     )
 
 
-def scored(run: Run, head: str) -> list[Column]:
-    """What was predicted, white where there is no ground truth, and its errors: red, on the image in pale grey."""
-    truth, predicted = run.arrays.labels, run.arrays.outputs
-    pale = 160 + run.arrays.images.mean(1).astype(np.uint8)[..., None].repeat(3, -1) // 4
-    pale[(predicted != truth) & (truth != IGNORE_INDEX)] = ERROR
+def predicted(run: Run, head: str) -> Column:
+    """What was predicted, white where there is no ground truth."""
+    return _coloured(run, np.where(run.arrays.labels == IGNORE_INDEX, IGNORE_INDEX, run.arrays.outputs), head)
+
+
+def _errors(run: Run) -> Column:
+    """Where it is wrong, in red on the image in pale grey."""
+    truth, pale = run.arrays.labels, 160 + run.arrays.images.mean(1).astype(np.uint8)[..., None].repeat(3, -1) // 4
+    pale[(run.arrays.outputs != truth) & (truth != IGNORE_INDEX)] = ERROR
     pale[truth == IGNORE_INDEX] = 255
-    labels = np.where(truth == IGNORE_INDEX, IGNORE_INDEX, predicted)
-    return [_coloured(run, labels, head), Column("errors", pale)]
+    return Column("errors", pale)
 
 
 def _state(states: np.ndarray, number: int, time: float) -> Column:
