@@ -473,6 +473,25 @@ def _report(p: Parser) -> Command:
     return run
 
 
+@verb("compare results/mini/records/scenes-test/semflow results/mini/records/scenes-test/dsm")
+def _compare(p: Parser) -> Command:
+    """Compare two evaluations of the same images: paired differences of all metrics, with 95 % intervals."""
+    for side in ("a", "b"):
+        what = (
+            "record, or folder of records: of several seeds, which are taken together, or of several samplers, which are paired"
+        )
+        p.add_argument(side, type=Path, metavar=side.upper(), help=what if side == "a" else "the same; differences are A - B")
+    _json(p)
+
+    def run(a: Arguments) -> None:
+        from semflow.claims.compare import compare_paths
+
+        comparison = compare_paths(a.a, a.b)
+        _tell(a, comparison.text(), comparison.plain())
+
+    return run
+
+
 @verb("publish --records results/mini/records/*/*/*/*/*.json --report results/mini/report --out reports/mini")
 def _publish(p: Parser) -> Command:
     """Copy a report and the records behind it to where they are committed."""
