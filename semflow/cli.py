@@ -509,6 +509,43 @@ def _publish(p: Parser) -> Command:
     return run
 
 
+@verb("pack results/mini --out mini.zip")
+def _pack(p: Parser) -> Command:
+    """Write a suite's records, weights, tables, configuration and environment to one archive, with hashes and an RO-Crate."""
+    p.add_argument("folder", type=Path, metavar="FOLDER", help="results/SUITE, in which the workflow ran")
+    p.add_argument("--out", type=Path, required=True, help="the archive (zip); the same results give the same bytes")
+    p.add_argument("--date", default="", help="of publication, YYYY-MM-DD (default: of the commit that made the records)")
+    p.add_argument("--license", default="MIT", help="of the archive, an SPDX name or a sentence (default MIT, as the code)")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pack import pack
+
+        packed = pack(a.folder, a.out, a.date, a.license)
+        print("".join(f"note: {note}\n" for note in packed.notes), end="")
+        what = f"{packed.n_records} records, {packed.n_checkpoints} checkpoints, {packed.n_files} files"
+        print(f"{a.out}: {what}; SHA-256 {packed.sha256}")
+
+    return run
+
+
+@verb("unpack mini.zip --out mini")
+def _unpack(p: Parser) -> Command:
+    """Check an archive that `pack` wrote, every file by its SHA-256, and write its files to a new folder."""
+    p.add_argument("file", type=Path, metavar="FILE", help="the archive")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or an empty folder")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pack import CONFIG, unpack
+        from semflow.tools.publish import RECORDS
+
+        n_files = unpack(a.file, a.out)
+        config, records = (shlex.quote(str(a.out / name)) for name in (CONFIG, RECORDS))
+        print(f"{a.out}: {n_files} files, as they were packed. Reports from these records, without training:")
+        print(f"snakemake --cores all reproduce_all --configfile {config} --config records={records}")
+
+    return run
+
+
 @verb("regression check --records results/mini/records/*/*/*/*/*.json --reference results/reference/mini.json")
 def _regression_check(p: Parser) -> Command:
     """Compare records with a reference: exit status 1 if a number drifted, 3 if one is not the same metric, 4 if none can be

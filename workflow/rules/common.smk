@@ -94,7 +94,7 @@ def said_of(lacking):
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()
-    if name in OFFICIAL and "missing" in keys.data_stamps(suite)
+    if not KEPT and name in OFFICIAL and "missing" in keys.data_stamps(suite)
 ]
 # What no rule can prepare. A plan can be shown without, unless SEMFLOW_DATA says that it is there.
 LACKING = {
@@ -109,7 +109,10 @@ if (
     raise WorkflowError(said_of(LACKING))
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += dict.fromkeys(
-    name for suite in STUDY.suites.values() for name in keys.absent_weights(suite)
+    name
+    for suite in STUDY.suites.values()
+    if not KEPT
+    for name in keys.absent_weights(suite)
 )
 GPUS = int(
     FIRST.run.device == "cuda"
