@@ -7,7 +7,7 @@ export XDG_CACHE_HOME := $(CURDIR)/results/.cache
 export MPLCONFIGDIR := $(XDG_CACHE_HOME)
 endif
 
-.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report test test-slow test-all test-slurm check cluster
+.PHONY: setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report test coverage test-slow test-all test-slurm check cluster
 
 setup: .venv/.done
 
@@ -19,6 +19,9 @@ reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift ve
 
 test: setup
 	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+coverage: setup
+	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report term --cov-report xml
 
 test-slow: setup
 	pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder

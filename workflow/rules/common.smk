@@ -138,17 +138,20 @@ elif not Path(CONFIG).exists():
 
 
 def records(name):
-    """Record files that a table or figure is made from; none where the suite does not measure what it shows."""
-    return kept(products.records(name, STUDY))
+    """Record files that a table or figure is made from; none where the suite does not measure what it shows, or the committed
+    records do not hold it and it was not asked for by its target.
+    """
+    return kept(products.records(name, STUDY), f"reproduce_{name}" in sys.argv)
 
 
-def kept(paths):
-    """The same, or those of them that are among the committed ones, where products are made from these."""
+def kept(paths, asked=True):
+    """The same, or those of them that are among the committed ones, where products are made from these. asked: whether it is a
+    mistake that there is none."""
     if not KEPT:
         return paths
     there = [path.replace(f"{RESULTS}/records", KEPT.rstrip("/"), 1) for path in paths]
     found = [path for path in there if Path(path).exists()]
-    if paths and not found:
+    if asked and paths and not found:
         raise WorkflowError(
             f"records={KEPT}: there is no record of suite {STUDY.name} that is asked for, such as {there[0]}"
         )
