@@ -6,6 +6,7 @@ comes at once, and choices (methods, data sets, products) are those of the regis
 
 import argparse
 import io
+import logging
 import os
 import re
 import shlex
@@ -62,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for names of files that have no letters there
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(logging.Formatter("semflow: %(message)s"))
+    logging.getLogger(__package__).addHandler(said)
     try:
         try:
             a = parser(words).parse_args(words)  # which prints help
@@ -70,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if not (a.computes and launch.prepare(words, *_devices(a))):
                 a.run(a)
         finally:
+            logging.getLogger(__package__).removeHandler(said)
             sys.stdout.flush()
     except BrokenPipeError:  # who read has enough, as `head` has; nothing more can be said, nor at the interpreter's end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

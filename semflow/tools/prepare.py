@@ -6,9 +6,9 @@ in the data set's folder unless something is left to unpack or to merge, so that
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +24,7 @@ from semflow.errors import SemFlowError
 from semflow.progress import Progress
 from semflow.tools.zips import name_inside, opened
 
+log = logging.getLogger(__name__)
 MANIFEST = "semflow-manifest.json"
 SOME_LOOKED_FOR = 100  # members of an archive, by which it is told where it was unpacked before
 
@@ -126,7 +127,7 @@ def _content(paths: Iterable[str]) -> str:
 
 def _alone(root: Path) -> AbstractContextManager[None]:
     """Hold the folder, in which two runs would write the same scratch files; say so if another run has it, and wait."""
-    return files.held(root, lambda: print(f"waiting for another `semflow data prepare` of {root}", file=sys.stderr, flush=True))
+    return files.held(root, lambda: log.warning("waiting for another `semflow data prepare` of %s", root))
 
 
 def _unpacked(archive: Archive, root: Path, earlier: dict[Path, dict[str, Any]]) -> dict[str, Any]:

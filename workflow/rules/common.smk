@@ -194,7 +194,7 @@ PAGE_FIGURES = {
 }
 
 
-def drawn(*names, suffixes=("png", "svg")):
+def drawn(*names, suffixes=("png", "svg", "pdf")):
     """Files of figures."""
     return [
         f"{REPORTS}/figures/{name}.{suffix}" for name in names for suffix in suffixes
