@@ -480,7 +480,7 @@ def _report(p: Parser) -> Command:
 
 @verb("compare results/mini/records/scenes-test/semflow results/mini/records/scenes-test/dsm")
 def _compare(p: Parser) -> Command:
-    """Compare two evaluations of the same images: paired differences of all metrics, with 95 % intervals."""
+    """Compare two evaluations of the same images: paired differences of all metrics, with their intervals."""
     for side in ("a", "b"):
         what = (
             "record, or folder of records: of several seeds, which are taken together, or of several samplers, which are paired"
