@@ -478,7 +478,7 @@ def _report(p: Parser) -> Command:
     return run
 
 
-@verb("compare results/mini/records/scenes-test/semflow results/mini/records/scenes-test/dsm")
+@verb("compare results/mini/records/scenes-test/semflow/segmentation/euler-25 results/mini/records/scenes-test/oracle")
 def _compare(p: Parser) -> Command:
     """Compare two evaluations of the same images: paired differences of all metrics, with their intervals."""
     for side in ("a", "b"):
@@ -667,6 +667,20 @@ def _info(p: Parser) -> Command:
 
         card = read_card(a.checkpoint)
         _tell(a, describe(card), card.model_dump(mode="json"))
+
+    return run
+
+
+@verb("card checkpoint --records results/mini/records/scenes-test/semflow/*/*/train0-*.json")
+def _card(p: Parser) -> Command:
+    """Write a checkpoint's model card (README.md), as the Hugging Face hub reads it, with results from records."""
+    p.add_argument("checkpoint", type=Path, help="folder that `train` wrote")
+    p.add_argument("--records", type=Path, nargs="+", default=[], help="of these weights; others are refused")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.card import write_card
+
+        print(write_card(a.checkpoint, a.records))
 
     return run
 
