@@ -517,7 +517,7 @@ def _publish(p: Parser) -> Command:
 @verb("pack results/mini --out mini.zip")
 def _pack(p: Parser) -> Command:
     """Write a suite's records, weights, tables, configuration and environment to one archive, with hashes and an RO-Crate."""
-    p.add_argument("folder", type=Path, metavar="FOLDER", help="results/SUITE, in which the workflow ran")
+    p.add_argument("results", type=Path, metavar="FOLDER", help="results/SUITE, in which the workflow ran")
     p.add_argument("--out", type=Path, required=True, help="the archive (zip); the same results give the same bytes")
     p.add_argument("--date", default="", help="of publication, YYYY-MM-DD (default: of the commit that made the records)")
     p.add_argument("--license", default="MIT", help="of the archive, an SPDX name or a sentence (default MIT, as the code)")
@@ -525,7 +525,7 @@ def _pack(p: Parser) -> Command:
     def run(a: Arguments) -> None:
         from semflow.tools.pack import pack
 
-        packed = pack(a.folder, a.out, a.date, a.license)
+        packed = pack(a.results, a.out, a.date, a.license)
         print("".join(f"note: {note}\n" for note in packed.notes), end="")
         what = f"{packed.n_records} records, {packed.n_checkpoints} checkpoints, {packed.n_files} files"
         print(f"{a.out}: {what}; SHA-256 {packed.sha256}")
