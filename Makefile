@@ -12,7 +12,7 @@ INSTALL = pip install --constraint constraints.txt --editable
 # Of pip's lines those on large downloads and the end.
 SHORT = { grep --line-buffered -E '(Downloading|Using cached) .*[0-9]{2}(\.[0-9]+)? MB|Installing collected' || true; } | cut -c -100
 
-.PHONY: help setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report readme docs test test-slow test-all test-slurm check cluster
+.PHONY: help setup reproduce_table1 reproduce_table2 reproduce_figures reproduce_all check_drift verify_table2 publish_report report readme docs test coverage test-slow test-all test-slurm check cluster
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -48,6 +48,10 @@ docs: setup
 ## test                the tests but for slow ones
 test: setup
 	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+## coverage            the same with the share of lines that they run
+coverage: setup
+	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report term --cov-report xml
 
 ## test-slow           those that train or run the workflow
 test-slow: setup

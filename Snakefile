@@ -3,6 +3,7 @@ include: "workflow/Snakefile"
 
 
 rule all:
+    "The default: everything that the suite measures and shows."
     default_target: True
     input:
         rules.reproduce_all.input,

@@ -6,6 +6,7 @@ comes at once, and choices (methods, data sets, products) are those of the regis
 
 import argparse
 import io
+import logging
 import os
 import re
 import shlex
@@ -62,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for names of files that have no letters there
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(logging.Formatter("semflow: %(message)s"))
+    logging.getLogger(__package__).addHandler(said)
     try:
         try:
             a = parser(words).parse_args(words)  # which prints help
@@ -70,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if not (a.computes and launch.prepare(words, *_devices(a))):
                 a.run(a)
         finally:
+            logging.getLogger(__package__).removeHandler(said)
             sys.stdout.flush()
     except BrokenPipeError:  # who read has enough, as `head` has; nothing more can be said, nor at the interpreter's end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -489,6 +494,25 @@ def _readme(p: Parser) -> Command:
     return run
 
 
+@verb("compare results/mini/records/scenes-test/semflow/segmentation/euler-25 results/mini/records/scenes-test/oracle")
+def _compare(p: Parser) -> Command:
+    """Compare two evaluations of the same images: paired differences of all metrics, with their intervals."""
+    for side in ("a", "b"):
+        what = (
+            "record, or folder of records: of several seeds, which are taken together, or of several samplers, which are paired"
+        )
+        p.add_argument(side, type=Path, metavar=side.upper(), help=what if side == "a" else "the same; differences are A - B")
+    _json(p)
+
+    def run(a: Arguments) -> None:
+        from semflow.claims.compare import compare_paths
+
+        comparison = compare_paths(a.a, a.b)
+        _tell(a, comparison.text(), comparison.plain())
+
+    return run
+
+
 @verb("publish --records results/mini/records/*/*/*/*/*.json --report results/mini/report --out reports/mini")
 def _publish(p: Parser) -> Command:
     """Copy a report and the records behind it to where they are committed."""
@@ -502,6 +526,43 @@ def _publish(p: Parser) -> Command:
         from semflow.tools.publish import publish
 
         publish(a.records, a.out, a.report, a.tables, a.methods)
+
+    return run
+
+
+@verb("pack results/mini --out mini.zip")
+def _pack(p: Parser) -> Command:
+    """Write a suite's records, weights, tables, configuration and environment to one archive, with hashes and an RO-Crate."""
+    p.add_argument("results", type=Path, metavar="FOLDER", help="results/SUITE, in which the workflow ran")
+    p.add_argument("--out", type=Path, required=True, help="the archive (zip); the same results give the same bytes")
+    p.add_argument("--date", default="", help="of publication, YYYY-MM-DD (default: of the commit that made the records)")
+    p.add_argument("--license", default="MIT", help="of the archive, an SPDX name or a sentence (default MIT, as the code)")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pack import pack
+
+        packed = pack(a.results, a.out, a.date, a.license)
+        print("".join(f"note: {note}\n" for note in packed.notes), end="")
+        what = f"{packed.n_records} records, {packed.n_checkpoints} checkpoints, {packed.n_files} files"
+        print(f"{a.out}: {what}; SHA-256 {packed.sha256}")
+
+    return run
+
+
+@verb("unpack mini.zip --out mini")
+def _unpack(p: Parser) -> Command:
+    """Check an archive that `pack` wrote, every file by its SHA-256, and write its files to a new folder."""
+    p.add_argument("file", type=Path, metavar="FILE", help="the archive")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or an empty folder")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.pack import CONFIG, unpack
+        from semflow.tools.publish import RECORDS
+
+        n_files = unpack(a.file, a.out)
+        config, records = (shlex.quote(str(a.out / name)) for name in (CONFIG, RECORDS))
+        print(f"{a.out}: {n_files} files, as they were packed. Reports from these records, without training:")
+        print(f"snakemake --cores all reproduce_all --configfile {config} --config records={records}")
 
     return run
 
@@ -622,6 +683,20 @@ def _info(p: Parser) -> Command:
 
         card = read_card(a.checkpoint)
         _tell(a, describe(card), card.model_dump(mode="json"))
+
+    return run
+
+
+@verb("card checkpoint --records results/mini/records/scenes-test/semflow/*/*/train0-*.json")
+def _card(p: Parser) -> Command:
+    """Write a checkpoint's model card (README.md), as the Hugging Face hub reads it, with results from records."""
+    p.add_argument("checkpoint", type=Path, help="folder that `train` wrote")
+    p.add_argument("--records", type=Path, nargs="+", default=[], help="of these weights; others are refused")
+
+    def run(a: Arguments) -> None:
+        from semflow.tools.card import write_card
+
+        print(write_card(a.checkpoint, a.records))
 
     return run
 

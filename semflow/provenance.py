@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 
 from semflow.files import file_hash
 
-__all__ = ["code_hash", "commit", "content_hash", "file_hash", "had", "host", "introduced", "versions"]
+__all__ = ["code_hash", "commit", "committed", "content_hash", "file_hash", "had", "host", "introduced", "versions"]
 
 PACKAGES = (__package__, "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in (*PACKAGES, "workflow", "config", "Snakefile"))
@@ -70,6 +71,15 @@ def commit() -> tuple[str, bool]:
         return head, bool(changed.strip())
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
+
+
+def committed(commits: Iterable[str]) -> str:
+    """The day of the latest of some commits, such as "2026-05-01"; "" where git knows none of them."""
+    days, here = [""], Path(__file__).resolve().parent
+    for commit in commits:
+        with suppress(OSError, ValueError, subprocess.CalledProcessError):  # a record's commit may be any text
+            days.append(_git(here, "show", "--no-patch", "--format=%cs", "--end-of-options", commit).strip())
+    return max(days)
 
 
 def introduced(text: str) -> str:

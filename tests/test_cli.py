@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import re
 import shlex
 import subprocess
@@ -17,6 +18,7 @@ from record_fixtures import PERFECT
 from baselines import METHODS
 from semflow import cli
 from semflow.data.scenes import NAMES, PALETTE, Scenes
+from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.files import write_json
 from semflow.loading.batches import Batch, Batches
@@ -694,3 +696,15 @@ def test_an_evaluation_says_why_a_metric_is_null_in_words_and_in_json(run, tiny,
     told = json.loads(run(*evaluation(tiny, tmp_path, "--method", "oracle", "--json", "-"))[1])
     assert (told["miou"]["value"], told["miou"]["reason"]) == (None, why)
     assert [name for name, metric in told.items() if "reason" in metric] == ["miou"]
+
+
+def test_what_the_library_logs_is_said_once_on_standard_error(run, monkeypatch, tmp_path):
+    log = logging.getLogger("semflow.training.card")
+
+    def waits(folder):
+        log.warning("waiting for %s", folder)
+        raise SemFlowError("gone")
+
+    monkeypatch.setattr("semflow.training.card.read_card", waits)
+    for _ in range(2):
+        assert run("info", tmp_path) == (2, "", f"semflow: waiting for {tmp_path}\nsemflow: gone\n")

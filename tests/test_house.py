@@ -43,6 +43,29 @@ def test_no_method_data_set_or_sampler_is_named_where_all_are_served_alike(path)
     assert words & foreign == set()
 
 
+# What talks to who typed a command. The last two are progress of work, and training's key counts them, so that a change would
+# train everything anew.
+PRINTS = ("semflow/cli.py", "semflow/tools/", "semflow/progress.py", "semflow/training/launch.py")
+PRINTS += ("semflow/training/loop.py", "semflow/loading/latents.py")
+
+
+@pytest.mark.parametrize("path", [path for path in code() if path.endswith(".py") and not path.startswith(PRINTS)])
+def test_the_library_logs_and_prints_nothing(path):
+    calls = [node.func for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.Call)]
+    assert not any(isinstance(called, ast.Name) and called.id == "print" for called in calls)
+
+
+def test_every_rule_of_the_workflow_says_what_it_is_for(tmp_path):
+    words = ["--list-rules", "--snakefile", ROOT / "Snakefile", "--configfile", ROOT / "config/smoke.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "snakemake", *words, "--directory", tmp_path]
+    listed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    said = dict(re.findall(r"^(\w+)(?: \((.*)\))?$", listed.stdout, re.MULTILINE))
+    assert {"all", "train", "figure", "claims", "evaluate_semflow_seed0_table2"} <= said.keys()
+    assert [name for name, words in said.items() if not words] == []
+    assert len({said[name] for name in ("table", "figure", "claims", "page", "site", "methods", "long_table")}) == 7
+
+
 def test_rooms_keep_their_order():
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True

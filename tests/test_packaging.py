@@ -78,3 +78,60 @@ def test_make_targets_are_one_line_each():
     lines = (ROOT / "Makefile").read_text().splitlines()
     recipes = [before.startswith("\t") and after.startswith("\t") for before, after in zip(lines, lines[1:], strict=False)]
     assert not any(recipes)
+
+
+@pytest.mark.parametrize("package", ["semflow", "baselines"])
+def test_both_packages_are_installed_with_the_mark_that_their_types_may_be_relied_on(package):
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert (ROOT / package / "py.typed").exists()
+    assert "py.typed" in data[package]
+
+
+def made_by(text: str) -> set[str]:
+    """Targets of make that a script asks for."""
+    return set(re.findall(r"^\s*(?:- run: |run: )?make ([a-z-]+)", text, re.MULTILINE))
+
+
+def test_the_three_jobs_on_github_make_what_the_one_script_makes():
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    jobs = yaml.safe_load(text)["jobs"]
+    assert set(jobs) == {"check", "fast", "slow"}
+    script = made_by((ROOT / ".ci/run").read_text())
+    assert made_by(text) == script - {"test"} | {"coverage"}  # which runs the same tests
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.compile(r"^(?:test|coverage): setup\n\t(.*?)(?: --cov .*)?$", re.MULTILINE)
+    assert len(set(recipe.findall(makefile))) == 1
+
+
+def test_the_fast_tests_run_on_every_python_that_is_supported():
+    job = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["fast"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    admitted = Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert admitted.contains("3.11.0") and not admitted.contains("3.10.9")
+
+
+def test_before_a_commit_the_tools_of_make_check_run_in_their_installed_versions():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = {Path(hook["entry"].split()[0]).name: hook for hook in repository["hooks"]}
+    (recipe,) = re.findall(r"^check: setup\n\t(.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    tools = {command.split()[0] for command in recipe.split(" && ")}
+    assert hooks.keys() == tools - {"snakemake"}  # whose lint takes too long for each commit
+    assert all(hook["entry"].startswith(".venv/bin/") for hook in hooks.values())
+    snakefiles = re.compile(hooks["snakefmt"]["files"])
+    assert all(snakefiles.search(name) for name in ("Snakefile", "workflow/Snakefile", "workflow/rules/train.smk"))
+
+
+@pytest.mark.parametrize("name", ["bug", "verdict", "addition"])
+def test_an_issue_template_is_a_form_that_github_reads(name):
+    form = yaml.safe_load((ROOT / f".github/ISSUE_TEMPLATE/{name}.yml").read_text())
+    assert form["name"] and form["description"]
+    kinds, ids = {part["type"] for part in form["body"]}, [part["id"] for part in form["body"]]
+    assert kinds <= {"input", "textarea", "dropdown", "checkboxes"}
+    assert len(ids) == len(set(ids))
+    assert all(part["attributes"]["label"] for part in form["body"])
+
+
+def test_an_issue_on_a_verdict_shows_the_id_of_a_claim_that_there_is():
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/verdict.yml").read_text())
+    (example,) = [part["attributes"]["placeholder"] for part in form["body"] if "placeholder" in part["attributes"]]
+    assert example in (ROOT / "semflow/published/claims.yaml").read_text().split()

@@ -87,19 +87,26 @@ def candidates(runs: list[Run], term: Term) -> list[Run]:
 
 def _measure(group: list[Run], term: Term) -> Effect | None:
     """The mean over the sampling seeds of a group; None where a training has no such metric."""
+    trained = "" if term.b is None else f" b = {term.b:g}"
+    drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
+    return effect_of(group, term.metric, trained + drawn)
+
+
+def effect_of(group: list[Run], metric: str, perturbation: str = "") -> Effect | None:
+    """A metric of runs that differ in seeds alone, its mean over sampling seeds; None where a training has no such metric.
+
+    perturbation: in words, where it is not the suite's own.
+    """
     record, values, draws, units = group[0].record, dict[int, float](), dict[int, np.ndarray](), (0, 0)
     for training in sorted({run.record.training_seed for run in group}):
-        found = [known for run in only(group, training_seed=training) if (known := _value(run, term.metric))]
+        found = [known for run in only(group, training_seed=training) if (known := _value(run, metric))]
         if not found:
             return None
         values[training] = float(np.mean([value for value, _, _ in found]))
         draws[training] = np.mean([drawn for _, drawn, _ in found], axis=0)
         units = found[0][2]
-    name = name_in(term.metric, group[0])
-    kind = KINDS[name]
-    trained = "" if term.b is None else f" b = {term.b:g}"
-    drawn = "" if term.drawn is None else f" b' = {'' if term.drawn == 1 else f'{term.drawn:g}'}{'b' if term.drawn else ''}"
-    words = f"{title(record.method, record.sampler, record.steps)}{trained}{drawn} {kind.title}"
+    kind = KINDS[name_in(metric, group[0])]
+    words = f"{title(record.method, record.sampler, record.steps)}{perturbation} {kind.title}"
     n_seeds = len({run.record.sampling_seed for run in group})
     return Effect(words, kind.unit, kind.digits, values, draws, *units, n_seeds, tuple(group))
 

@@ -76,7 +76,7 @@ def figure(name: str, needs: Needs) -> Callable[[Draw], Draw]:
             drawing, caption = checked(runs)
             numbered = f"{title(name)[0].upper()}{title(name)[1:]}. {caption}" if _number(name) else caption
             save = partial(save_figure, drawing)
-            return {".png": save, ".svg": save, ".txt": text(lambda: numbered + "\n")}
+            return {".png": save, ".svg": save, ".pdf": save, ".txt": text(lambda: numbered + "\n")}
 
         FIGURES[name] = checked
         PRODUCTS[name] = Product(name, _words(draw), draw.__module__, needs, make)
@@ -165,8 +165,8 @@ def check_outputs(study: Study) -> None:
 
 
 def save_figure(drawing: "Figure", path: Path) -> None:
-    """Write PNG or SVG by suffix, without dates, so that the same records give the same file."""
-    metadata = {".png": {"Software": None}, ".svg": {"Date": None}}[path.suffix]
+    """Write PNG, SVG or PDF by suffix, without dates, so that the same records give the same file."""
+    metadata = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix]
     files.write_atomically(path, partial(drawing.savefig, metadata=metadata))
 
 

@@ -6,15 +6,13 @@ in the data set's folder unless something is left to unpack or to merge, so that
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import stat
-import sys
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +22,9 @@ from semflow.data.folders import Found, ask, names_and_sizes
 from semflow.data.info import Archive, LabelMaps, notes_of, problems_of
 from semflow.errors import SemFlowError
 from semflow.progress import Progress
+from semflow.tools.zips import name_inside, opened
 
+log = logging.getLogger(__name__)
 MANIFEST = "semflow-manifest.json"
 SOME_LOOKED_FOR = 100  # members of an archive, by which it is told where it was unpacked before
 
@@ -127,7 +127,7 @@ def _content(paths: Iterable[str]) -> str:
 
 def _alone(root: Path) -> AbstractContextManager[None]:
     """Hold the folder, in which two runs would write the same scratch files; say so if another run has it, and wait."""
-    return files.held(root, lambda: print(f"waiting for another `semflow data prepare` of {root}", file=sys.stderr, flush=True))
+    return files.held(root, lambda: log.warning("waiting for another `semflow data prepare` of %s", root))
 
 
 def _unpacked(archive: Archive, root: Path, earlier: dict[Path, dict[str, Any]]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def unpack(archive: Archive, root: Path) -> None:
     with _alone(root):
         waiting = _left(members)  # another run may have been at it
         with (
-            _opened(path) as zipped,
+            opened(path) as zipped,
             Progress(f"unpack {archive.file}", len(members), len(members) - len(waiting), unit="files") as progress,
         ):
             for info, place in waiting:
@@ -177,11 +177,11 @@ def _members(archive: Archive, root: Path) -> list[tuple[zipfile.ZipInfo, Path]]
     """What of an archive is needed, and where it belongs. SemFlowError if it is not the official archive, or damaged."""
     path = root / archive.file
     members = dict[PurePosixPath, zipfile.ZipInfo]()
-    with _opened(path) as zipped:
+    with opened(path) as zipped:
         for info in zipped.infolist():
-            if (inside := _inside(info, archive, path)) and members.setdefault(inside, info) is not info:
+            if (place := _needed(info, archive, path)) and members.setdefault(place, info) is not info:
                 raise SemFlowError(
-                    f"{path} holds {members[inside].filename!r} and {info.filename!r}, which are one file; this is not the "
+                    f"{path} holds {members[place].filename!r} and {info.filename!r}, which are one file; this is not the "
                     "official archive"
                 )
     if both := next((above for inside in members for above in inside.parents if above in members), None):
@@ -198,15 +198,11 @@ def _left(members: Iterable[tuple[zipfile.ZipInfo, Path]]) -> list[tuple[zipfile
     return [(info, place) for info, place in members if _size(place) != info.file_size]
 
 
-def _inside(info: zipfile.ZipInfo, archive: Archive, path: Path) -> PurePosixPath | None:
+def _needed(info: zipfile.ZipInfo, archive: Archive, path: Path) -> PurePosixPath | None:
     """Where a member belongs, whichever slash its name has; None for what is not needed. SemFlowError if its name leads out of
     the folder, or if it is a link.
     """
-    name = PurePosixPath(info.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in info.filename:
-        raise SemFlowError(f"{path} holds {info.filename!r}, which leads out of its folder; this is not the official archive")
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise SemFlowError(f"{path} holds {info.filename!r}, which is a link; this is not the official archive")
+    name = name_inside(info, path, "this is not the official archive")
     if archive.top and name.parts[:1] == (archive.top,):
         name = PurePosixPath(*name.parts[1:])
     needed = name.parts[:1] and name.parts[0] in archive.folders and not name.name.startswith(".")
@@ -224,20 +220,6 @@ def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Non
             part.replace(place)
         finally:
             part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An archive; what a damaged one raises becomes one sentence."""
-    try:
-        with zipfile.ZipFile(path) as zipped:
-            yield zipped
-    except (NotImplementedError, RuntimeError) as error:  # another compression, a password; the first is one of the second
-        raise SemFlowError(
-            f"{path} cannot be unpacked here ({error}); pack its files as an ordinary zip, deflated and without a password"
-        ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise SemFlowError(f"{path} is damaged or only half downloaded ({error}); fetch it again") from None
 
 
 def _size(path: Path) -> int:

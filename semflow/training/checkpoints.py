@@ -25,7 +25,7 @@ from semflow.method.pretrained import ROUNDED
 from semflow.method.pseudo_mask import PseudoMask
 from semflow.section import Section
 from semflow.suite import Suite, keys
-from semflow.training import budget, optimizers
+from semflow.training import budget, model_card, optimizers
 from semflow.training.card import CARD, Card, read_card
 from semflow.training.spent import Spent
 
@@ -138,9 +138,9 @@ def _own_files(place: Path) -> set[str]:
     """What the card in a folder counts as its own, and itself."""
     try:
         card = files.read_json(place / CARD, "checkpoint card")
-        return {CARD, *card.get("weights", {}), *OLDER}
+        return {CARD, model_card.NAME, *card.get("weights", {}), *OLDER}
     except (SemFlowError, AttributeError, TypeError):
-        return {CARD, *OLDER}
+        return {CARD, model_card.NAME, *OLDER}
 
 
 OLDER = ("config.json", "diffusion_pytorch_model.safetensors", "prompt.safetensors")  # of checkpoints before format 3
@@ -156,7 +156,8 @@ def export(
     device: str | None = None,
     converted: dict[str, str] | None = None,
 ) -> None:
-    """Write finished weights: one network in the folder itself, of several each in a folder of its own, and the card.
+    """Write finished weights: one network in the folder itself, of several each in a folder of its own, the card, and a model
+    card for the Hugging Face hub.
 
     converted: name and SHA-256 of the file that they were taken from, if they were not trained here.
     """
@@ -180,6 +181,7 @@ def export(
             commit=commit, dirty=dirty, versions=provenance.versions(), converted=converted,
         )  # fmt: skip
         files.write_json(scratch / CARD, card.model_dump(mode="json"))
+        files.write_text(scratch / model_card.NAME, model_card.text(card))
 
 
 def _files(folder: Path) -> list[Path]:

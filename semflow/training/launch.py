@@ -31,6 +31,7 @@ PROGRAM = ("-m", __name__.partition(".")[0])
 TIME_TO_SAVE_S = 600  # after a signal; a process saves its state at the next step that all of them log
 SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG in Linux's prctl.h
 
+log = logging.getLogger(__name__)
 _held: list[int] = []  # file descriptors of our locks; the system frees them when the process ends, however it ends
 
 
@@ -163,7 +164,7 @@ def _lock(locks: Mapping[str, str], n: int) -> list[str]:
                 os.close(descriptor)
         if not told:
             which = f"one of the GPUs {', '.join(locks)}" if n == 1 else f"{n} of the GPUs {', '.join(locks)}"
-            print(f"semflow: waits for {which}, which other commands hold ({VISIBLE}= works on the CPU)", file=sys.stderr)
+            log.warning("waits for %s, which other commands hold (%s= works on the CPU)", which, VISIBLE)
             told = True
         time.sleep(LOOK_AGAIN_S)
 

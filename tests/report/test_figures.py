@@ -36,7 +36,7 @@ def test_figure_2_shows_image_truth_semflow_once_and_dsm_under_every_seed(runs):
     assert len(figure.axes) == 2 * 5  # two stored examples
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_same_records_give_the_same_file(runs, tmp_path, suffix):
     for name in ("a", "b"):
         figure, _ = FIGURES["figure02"](runs)

@@ -273,7 +273,7 @@ def test_stamp_and_fingerprint_do_not_see_what_merging_leaves(faces):
 
 
 @pytest.mark.parametrize("unpacked", [False, True])
-def test_a_second_run_waits_for_the_first_and_says_so(archives, capsys, unpacked):
+def test_a_second_run_waits_for_the_first_and_says_so(archives, caplog, unpacked):
     root = archives("celebamask_hq")
     if unpacked:
         module.unpack(OFFICIAL["celebamask_hq"].archives[0], root)
@@ -283,7 +283,7 @@ def test_a_second_run_waits_for_the_first_and_says_so(archives, capsys, unpacked
         second.start()
         second.join(0.5)
         assert content(root) == before
-        assert f"waiting for another `semflow data prepare` of {root}" in capsys.readouterr().err
+        assert f"waiting for another `semflow data prepare` of {root}" in caplog.text
     second.join(60)
     assert (root / MANIFEST).exists()
 

@@ -101,7 +101,7 @@ def test_a_loaded_model_is_ready_to_sample(folder):
 
 
 def test_nothing_but_safetensors_and_json_is_written(folder):
-    assert {path.name for path in folder.iterdir()} == {"config.json", WEIGHTS, CARD}
+    assert {path.name for path in folder.iterdir()} == {"config.json", WEIGHTS, CARD, "README.md"}
 
 
 def test_exporting_again_replaces_the_folder(folder, tiny_suite, model):
@@ -243,7 +243,7 @@ def conditional(sd_suite, tmp_path):
 
 def test_a_conditional_checkpoint_holds_its_prompt_and_nothing_else_is_written(conditional):
     folder, model = conditional
-    assert {path.name for path in folder.iterdir()} == {"config.json", WEIGHTS, CARD, "prompt.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {"config.json", WEIGHTS, CARD, "README.md", "prompt.safetensors"}
     assert torch.equal(load_file(folder / "prompt.safetensors")["prompt"], model.network.prompt)
 
 

@@ -143,6 +143,7 @@ def test_reports_and_figures_are_there_and_look_like_what_they_are(finished):
         assert (reports / source).read_text().startswith("<?xml")
     for name in FIGURES:
         assert (reports / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (reports / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.slow

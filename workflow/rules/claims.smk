@@ -8,6 +8,7 @@ if "accept_reference" in sys.argv and not REASON.strip():
 
 
 use rule table as claims with:
+    "Judges the paper's claims on the records: claims.json, text and badge."
     input:
         records=ALL_RECORDS,
     output:
@@ -40,6 +41,8 @@ use rule table as claims with:
 
 
 rule check_drift:
+    "Compares the records with the reference: whether a number changed for the worse."
+
     # Exit status 0: no drift, 1: drift, 3: not the same metric, 4: cannot be told. The check writes its files before it ends.
     input:
         ALL_RECORDS,
@@ -56,6 +59,8 @@ rule check_drift:
 
 
 rule accept_reference:
+    "Makes the records the reference, for a reason that it keeps."
+
     # With the weights of the first training seed, where the suite trains: what `verify_table2` evaluates.
     input:
         records=ALL_RECORDS,
@@ -78,6 +83,8 @@ rule accept_reference:
 
 
 rule verify_table2:
+    "Evaluates the committed weights again, makes Table 2 of that and compares it with the reference; trains nothing."
+
     # A second Snakemake evaluates the reference's weights as config/verify.yaml says, and compares; --nolock, since this one holds
     # the lock.
     log:

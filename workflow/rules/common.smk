@@ -94,7 +94,7 @@ def said_of(lacking):
 ABSENT = [
     name
     for name, suite in STUDY.suites.items()
-    if name in OFFICIAL and "missing" in keys.data_stamps(suite)
+    if not KEPT and name in OFFICIAL and "missing" in keys.data_stamps(suite)
 ]
 # What no rule can prepare. A plan can be shown without, unless SEMFLOW_DATA says that it is there.
 LACKING = {
@@ -109,7 +109,10 @@ if (
     raise WorkflowError(said_of(LACKING))
 # Weights as well, or the first training would miss them after hours of unpacking.
 ABSENT += dict.fromkeys(
-    name for suite in STUDY.suites.values() for name in keys.absent_weights(suite)
+    name
+    for suite in STUDY.suites.values()
+    if not KEPT
+    for name in keys.absent_weights(suite)
 )
 GPUS = int(
     FIRST.run.device == "cuda"
@@ -135,17 +138,20 @@ elif not Path(CONFIG).exists():
 
 
 def records(name):
-    """Record files that a table or figure is made from; none where the suite does not measure what it shows."""
-    return kept(products.records(name, STUDY))
+    """Record files that a table or figure is made from; none where the suite does not measure what it shows, or the committed
+    records do not hold it and it was not asked for by its target.
+    """
+    return kept(products.records(name, STUDY), f"reproduce_{name}" in sys.argv)
 
 
-def kept(paths):
-    """The same, or those of them that are among the committed ones, where products are made from these."""
+def kept(paths, asked=True):
+    """The same, or those of them that are among the committed ones, where products are made from these. asked: whether it is a
+    mistake that there is none."""
     if not KEPT:
         return paths
     there = [path.replace(f"{RESULTS}/records", KEPT.rstrip("/"), 1) for path in paths]
     found = [path for path in there if Path(path).exists()]
-    if paths and not found:
+    if asked and paths and not found:
         raise WorkflowError(
             f"records={KEPT}: there is no record of suite {STUDY.name} that is asked for, such as {there[0]}"
         )
@@ -188,7 +194,7 @@ PAGE_FIGURES = {
 }
 
 
-def drawn(*names, suffixes=("png", "svg")):
+def drawn(*names, suffixes=("png", "svg", "pdf")):
     """Files of figures."""
     return [
         f"{REPORTS}/figures/{name}.{suffix}" for name in names for suffix in suffixes

@@ -4,6 +4,7 @@ for job in products.evaluation_jobs(STUDY):
     kind = "evaluate" if job.checkpoint else "evaluate_control"
 
     rule:
+        "Evaluates a checkpoint, or the controls of a data set: a record a task, sampler and seed."
         name:
             re.sub(r"\W", "_", f"{kind}_{job.name}")
         input:

@@ -2,6 +2,8 @@
 
 
 rule notebook:
+    "Executes a notebook on the suite's records, and shows it as a page."
+
     # Executed into the logs, so that a half-run one is kept, and copied from there when every cell ran.
     input:
         records=lambda w: ALL_RECORDS if w.notebook == "review" else [],

@@ -1,5 +1,6 @@
 # Tables, figures and pages, from records alone: what each needs is said where it is written, in semflow/report.
 rule table:
+    "A table as CSV, Markdown and LaTeX."
     input:
         records=lambda w: records(w.table),
     output:
@@ -32,6 +33,7 @@ rule table:
 
 
 use rule table as long_table with:
+    "A table in long form, as CSV alone."
     input:
         records=lambda w: records(w.long),
     output:
@@ -52,6 +54,7 @@ use rule table as long_table with:
 
 
 use rule table as figure with:
+    "A figure as PNG, SVG and PDF, and its caption."
     input:
         records=lambda w: records(w.figure),
     output:
@@ -62,6 +65,7 @@ use rule table as figure with:
             labels={"figure": "{figure}"},
         ),
         f"{REPORTS}/figures/{{figure}}.svg",
+        f"{REPORTS}/figures/{{figure}}.pdf",
         f"{REPORTS}/figures/{{figure}}.txt",
     log:
         f"{LOGS}/{{figure}}.log",
@@ -74,6 +78,7 @@ use rule table as figure with:
 
 
 use rule table as page with:
+    "The page of a table, with its figures."
     input:
         records=lambda w: records(w.table),
         beside=lambda w: drawn(*PAGE_FIGURES[w.table], suffixes=("txt", "svg")),
@@ -90,6 +95,7 @@ use rule table as page with:
 
 
 use rule table as methods with:
+    "A page on each method: recipe, budget, numbers and command."
     input:
         records=ALL_RECORDS,
     output:
@@ -105,6 +111,7 @@ use rule table as methods with:
 
 
 use rule table as site with:
+    "The report: one page, with the pictures that it shows."
     input:
         records=ALL_RECORDS,
         claims=CLAIMS,

@@ -1,5 +1,5 @@
 rule prepare:
-    # Unpacks and merges what is there, and compares it with the official counts; fetches nothing.
+    "Unpacks and merges what is there of a data set, and compares it with the official counts; fetches nothing."
     output:
         MANIFEST,
     log:
@@ -20,6 +20,8 @@ rule prepare:
 
 
 rule train:
+    "Trains a method from a seed, and goes on from the last state of a training that was stopped."
+
     # The state of an unfinished training lives in an undeclared folder, since Snakemake deletes declared outputs
     # before a job. Its name is a hash of all that determines the weights.
     input:

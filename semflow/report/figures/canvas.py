@@ -21,7 +21,14 @@ def empty(**options: Any) -> "Figure":
 
     matplotlib.use("Agg")
     matplotlib.rcParams.update(
-        {"font.size": 9, "svg.hashsalt": "figures", "figure.dpi": 150, "axes.spines.top": False, "axes.spines.right": False}
+        {
+            "font.size": 9,
+            "svg.hashsalt": "figures",
+            "pdf.fonttype": 42,
+            "figure.dpi": 150,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }  # fmt: skip
     )
     return Figure(**options)
 
