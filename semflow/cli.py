@@ -463,12 +463,13 @@ def _report(p: Parser) -> Command:
     _records(p)
     p.add_argument("--claims", type=Path, help="claims.json, for the index")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
+    p.add_argument("--single-file", action="store_true", help="for the index: put pictures and figures into the page")
     p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
 
     def run(a: Arguments) -> None:
         from semflow.report.write import write
 
-        write(a.what, a.records, a.out, claims=a.claims, captions=a.captions)
+        write(a.what, a.records, a.out, claims=a.claims, captions=a.captions, single_file=a.single_file)
 
     return run
 
