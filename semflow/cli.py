@@ -474,6 +474,21 @@ def _report(p: Parser) -> Command:
     return run
 
 
+@verb("suites results --out results/index.html")
+def _suites(p: Parser) -> Command:
+    """Link the reports of all suites on one page, with how their claims stand."""
+    p.add_argument("root", type=Path, metavar="DIR", help="folder with a folder a suite, such as results or reports")
+    p.add_argument("--out", type=Path, required=True, help="the page")
+
+    def run(a: Arguments) -> None:
+        from semflow.report.suites import suites
+
+        suites(a.root, a.out)
+        print(a.out)
+
+    return run
+
+
 @verb("publish --records results/mini/records/*/*/*/*/*.json --report results/mini/report --out reports/mini")
 def _publish(p: Parser) -> Command:
     """Copy a report and the records behind it to where they are committed."""

@@ -237,16 +237,20 @@ def _render(
     runs: list[Run], title: str, figures: list[dict[str, Any]], tables: Sequence[Grid] = (), notes: Sequence[str] = (),
     report: dict[str, Any] | None = None, data: dict[str, Any] | None = None,
 ) -> str:  # fmt: skip
+    return rendered(
+        "template.html",
+        title=title, suite=runs[0].record.suite, figures=figures, tables=tables, notes=notes, report=report, width=WIDTH,
+        runs=sections.runs_grid(runs), versions=sections.versions(runs),
+        data={name: embedded(value) for name, value in (data or {}).items()}, script=Markup(_own("script.js")),
+    )  # fmt: skip
+
+
+def rendered(name: str, **values: Any) -> str:
+    """A template of this folder, with the style that all have."""
     environment = Environment(
         loader=FunctionLoader(_own), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("template.html").render(
-        title=title, suite=runs[0].record.suite, figures=figures, tables=tables, notes=notes, report=report, width=WIDTH,
-        runs=sections.runs_grid(runs), versions=sections.versions(runs),
-        data={name: embedded(value) for name, value in (data or {}).items()},
-        style=Markup(_own("style.css")), script=Markup(_own("script.js")),
-    )  # fmt: skip
-    return page + "\n"
+    return environment.get_template(name).render(style=Markup(_own("style.css")), **values) + "\n"
 
 
 def _own(name: str) -> str:

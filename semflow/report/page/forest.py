@@ -1,8 +1,8 @@
 """Effects against their margins on one scale, whatever their units: in half-widths of their 95 % intervals.
 
 An effect x with the interval [low, high] and the margin m lies at (x - m) / ((high - low) / 2), with its sign turned where it
-must not exceed m. So it lies right of 0 where the claim holds, its bar is 1 long to either side, and a bar that does not touch 0 is
-an effect whose interval leaves the margin out. The axis is asinh: linear near 0, logarithmic further out.
+must not exceed m. So it lies right of 0 where the claim holds, its bar is 1 long to either side, and a bar that does not touch
+0 is an effect whose interval leaves the margin out. The axis is asinh: linear near 0, logarithmic further out.
 """
 
 import math
