@@ -1,6 +1,5 @@
 """Every suite's report on one page, with how its claims stand."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from semflow.claims.verdicts import orderings, read
 from semflow.errors import SemFlowError
 from semflow.report.claims_text import SCALES, summary
 from semflow.report.page import rendered
+from semflow.report.page.pictures import relative
 
 PAGES = {"index": "report", "table1": "Table 1", "table2": "Table 2", "drift": "drift"}  # what a report may consist of
 
@@ -29,7 +29,7 @@ def _suite(folder: Path, beside: Path) -> dict[str, Any]:
     """Name, pages by what they are called, and what became of the claims, "" where none were judged."""
     report = next((place for place in (folder / "report", folder) if place.is_dir()), folder)
     there = {words: report / f"{name}.html" for name, words in PAGES.items()}
-    pages = {words: os.path.relpath(path, beside) for words, path in there.items() if path.exists()}
+    pages = relative([(words, path) for words, path in there.items() if path.exists()], beside)
     claims = read(folder / "claims.json") if pages and (folder / "claims.json").exists() else None
     verdicts = f"At {SCALES[claims['scale']]}: {summary(orderings(claims))}." if claims else ""
     return {"name": folder.name, "pages": pages, "verdicts": verdicts}

@@ -17,9 +17,10 @@ from semflow.claims.collect import Names, identity, with_interval
 from semflow.errors import SemFlowError
 from semflow.report import methods, table1, table2
 from semflow.report.ablations import ablations, ablations_grid
-from semflow.report.page import embedded, explorer, first_sentence, numbered, page, sections, site
+from semflow.report.page import embedded, explorer, numbered, page, sections, site
 from semflow.report.page.claim_rows import conclusion
 from semflow.report.page.forest import WIDTH, forest, standardised
+from semflow.report.page.pictures import first_sentence
 from semflow.report.products import PRODUCTS, Beside
 from semflow.report.tables import plain
 

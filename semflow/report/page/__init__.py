@@ -1,11 +1,7 @@
 """The web pages around tables and figures. Everything that comes from data is escaped; nothing is fetched."""
 
-import base64
 import json
-import os
-import re
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,17 +27,13 @@ from semflow.report.page import explorer, sections
 from semflow.report.page.claim_rows import MEANING, by_verdict, conclusion
 from semflow.report.page.details import details
 from semflow.report.page.forest import WIDTH, forest
+from semflow.report.page.pictures import Captioned, captioned, figure, inlined, relative
 from semflow.report.products import Beside, Forms, product
 from semflow.report.selection import everything
 from semflow.report.tables import Grid
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-Captioned = list[tuple[str, str]]  # (path relative to the page, caption)
-FORMS = (".svg", ".pdf", ".png")  # of a figure, as files
-SAFE = " !$()*+,-./:;=?@[]^_`{|}~"  # stay as they are in an address that stands in an attribute
-SENTENCE = re.compile(r"((?:Figure \d+\. )?.+?[.?!])(?= [A-Z]|$)", re.DOTALL)
 
 
 @product("table1_page", table1.needs)
@@ -62,7 +54,7 @@ def _one_table(name: str, grids: list[Grid], notes: list[str], runs: list[Run], 
     title = f"{name}, suite {runs[0].record.suite}"
 
     def write(path: Path) -> None:
-        files.write_text(path, page(title, grids, notes, _captioned(beside.captions, path), runs))
+        files.write_text(path, page(title, grids, notes, captioned(beside.captions, path), runs))
 
     return {".html": write}
 
@@ -76,28 +68,17 @@ def index(runs: list[Run], beside: Beside) -> Forms:
     suite = runs[0].record.suite
     if claims["suite"] != suite:
         raise SemFlowError(f"{beside.claims} is of suite {claims['suite']}, the records are of {suite}; judge these")
+    links, records = ({}, ()) if beside.single_file else ({"claims.json": beside.claims}, beside.records)
 
     def write(path: Path) -> None:
-        figures = _captioned(beside.captions, path)
-        if beside.single_file:
-            site(runs, claims, figures, path, single_file=True)
-        else:
-            site(runs, claims, figures, path, {"claims.json": beside.claims}, beside.records)
+        site(runs, claims, captioned(beside.captions, path), path, links, records, beside.single_file)
 
     return {".html": write}
 
 
-def _captioned(captions: Sequence[Path], page_path: Path) -> Captioned:
-    """Every figure, and its caption."""
-    if missing := [caption for caption in captions if not caption.exists()]:
-        raise SemFlowError(f"there is no {missing[0]}; draw the figure first")
-    pictures = [os.path.relpath(caption.with_suffix(".svg"), page_path.parent) for caption in captions]
-    return [(path, caption.read_text(encoding="utf-8").strip()) for path, caption in zip(pictures, captions, strict=True)]
-
-
 def page(title: str, tables: list[Grid], notes: list[str], figures: Captioned, runs: list[Run]) -> str:
     """One HTML page: tables, notes, figures, and the provenance of every run."""
-    return _render(runs, title, figures=[_figure(path, caption, None) for path, caption in figures], tables=tables, notes=notes)
+    return _render(runs, title, figures=[figure(path, caption, None) for path, caption in figures], tables=tables, notes=notes)
 
 
 def site(
@@ -112,17 +93,14 @@ def site(
     out = Path(out)
     with TemporaryDirectory() if single_file else files.new_folder(out.parent / explorer.FOLDER) as folder:
         entries = explorer.explorer(runs, Path(folder))
-        pictures = {f"{explorer.FOLDER}/{path.name}": inlined(path) for path in Path(folder).iterdir()} if single_file else {}
-        shown = [_figure(path, caption, out.parent, single_file) for path, caption in figures]
+        pictures = (
+            {f"{explorer.FOLDER}/{path.name}": inlined(path) for path in sorted(Path(folder).iterdir())} if single_file else {}
+        )
+        shown = [figure(path, caption, out.parent, single_file) for path, caption in figures]
         data = {"records": _records(runs, records, out.parent), "explorer": entries, "pictures": pictures}
-        report = _report(runs, claims) | {"explorer": bool(entries), "files": _relative((beside or {}).items(), out.parent)}
+        report = _report(runs, claims) | {"explorer": bool(entries), "files": relative((beside or {}).items(), out.parent)}
         words = _render(runs, f"SemFlow, replicated: suite {runs[0].record.suite}", report=report, figures=shown, data=data)
     files.write_text(out, words)
-
-
-def _relative(paths: Iterable[tuple[str, Path]], folder: Path) -> dict[str, str]:
-    """By name, the address of a file from a page in `folder`."""
-    return {name: os.path.relpath(path, folder) for name, path in paths}
 
 
 def _records(runs: list[Run], paths: Sequence[Path], folder: Path) -> dict[str, Any]:
@@ -130,7 +108,7 @@ def _records(runs: list[Run], paths: Sequence[Path], folder: Path) -> dict[str, 
     names, texts = Names.among(runs), dict[str, int]()
     known = [names.identity(run.record) for run in runs]
     said = {name: numbered(details(run.record, names), texts) for name, run in zip(known, runs, strict=True)}
-    where = _relative(zip(known, paths, strict=True), folder) if paths else {}
+    where = relative(zip(known, paths, strict=True), folder) if paths else {}
     return {"texts": list(texts), "records": said, "files": where}
 
 
@@ -180,14 +158,6 @@ def download(frame: "DataFrame") -> str:
     return f"data:text/csv;charset=utf-8,{quote(frame.to_csv(index=False, lineterminator=chr(10)))}"
 
 
-def inlined(path: Path) -> str:
-    """A picture's file as an address: SVG as text, which is shorter than base64."""
-    with files.reading(path):
-        if path.suffix == ".svg":
-            return f"data:image/svg+xml,{quote(' '.join(path.read_text(encoding='utf-8').splitlines()), safe=SAFE)}"
-        return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
 def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, Any]:
     """What was measured on, in words: scale, data, network; and the commits of the records, each with its address."""
     sizes = (f"{n / 1e6:.1f} million" if n >= 1e5 else f"{n:,}" for n in sizes_of_networks(runs))
@@ -204,33 +174,6 @@ def _data(runs: list[Run]) -> str:
     """By a record of segmentation, where there is one: other tasks may be on a part of the images."""
     record = (only(runs, task="segmentation") or runs)[0].record
     return f"{images_of(record)} of {record.dataset}, {size_of(record)}, {len(record.classes)} classes"
-
-
-def _figure(path: str, caption: str, folder: Path | None, single_file: bool = False) -> dict[str, Any]:
-    """folder: where the page will lie, to find out how large a figure is, so that nothing moves when it loads; and its forms."""
-    first, place = first_sentence(caption), Path(os.path.normpath(folder / path)) if folder else None
-    forms = [place.with_suffix(suffix) for suffix in FORMS] if place and folder and not single_file else []
-    return {
-        "name": Path(path).stem, "alt": first, "rest": caption.removeprefix(first).strip(),
-        "source": inlined(place) if place and single_file else path, "size": _size(place) if place else None,
-        "forms": _relative([(form.suffix[1:].upper(), form) for form in forms if form.exists()], folder or Path()),
-    }  # fmt: skip
-
-
-def first_sentence(caption: str) -> str:
-    """The first sentence of a caption, the number of its figure with it."""
-    found = SENTENCE.match(caption)
-    return found.group(1) if found else caption
-
-
-def _size(path: Path) -> tuple[float, float] | None:
-    """Width and height of an SVG in its own units; None for what is missing or is no SVG."""
-    try:
-        box = next(ET.iterparse(path, events=["start"]))[1].get("viewBox", "")
-        _, _, width, height = map(float, box.split())
-    except (OSError, ET.ParseError, ValueError, StopIteration):
-        return None
-    return width, height
 
 
 def _render(

@@ -64,7 +64,7 @@ function describe(name) {
   });
   if (name in known.files) {
     const link = made("a", "The record's file");
-    link.href = encodeURI(known.files[name]);
+    link.href = known.files[name];
     parts.push(link);
   }
   return parts;
