@@ -194,7 +194,7 @@ def test_a_claims_line_shows_its_first_condition_which_decides(written):
     assert line.startswith(
         " primary 25.0 [20.1, 30.2] ≥ 1, ≤ 40 reproduced (at proxy scale, primary, knife edge: decided at 5 %, not"
     )
-    assert "p = 0.030: Both parts lie above one. The paper: section 4.3." in line
+    assert "p = 0.030: Both parts lie above one. Place in the paper: section 4.3." in line
 
 
 def test_a_refuted_claims_p_value_is_that_of_its_holding(written):

@@ -409,8 +409,7 @@ def test_without_javascript_everything_can_be_read(open_page):
     assert page.locator("#claim-above .conditions").is_visible()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing_folded_or_not(open_page, width, scheme):
     axe = _of_tests("axe_playwright_python.sync_playwright").Axe()
     page = open_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
