@@ -468,12 +468,28 @@ def _report(p: Parser) -> Command:
     _records(p)
     p.add_argument("--claims", type=Path, help="claims.json, for the index")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
+    p.add_argument("--single-file", action="store_true", help="for the index: put pictures and figures into the page")
     p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
 
     def run(a: Arguments) -> None:
         from semflow.report.write import write
 
-        write(a.what, a.records, a.out, claims=a.claims, captions=a.captions)
+        write(a.what, a.records, a.out, claims=a.claims, captions=a.captions, single_file=a.single_file)
+
+    return run
+
+
+@verb("suites results --out results/index.html")
+def _suites(p: Parser) -> Command:
+    """Link the reports of all suites on one page, with how their claims stand."""
+    p.add_argument("root", type=Path, metavar="DIR", help="folder with a folder a suite, such as results or reports")
+    p.add_argument("--out", type=Path, required=True, help="the page")
+
+    def run(a: Arguments) -> None:
+        from semflow.report.suites import suites
+
+        suites(a.root, a.out)
+        print(a.out)
 
     return run
 

@@ -70,6 +70,9 @@ def _replace(report: Path, out: Path) -> None:
         try:
             shutil.rmtree(scratch, ignore_errors=True)
             shutil.copytree(report, scratch, copy_function=shutil.copyfile)
+            for page in scratch.glob("*.html"):  # what lay above a report, records and verdicts, lies beside a published one
+                text = page.read_text(encoding="utf-8").replace('href="../', 'href="').replace(f'"../{RECORDS}/', f'"{RECORDS}/')
+                page.write_text(text, encoding="utf-8")
             for old in out.iterdir():  # of which a new report may have no like
                 if old.name not in (RECORDS, scratch.name):
                     shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -1,11 +1,14 @@
 """Records and a report, copied to where they are committed."""
 
+import json
+
 import numpy as np
 import pytest
 
 from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
 from semflow.evaluation.records import arrays_path, write
+from semflow.report.page import site
 from semflow.tools.publish import publish
 
 
@@ -52,6 +55,19 @@ def test_records_of_another_run_stay_and_the_report_comes_beside_them(results, t
     assert len(list((tmp_path / "out/records").rglob("*.json"))) == len(paths)
     made = {name: (tmp_path / "out" / name).read_text() for name in ("index.html", "figures/a.svg", "table2.csv")}
     assert made == {"index.html": "page", "figures/a.svg": "drawing", "table2.csv": "numbers"}
+
+
+def test_a_published_page_links_the_records_that_lie_beside_it(results, tmp_path):
+    folder, paths = results
+    links = {"claims.json": folder / "claims.json"}
+    site(read_runs(paths), {}, [], folder / "report/index.html", links, paths)
+    (folder / "claims.json").write_text("{}")
+    publish(paths, tmp_path / "out", folder / "report", [folder / "claims.json"])
+    page = (tmp_path / "out/index.html").read_text()
+    known = json.loads(page.partition('id="data-records">')[2].partition("</script>")[0])["files"]
+    assert len(known) == len(paths)
+    assert all((tmp_path / "out" / path).is_file() for path in known.values())
+    assert 'href="claims.json"' in page
 
 
 def test_a_report_replaces_the_one_that_was_there_and_nothing_else(results, tmp_path):
