@@ -17,9 +17,8 @@ from pydantic import BaseModel
 
 from semflow.files import file_hash
 
-__all__ = [
-    *("code_hash", "commit", "committed", "content_hash", "file_hash", "had", "host", "introduced", "repository", "versions"),
-]
+__all__ = ["code_hash", "commit", "committed", "content_hash", "file_hash", "had", "host", "introduced", "repository"]
+__all__ += ["versions"]
 
 PACKAGES = (__package__, "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in (*PACKAGES, "workflow", "config", "Snakefile"))
