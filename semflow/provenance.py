@@ -34,7 +34,7 @@ PLUMBING = frozenset(
         *(f"semflow.{name}" for name in ("data", "data.info", "data.settings")),
         *(f"semflow.suite.{name}" for name in ("keys", "measurements", "jobs", "reading", "runs", "variants")),
         *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
-        *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
+        *(f"semflow.training.{name}" for name in ("checkpoints", "devices", "scalars")),
         *("semflow.evaluation", "semflow.evaluation.measuring", "semflow.report"),
     }
 )

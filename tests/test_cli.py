@@ -558,7 +558,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
     disk.mkdir()
     mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", disk], capture_output=True).returncode
     try:
-        trainer = Trainer(make_accelerator(suite, disk / "state"), suite, "semflow", 0, disk / "state")
+        trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, disk / "state")
         trainer.advance(Batch(*Batches(Scenes(8, suite.data.size, 0, "train", 2))[range(4)]))
         trainer.save()
         state = (disk / "state/state.safetensors").stat().st_size
@@ -576,6 +576,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
             subprocess.run(["umount", disk], check=True)
     assert done.returncode == 2
     assert is_one_sentence(done.stderr.splitlines()[-1] + "\n", "state.safetensors", "free space")
+    assert "Traceback" not in done.stderr
     assert left == []
     assert again.returncode == 0, again.stderr
     assert "goes on from step 1" in again.stderr

@@ -264,17 +264,11 @@ class LabelMaps:
         return self.sources[name].encode() in data and data.endswith(PNG_END)
 
     def make(self, name: str) -> None:
-        """Merge the parts of a face."""
-        labels, told, place = merge(self._parts[name]), PngInfo(), self.folder / f"{name}.png"
+        """Merge the parts of a face. Not forced to the disk one by one: what a crash cut off has no end, and is made again."""
+        labels, told = merge(self._parts[name]), PngInfo()
         labels.putpalette([channel for colour in PALETTE for channel in colour])
         told.add_text(MERGED_OF, self.sources[name])
-        part = place.with_name(f".{name}.part")
-        with files.writing(place):
-            try:
-                labels.save(part, format="PNG", pnginfo=told)
-                part.replace(place)
-            finally:
-                part.unlink(missing_ok=True)
+        files.write_atomically(self.folder / f"{name}.png", lambda part: labels.save(part, pnginfo=told), forced=False)
 
 
 def _members(root: Path, everyone: Iterable[str], split: str, partition: str) -> tuple[list[str], list[str]]:

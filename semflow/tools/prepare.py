@@ -215,15 +215,12 @@ def _inside(info: zipfile.ZipInfo, archive: Archive, path: Path) -> PurePosixPat
 
 def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> None:
     """One member, its CRC checked. Not forced to the disk one by one: a file that a crash cut off has another size."""
-    part = place.with_name(".unpacking.part")
-    with files.writing(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with zipped.open(info) as source, part.open("wb") as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
+
+    def copy(part: Path) -> None:
+        with zipped.open(info) as source, part.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+
+    files.write_atomically(place, copy, forced=False)
 
 
 @contextmanager

@@ -656,14 +656,7 @@ def test_an_archive_with_the_slashes_of_windows_is_unpacked(zips):
 
 @pytest.fixture
 def own(tmp_path, trees) -> Path:
-    """Six images to train with and three of val, of three classes, as mmsegmentation's users have them."""
-    root, rng = tmp_path / "My data", np.random.RandomState(0)
-    for split, n in (("train", 6), ("val", 3)):
-        for number in range(n):
-            save(root / f"images/{split}/{number}.jpg", np.asarray(trees.photograph(rng, 24, 32)))
-            save(root / f"labels/{split}/{number}.png", np.asarray(trees.label_map(rng, (0, 1, 2, 255), 24, 32)))
-    (root / "classes.txt").write_text("\n".join(NAMES) + "\n")
-    return root
+    return trees.own_tree(tmp_path / "My data", NAMES)
 
 
 def section(root: Path, **keys) -> Settings:

@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import torch
 from markupsafe import escape
 from PIL import Image
+from preparing import zipped
 from record_fixtures import PERFECT
 from safetensors.torch import load_file, save_file
 from users import another_user
@@ -23,6 +25,7 @@ from semflow import files
 from semflow.claims import document, drift
 from semflow.claims.collect import Run, read_runs
 from semflow.cli import main
+from semflow.data.celebamask_hq import LabelMaps
 from semflow.data.cityscapes import Cityscapes
 from semflow.errors import SemFlowError
 from semflow.evaluation import features, records
@@ -34,12 +37,14 @@ from semflow.report.drift_page import drift_page
 from semflow.report.write import write
 from semflow.suite import Suite
 from semflow.tools import inference
-from semflow.tools.prepare import prepare
+from semflow.tools.init import Machine, init
+from semflow.tools.prepare import _extract, prepare
 from semflow.tools.publish import publish
 from semflow.tools.sheet import write_sheet
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.card import CARD, read_card
+from semflow.training.scalars import Scalars
 from semflow.training.spent import Spent
 
 
@@ -51,6 +56,8 @@ class Things(NamedTuple):
     runs: list[Run]
     records: list[Path]
     data: Path
+    faces: LabelMaps
+    own: Path
     report: Path
 
 
@@ -79,8 +86,11 @@ def things(tiny_suite, make_run, store, trees, tmp_path, place, monkeypatch) -> 
     report.mkdir()
     (report / "index.html").write_text("a page of a report " * 40)
     data = trees.cityscapes_tree(place / "streets", 2)
+    faces = LabelMaps(trees.celebamask_hq_tree(place / "faces", 1))
+    zipped(place / "faces.zip", place / "faces")
+    own = trees.own_tree(place / "own")
     model = make_model(tiny_suite, "semflow")
-    return Things(tiny_suite, model, runs, sorted(inside.glob("*.json")), data, report)
+    return Things(tiny_suite, model, runs, sorted(inside.glob("*.json")), data, faces, own, report)
 
 
 class Blind:
@@ -100,6 +110,21 @@ def write_latents(things: Things, folder: Path) -> None:
 
 def write_features(things: Things, folder: Path) -> None:
     features.cached_features(Blind(), torch.zeros(2, 3, 8, 8, dtype=torch.uint8), folder)
+
+
+def write_scalars(things: Things, folder: Path) -> None:
+    Scalars(folder / "log").write({"loss": 1.0, "lr": 0.1}, 1)
+
+
+def write_member(things: Things, folder: Path) -> None:
+    with zipfile.ZipFile(things.faces.folder.parent.with_suffix(".zip")) as archive:
+        member = next(info for info in archive.infolist() if info.filename.endswith(".jpg"))
+        _extract(archive, member, folder / "train2017/1.jpg")
+
+
+def write_label_map(things: Things, folder: Path) -> None:
+    things.faces.folder = folder
+    things.faces.make("0")
 
 
 def unchanged(runs: list[Run]) -> drift.Check:
@@ -124,6 +149,10 @@ WRITERS: dict[str, Callable[[Things, Path], object]] = {
     "claims": lambda things, folder: write("claims", things.records, [folder / "claims.json"]),
     "reference": lambda things, folder: drift.accept(read_runs(things.records), folder / "reference.json", "first"),
     "manifest": lambda things, folder: prepare("cityscapes", things.data, folder / "manifest.json"),
+    "scalars": write_scalars,
+    "member of an archive": write_member,
+    "label map of a face": write_label_map,
+    "suite of one's own": lambda things, folder: init(things.own, folder / "suite.yaml", Machine(2, 8 * 10**9, 0)),
     "published records": lambda things, folder: publish(things.records, folder),
     "published report": lambda things, folder: publish([], folder / "out", things.report, [things.report / "index.html"]),
 }

@@ -194,7 +194,7 @@ def fresh_accelerator():
 def test_bf16_computes_in_bf16_and_keeps_weights_and_times_in_float32(tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
     suite = with_training(tiny_suite, precision="bf16")
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, tmp_path)
     network, seen = trainer.model.network, {}
     network.register_forward_pre_hook(lambda _, inputs: seen.update(t=inputs[1].dtype))
     network.unet.conv_in.register_forward_hook(lambda _, inputs, output: seen.update(features=output.dtype))
@@ -209,7 +209,7 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_section, tmp_p
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
     tiny["autoencoder"] = kl_section
     suite = with_training(config.check(tiny, "tiny"), precision="bf16")
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm_modified", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "dsm_modified", 0, tmp_path)
     encode, seen = trainer.model.autoencoder.encode, []
 
     def watched(*inputs):
@@ -226,7 +226,7 @@ def trained_in_two(suite, folder, first: int, then: int):
     """The losses of a training that stops after some steps and goes on from its state, and what its card says that it took."""
     losses = []
     for steps in (first, then):
-        trainer = Trainer(make_accelerator(suite, folder), suite, "semflow", 0, folder)
+        trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, folder)
         losses += [trainer.advance(four_scenes(suite))["loss"].item() for _ in range(steps)]
         trainer.save()
     trainer.export(folder / "out")
@@ -269,7 +269,7 @@ def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, t
 
 def test_gradients_are_clipped_to_the_norm_asked_for(tiny_suite, tmp_path):
     suite = with_training(tiny_suite, grad_clip=1e-3)
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "dsm", 0, tmp_path)
     norms = []
     trainer.turns[0].optimizer.register_step_pre_hook(
         lambda optimizer, *_: norms.append(
