@@ -614,6 +614,47 @@ def test_finished_weights_never_take_the_place_of_other_files(run, tiny_suite, t
     assert not (tmp_path / state).exists()
 
 
+# What is written never takes the place of what is read
+
+
+@pytest.fixture
+def kept(make_run, store, tmp_path) -> Path:
+    """A record with its arrays."""
+    (path,) = store([make_run("semflow", "euler", 25, PERFECT)])
+    return path
+
+
+REFERENCE = Path(__file__).parents[1] / "results/reference/mini.json"
+OVER = {
+    "verdicts over a record": "report claims --records RECORD --out RECORD",
+    "a check over a record": f"regression check --records RECORD --reference {REFERENCE} --json RECORD",
+    "a page over a record": f"regression check --records RECORD --reference {REFERENCE} --page RECORD",
+    "a plan over its suite": "plan --config SUITE --tflops 1 --json SUITE",
+    "one file twice": "report table2 --records RECORD --out t.csv ./t.csv",
+    "a record and its metrics in one file": "evaluate --config SUITE --method oracle --out r.json --json r.json",
+    "a record by another name": "report claims --records RECORD --out LINK",
+    "a report over itself": "publish --records RECORD --report FOLDER --out FOLDER",
+    "a check into its records' folder": f"regression check --records RECORD --reference {REFERENCE} --json FOLDER",
+    "a record into this folder": "evaluate --config SUITE --method oracle --out .",
+    "a record where its arrays go": "evaluate --config SUITE --method oracle --out r.npz",
+    "a table of another form beside one that there is": "report table2 --records RECORD --out t.csv t.pdf",
+}
+
+
+@pytest.mark.parametrize("kind", OVER)
+def test_what_is_written_never_takes_the_place_of_what_is_read_or_written_too(run, kept, tiny, tmp_path, kind, monkeypatch):
+    write_json(tmp_path / "suite.json", tiny)
+    (tmp_path / "link.json").symlink_to(kept)
+    monkeypatch.chdir(tmp_path)
+    places = {"RECORD": kept, "FOLDER": kept.parent, "SUITE": tmp_path / "suite.json", "LINK": tmp_path / "link.json"}
+    words = [str(places.get(word, word)) for word in OVER[kind].split()]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    status, _, error = run(*words)
+    assert status == 2
+    assert is_one_sentence(error, words[-1].removeprefix("./"))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 # What is printed, for people and for programs
 
 

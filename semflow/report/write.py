@@ -18,4 +18,5 @@ def write(what: str, records: list[Path], out: list[Path], *, claims: Path | Non
     for path in out:
         if path.suffix not in forms:
             raise SemFlowError(f"{path}: the suffix must be one of {', '.join(forms)}")
+    for path in out:
         forms[path.suffix](path)
