@@ -700,14 +700,18 @@ def test_a_check_in_json_has_the_exit_status_of_the_check(run, tmp_path):
     assert json.loads((tmp_path / "check.json").read_text()) == json.loads(out)
 
 
-def test_a_checkpoint_is_told_in_json_and_in_words_without_torch(run, tiny_suite, checkpoint_of):
+def test_a_checkpoint_is_told_in_json_and_in_words_within_a_second_and_without_torch(run, tiny_suite, checkpoint_of):
     folder = checkpoint_of(tiny_suite)
     told = json.loads(run("info", folder, "--json", "-")[1])
     assert (told["method"], told["suite"], told["size"]) == ("semflow", tiny_suite.suite, list(tiny_suite.data.size))
-    words = "import sys; from semflow.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    words = (
+        "import sys, time; from semflow.cli import main; main(sys.argv[1:]); print('torch' in sys.modules, time.process_time())"
+    )
     done = subprocess.run([sys.executable, "-c", words, "info", folder], capture_output=True, text=True)
     assert done.stdout.splitlines()[0].split() == ["method:", "semflow"]
-    assert done.stdout.splitlines()[-1] == "False"
+    with_torch, seconds = done.stdout.splitlines()[-1].split()
+    assert with_torch == "False"
+    assert float(seconds) < 1
 
 
 def test_a_data_check_in_json_has_its_lines_and_problems(run, tmp_path):
@@ -715,6 +719,7 @@ def test_a_data_check_in_json_has_its_lines_and_problems(run, tmp_path):
     assert status == 1
     told = json.loads(out)
     assert told["lines"][0].startswith("Cityscapes")
+    assert told["problems"]
     assert all(problem in error for problem in told["problems"])
 
 

@@ -55,6 +55,7 @@ class Things(NamedTuple):
     model: Any
     runs: list[Run]
     records: list[Path]
+    claims: Path
     data: Path
     faces: LabelMaps
     own: Path
@@ -90,7 +91,9 @@ def things(tiny_suite, make_run, store, trees, tmp_path, place, monkeypatch) -> 
     zipped(place / "faces.zip", place / "faces")
     own = trees.own_tree(place / "own")
     model = make_model(tiny_suite, "semflow")
-    return Things(tiny_suite, model, runs, sorted(inside.glob("*.json")), data, faces, own, report)
+    written, claims = sorted(inside.glob("*.json")), place / "claims.json"
+    write("claims", written, [claims])
+    return Things(tiny_suite, model, runs, written, claims, data, faces, own, report)
 
 
 class Blind:
@@ -127,6 +130,10 @@ def write_label_map(things: Things, folder: Path) -> None:
     things.faces.make("0")
 
 
+def write_page(things: Things, folder: Path) -> None:
+    write("index", things.records, [folder / "index.html"], claims=things.claims)
+
+
 def unchanged(runs: list[Run]) -> drift.Check:
     return drift.check(drift.reference_of(runs), drift.reference_of(runs), document.load())
 
@@ -147,6 +154,8 @@ WRITERS: dict[str, Callable[[Things, Path], object]] = {
     "drift page": lambda things, folder: files.write_text(folder / "drift.html", drift_page(unchanged(things.runs), things.runs)),
     "table": lambda things, folder: write("table2", things.records, [folder / "table2.csv", folder / "table2.md"]),
     "claims": lambda things, folder: write("claims", things.records, [folder / "claims.json"]),
+    "page": write_page,
+    "figure": lambda things, folder: write("figure_table2", things.records, [folder / "figure.png", folder / "figure.svg"]),
     "reference": lambda things, folder: drift.accept(read_runs(things.records), folder / "reference.json", "first"),
     "manifest": lambda things, folder: prepare("cityscapes", things.data, folder / "manifest.json"),
     "scalars": write_scalars,
