@@ -26,6 +26,7 @@ from semflow.errors import SemFlowError
 from semflow.progress import Progress
 
 MANIFEST = "semflow-manifest.json"
+ARCHIVE = {"file": str, "bytes": int, "sha256": str}  # what a manifest says of one
 SOME_LOOKED_FOR = 100  # members of an archive, by which it is told where it was unpacked before
 
 
@@ -66,9 +67,9 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     try:
         if known["name"] != name:
             return {}
-        archives = [{key: entry[key] for key in ("file", "bytes", "sha256")} for entry in known["archives"]]
+        archives = [{key: kind(entry[key]) for key, kind in ARCHIVE.items()} for entry in known["archives"]]
         splits = {split: {**facts, "pairs": int(facts["pairs"])} for split, facts in known["splits"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise SemFlowError(
             f"{path} is not a manifest of `semflow data prepare`; delete it and run the same command again"
         ) from None

@@ -14,7 +14,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from semflow import provenance
@@ -29,6 +29,7 @@ from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.suite import reading as config
 from semflow.training import checkpoints, devices, spent
+from semflow.training.build import make_model
 from semflow.training.loop import Trainer, make_accelerator, train
 from semflow.training.optimizers import recipe, schedule
 
@@ -332,6 +333,18 @@ def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(SemFlowError, match="damaged"):
         train(tiny_suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("name", "value"), [("first_losses", "1"), ("first_losses", "{}"), ("step", '"x"'), ("sums", "[1]")])
+def test_a_state_that_says_what_cannot_be_is_refused_with_the_mend(tiny_suite, tmp_path, name, value):
+    networks = make_model(tiny_suite, "semflow").networks
+    checkpoints.save_state(tmp_path, "key", spent.Spent(), networks, [], None)
+    path = tmp_path / checkpoints.STATE
+    with safe_open(path, framework="pt") as file:
+        said = file.metadata() | {name: value}
+    save_file(load_file(path), path, said)
+    with pytest.raises(SemFlowError, match=r"state\.safetensors .*delete it to start again"):
+        checkpoints.load_state(tmp_path, "key", networks, [], None)
 
 
 @pytest.mark.parametrize(
