@@ -256,11 +256,17 @@ class LabelMaps:
             self.missing = [name for name, done in zip(able, pool.map(self._is_made, able), strict=True) if not done]
 
     def _is_made(self, name: str) -> bool:
-        """Whether there is a whole label map of these parts. It is not decoded: that would take minutes for all faces."""
+        """Whether there is a whole label map of these parts. It is not decoded: that would take minutes for all faces.
+
+        SemFlowError if it may not be read.
+        """
+        path = self.folder / f"{name}.png"
         try:
-            data = (self.folder / f"{name}.png").read_bytes()
-        except OSError:
+            data = path.read_bytes()
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise files.unreadable(error, path) from None
         return self.sources[name].encode() in data and data.endswith(PNG_END)
 
     def make(self, name: str) -> None:

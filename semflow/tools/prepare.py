@@ -228,7 +228,7 @@ def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Non
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """An archive; what a damaged one raises becomes one sentence."""
     try:
-        with zipfile.ZipFile(path) as zipped:
+        with files.reading(path), zipfile.ZipFile(path) as zipped:
             yield zipped
     except (NotImplementedError, RuntimeError) as error:  # another compression, a password; the first is one of the second
         raise SemFlowError(

@@ -16,7 +16,7 @@ import pytest
 import torch
 from markupsafe import escape
 from PIL import Image
-from preparing import zipped
+from preparing import archives_of, zipped
 from record_fixtures import PERFECT
 from safetensors.torch import load_file, save_file
 from users import another_user
@@ -303,6 +303,32 @@ def test_a_file_that_may_not_be_read_is_one_sentence_that_blames_no_damage(thing
     assert "Permission denied" in said
     assert str(place / "theirs") in said
     assert not any(word in said for word in ("damaged", "delete", "get it again"))
+
+
+@pytest.mark.parametrize("verb", ["check", "prepare"])
+def test_an_archive_that_may_not_be_read_is_not_called_damaged(place, verb, capsys):
+    root = archives_of("cityscapes", place)
+    for path in root.glob("*.zip"):
+        path.chmod(0)
+    with another_user(), pytest.raises(SystemExit):
+        main(["data", verb, "cityscapes", str(root)])
+    said = capsys.readouterr().err
+    assert f"{root}/gtFine_trainvaltest.zip cannot be read (Permission denied)" in said or verb == "prepare"
+    assert f"{root}/leftImg8bit_trainvaltest.zip cannot be read (Permission denied)" in said
+    assert "damaged" not in said
+
+
+def test_a_label_map_that_may_not_be_read_is_not_made_again(place, trees):
+    root = trees.celebamask_hq_tree(place / "faces", 1, merged=True)
+    path = root / "CelebAMask-HQ-labels/0.png"
+    whole = path.read_bytes()
+    path.chmod(0)
+    path.parent.chmod(0o777)
+    with another_user():
+        said = sentence_of(lambda: prepare("celebamask_hq", root, root / "CelebAMask-HQ-labels/manifest.json"))
+    assert f"{path} cannot be read (Permission denied)" in said
+    path.chmod(0o600)
+    assert path.read_bytes() == whole
 
 
 COMMANDS = {
