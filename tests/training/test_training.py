@@ -290,6 +290,14 @@ def test_scalars_go_to_tensorboard(tiny_suite, tmp_path):
     assert [event.step for event in events.Scalars("loss")] == [2, 4]
 
 
+def test_a_log_that_cannot_be_written_ends_the_training_with_a_sentence_about_it(tiny_suite, tmp_path):
+    suite = with_run(with_training(tiny_suite, steps=2), log_every=1)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / f"{suite.suite}-semflow-seed0").touch()
+    with pytest.raises(SemFlowError, match=r"cannot write .*events.out.tfevents.*; free space or permission"):
+        train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+
+
 def test_two_processes_never_train_in_one_folder(tiny_suite, tmp_path):
     with (
         checkpoints.only_trainer(tmp_path / "state"),
