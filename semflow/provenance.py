@@ -72,8 +72,9 @@ def commit() -> tuple[str, bool]:
         return "unknown", True
 
 
+@cache
 def introduced(text: str) -> str:
-    """The first commit in which a text came into any file of this checkout; "" outside git."""
+    """The first commit in which a text came into any file of this checkout; "" outside git. git reads all of its history."""
     try:
         commits = _git(Path(__file__).resolve().parent, "log", "--reverse", "--format=%H", "-S", text).split()
         return commits[0] if commits else ""
