@@ -37,7 +37,7 @@ PLUMBING = frozenset(
         *(f"semflow.{name}" for name in ("data", "data.info", "data.settings")),
         *(f"semflow.suite.{name}" for name in ("keys", "measurements", "jobs", "reading", "runs", "variants")),
         *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
-        *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
+        *(f"semflow.training.{name}" for name in ("checkpoints", "devices", "scalars")),
         *("semflow.evaluation", "semflow.evaluation.measuring", "semflow.report"),
     }
 )
@@ -84,8 +84,9 @@ def committed(commits: Iterable[str]) -> str:
     return max(days)
 
 
+@cache
 def introduced(text: str) -> str:
-    """The first commit in which a text came into any file of this checkout; "" outside git."""
+    """The first commit in which a text came into any file of this checkout; "" outside git. git reads all of its history."""
     try:
         commits = _git(Path(__file__).resolve().parent, "log", "--reverse", "--format=%H", "-S", text).split()
         return commits[0] if commits else ""

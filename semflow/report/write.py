@@ -24,4 +24,5 @@ def write(
     for path in out:
         if path.suffix not in forms:
             raise SemFlowError(f"{path}: the suffix must be one of {', '.join(forms)}")
+    for path in out:
         forms[path.suffix](path)

@@ -28,8 +28,11 @@ def publish(
     those that were there. methods: what `semflow report methods` wrote, whose pages become the README of each method's folder.
 
     Records that are there of other evaluations stay, so that a study may be made on several machines. SemFlowError if a path has
-    no folder of records, for records of several suites, or where a report would replace what is none.
+    no folder of records, for records of several suites, or where a report would replace what is none, or itself, or a record one
+    that has more.
     """
+    if report is not None and report.resolve().is_relative_to(out.resolve()):
+        raise SemFlowError(f"--out {out} holds the report {report} itself, which would take its place; give another folder")
     if report is not None and out.exists() and any(out.iterdir()) and not (out / RECORDS).is_dir():
         raise SemFlowError(f"{out} has files but no {RECORDS}, so it is no published report that a new one may replace")
     kept = {path: records.read(path) for path in paths}
@@ -41,7 +44,12 @@ def publish(
             if RECORDS not in path.parts:
                 raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
             target = Path(out, *path.parts[path.parts.index(RECORDS) :])
-            slim = _slim(Arrays.load(records.arrays_path(path)), record.training_seed == first, _main(record))
+            arrays = Arrays.load(records.arrays_path(path))
+            slim = _slim(arrays, record.training_seed == first, _main(record))
+            if target.resolve() == path.resolve() and (slim.confusions is None) != (arrays.confusions is None):
+                raise SemFlowError(
+                    f"{path} would be written over by less than it has; publish to another folder than --out {out}"
+                )
             digest = slim.save(records.arrays_path(target))
             records.write(target, record.model_copy(update={"arrays_sha256": digest}))
             progress.update(1)

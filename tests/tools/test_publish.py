@@ -88,6 +88,26 @@ def test_a_report_replaces_the_one_that_was_there_and_nothing_else(results, tmp_
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
 
 
+@pytest.mark.parametrize("with_report", [True, False])
+def test_a_run_is_not_published_over_itself(results, with_report):
+    folder, paths = results
+    (folder / "report").mkdir()
+    (folder / "report/index.html").write_text("page")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(SemFlowError, match="give another folder" if with_report else "publish to another folder"):
+        publish(paths, folder, folder / "report" if with_report else None)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_published_records_may_be_published_again_where_they_are(results, tmp_path):
+    _, paths = results
+    publish(paths, tmp_path / "out")
+    there = sorted((tmp_path / "out").rglob("*.json"))
+    before = {path: path.read_bytes() for path in there}
+    publish(there, tmp_path / "out")
+    assert {path: path.read_bytes() for path in there} == before
+
+
 def test_records_of_two_suites_or_of_no_folder_of_records_are_refused(results, tmp_path, store, runs):
     _, paths = results
     other = store([runs[0]])
