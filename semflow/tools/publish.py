@@ -39,17 +39,15 @@ def publish(
     if len({record.suite for record in kept.values()}) > 1:
         raise SemFlowError("--records are of several suites; publish one at a time")
     first = min((record.training_seed for record in kept.values()), default=0)
-    with Progress("publish records", len(kept), unit="records") as progress:
-        for path, record in kept.items():
-            if RECORDS not in path.parts:
-                raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
-            target = Path(out, *path.parts[path.parts.index(RECORDS) :])
-            arrays = Arrays.load(records.arrays_path(path))
-            slim = _slim(arrays, record.training_seed == first, _main(record))
-            if target.resolve() == path.resolve() and (slim.confusions is None) != (arrays.confusions is None):
-                raise SemFlowError(
-                    f"{path} would be written over by less than it has; publish to another folder than --out {out}"
-                )
+    targets = {path: _target(path, out) for path in kept}
+    there = [path for path, target in targets.items() if target.resolve() == path.resolve()]
+    for path in there:  # published already, or it would be written over by less than it has
+        if any(draws.dtype != np.float32 for draws in Arrays.load(records.arrays_path(path)).draws.values()):
+            raise SemFlowError(f"{path} would be written over by less than it has; publish to another folder than --out {out}")
+    with Progress("publish records", len(kept) - len(there), unit="records") as progress:
+        for path in (path for path in kept if path not in there):
+            record, target = kept[path], targets[path]
+            slim = _slim(Arrays.load(records.arrays_path(path)), record.training_seed == first, _main(record))
             digest = slim.save(records.arrays_path(target))
             records.write(target, record.model_copy(update={"arrays_sha256": digest}))
             progress.update(1)
@@ -59,6 +57,13 @@ def publish(
         files.write_atomically(out / table.name, partial(shutil.copyfile, table))
     if methods is not None:
         write_readmes(methods)
+
+
+def _target(path: Path, out: Path) -> Path:
+    """Where a record is copied to. SemFlowError if it lies in no folder of records."""
+    if RECORDS not in path.parts:
+        raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
+    return Path(out, *path.parts[path.parts.index(RECORDS) :])
 
 
 def write_readmes(methods: Path) -> None:
