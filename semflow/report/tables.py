@@ -207,7 +207,9 @@ def _data(record: Record) -> str:
 
 def intervals(runs: list[Run]) -> str:
     """A sentence on how the intervals of the runs were made."""
-    return f"Intervals: {'; '.join(dict.fromkeys(run.record.protocol.interval for run in runs))}."
+    several = len({run.record.training_seed for run in runs}) > 1
+    trainings = ", and over trainings where a row has several" if several else ""
+    return f"Intervals: {'; '.join(dict.fromkeys(run.record.protocol.interval for run in runs))}{trainings}."
 
 
 def same_for_every_seed(group: list[Run]) -> bool:

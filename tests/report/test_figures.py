@@ -14,18 +14,26 @@ def test_curves_draw_measured_and_published_in_two_panels_with_one_scale(runs):
     figure, caption = FIGURES["figure_table2"](runs)
     measured, paper = figure.axes
     assert len(paper.lines) == 3
-    assert len(measured.containers) == 2
+    assert len(measured.collections) == 2  # a band each
     assert measured.get_ylim() == paper.get_ylim()
     assert measured.get_ylim()[0] == 0
     assert "not values" in caption
+
+
+def test_a_band_is_the_interval_of_the_record_below_it(given):
+    (run,) = [run for run in given["figure12"] if run.record.method == "semflow"][:1]
+    figure, _ = FIGURES["figure_table2"]([run])
+    metric, (band,) = run.record.metrics["miou"], figure.axes[0].collections
+    ends = band.get_paths()[0].vertices[:, 1]
+    assert (min(ends), max(ends)) == pytest.approx((metric.low, metric.high))
 
 
 def test_a_method_that_the_paper_does_not_have_is_drawn_too(runs):
     other = [run._replace(record=run.record.model_copy(update={"method": "other"})) for run in runs if run.record.steps]
     figure, _ = FIGURES["figure_table2"]([*runs, *other])
     measured, paper = figure.axes
-    assert len(measured.containers) == 4
-    assert {"other Euler", "other DDPM"} <= {container.get_label() for container in measured.containers}
+    assert len(measured.collections) == 4
+    assert {"other Euler", "other DDPM"} <= {text.get_text() for text in figure.legends[0].get_texts()}
     assert len(paper.lines) == 3
 
 

@@ -90,7 +90,7 @@ def curves_of_table2(runs: list[Run]) -> Drawn:
     """Table 2 as curves over the number of steps, measured and published on one scale."""
     segmented = needed(runs, "the figure of table2", task="segmentation")
     frame = table2.table2(segmented)
-    drawing = empty(figsize=(8, 3.4), layout="constrained")
+    drawing = empty(figsize=(8, 3.8), layout="constrained")
     measured, paper = drawing.subplots(1, 2, sharey=True, sharex=True)
     known = published.table(2)
     miou = frame[(frame.metric == "miou") & (frame.steps > 0)]
@@ -100,8 +100,8 @@ def curves_of_table2(runs: list[Run]) -> Drawn:
         paper.plot(list(values), list(values.values()), **looks[key], ms=3.5, label=title(*key))
     for key, rows in miou.groupby(["method", "sampler"], sort=False):
         rows = rows.sort_values("steps")
-        points = [Estimate(row.value, row.low, row.high, row.n_seeds) for row in rows.itertuples()]
-        _plot(measured, rows.steps, points, **looks[key], ms=3.5, label=title(*key))
+        measured.plot(rows.steps, rows.value, **looks[key], ms=3.5, label=title(*key))
+        measured.fill_between(rows.steps, rows.low, rows.high, color=looks[key]["color"], alpha=0.2, lw=0)
     if miou.empty:
         raise SemFlowError("the figure of table2 needs a method at some number of steps, and was given none; evaluate one")
     record = segmented[0].record
@@ -116,10 +116,11 @@ def curves_of_table2(runs: list[Run]) -> Drawn:
         measured.text(1, control.value, method_title(control.method), color="0.35", fontsize=7, ha="right", va=side,
                       transform=measured.get_yaxis_transform())  # fmt: skip
     measured.set(ylabel="mIoU (%)", ylim=(0, None))
-    (measured if looks.keys() > papers.keys() else paper).legend(frameon=False)
+    lines, names = (measured if looks.keys() > papers.keys() else paper).get_legend_handles_labels()
+    drawing.legend(lines, names, loc="outside lower center", ncols=3, frameon=False)
     return drawing, (
-        f"Table 2 as curves. {setting(segmented)} Left: measured; dashed: controls. Right: the paper's numbers{how}. "
-        f"{intervals(segmented)}"
+        f"Table 2 as curves. {setting(segmented)} Left: measured, with 95 % intervals as bands; dashed: controls. Right: the "
+        f"paper's numbers{how}. {intervals(segmented)}"
     )
 
 
