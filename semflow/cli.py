@@ -482,9 +482,7 @@ def _report(p: Parser) -> Command:
 def _compare(p: Parser) -> Command:
     """Compare two evaluations of the same images: paired differences of all metrics, with their intervals."""
     for side in ("a", "b"):
-        what = (
-            "record, or folder of records: of several seeds, which are taken together, or of several samplers, which are paired"
-        )
+        what = "record, or folder of records: several seeds are taken together, several samplers are paired"
         p.add_argument(side, type=Path, metavar=side.upper(), help=what if side == "a" else "the same; differences are A - B")
     _json(p)
 
@@ -493,6 +491,22 @@ def _compare(p: Parser) -> Command:
 
         comparison = compare_paths(a.a, a.b)
         _tell(a, comparison.text(), comparison.plain())
+
+    return run
+
+
+@verb("readme README.md docs/*.md --records reports/study/records/*/*/*/*/*.json --claims reports/study/claims.json")
+def _readme(p: Parser) -> Command:
+    """Fill the numbers of texts, between their markers, from records and verdicts."""
+    p.add_argument("texts", type=Path, nargs="+", metavar="TEXT", help="Markdown with `<!-- begin ... -->` and `<!-- end -->`")
+    _records(p)
+    p.add_argument("--claims", type=Path, required=True, help="claims.json, the verdicts on them")
+    p.add_argument("--check", action="store_true", help="write nothing; fail where a text says other than the records")
+
+    def run(a: Arguments) -> None:
+        from semflow.report.filled import fill
+
+        fill(a.texts, a.records, a.claims, a.check)
 
     return run
 

@@ -10,13 +10,13 @@ LINE_EVERY_S = 15.0
 
 
 class Progress:
-    """Counts images: rate and time left. Use as a context manager; `update` after every batch."""
+    """Counts images, or what `unit` says: rate and time left. Use as a context manager; `update` after every batch."""
 
-    def __init__(self, what: str, total: int, done: int = 0, silent: bool = False) -> None:
-        self.what, self.note = what, ""
+    def __init__(self, what: str, total: int, done: int = 0, silent: bool = False, unit: str = "images") -> None:
+        self.what, self.unit, self.note = what, unit, ""
         self.silent = silent
         self.interactive = sys.stderr.isatty() and not silent
-        self.bar = tqdm(total=total, initial=done, desc=what, unit="img", unit_scale=True, disable=not self.interactive)
+        self.bar = tqdm(total=total, initial=done, desc=what, unit=f" {unit}", unit_scale=True, disable=not self.interactive)
         self.total, self.done, self.first = total, done, done
         self.started = self.last_line = time.monotonic()
 
@@ -50,7 +50,7 @@ class Progress:
         rate = self.images_per_s
         left = int((self.total - self.done) / rate) if rate else 0
         share = f"{100 * self.done / self.total:.0f} %" if self.total else "0 %"
-        speed = f"{rate:.1f} images/s, {left // 60}:{left % 60:02d} left"
-        line = f"{self.what}: {self.done}/{self.total} images ({share}), {speed} {self.note}".rstrip()
+        speed = f"{rate:.1f} {self.unit}/s, {left // 60}:{left % 60:02d} left"
+        line = f"{self.what}: {self.done}/{self.total} {self.unit} ({share}), {speed} {self.note}".rstrip()
         with suppress(OSError):  # a reader that is gone (Ctrl-C may end `tee` first) or a full disk is no reason to lose the work
             print(line, file=sys.stderr, flush=True)

@@ -67,7 +67,7 @@ def listed(words: Iterable[object]) -> str:
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
     """1.2 [0.5, 1.9]; a dash for what there is none of (None or NaN), and no interval where both ends are that."""
     numbers = (value, low, high)
-    text, *ends = ("-" if number is None or math.isnan(number) else f"{number:.{digits}f}" for number in numbers)
+    text, *ends = ("-" if number is None or math.isnan(number) else f"{number:z.{digits}f}" for number in numbers)
     return text if ends == ["-", "-"] else f"{text} [{', '.join(ends)}]"
 
 

@@ -26,7 +26,7 @@ def among(runs: list[Run], document: Document, of: Claim | None = None) -> dict[
 def _lacking(conditions: Iterable[Condition], runs: list[Run]) -> Iterable[str]:
     """What does not hold, in words, as measured: means over trainings and sampling seeds, without tests."""
     for condition in conditions:
-        sides = [_mean(runs, term) for term in condition.terms]
+        sides = [mean(runs, term) for term in condition.terms]
         words = " over ".join(words for words, _ in sides) if condition.over else " less ".join(words for words, _ in sides)
         values = [value for _, value in sides]
         if any(value is None for value in values):
@@ -40,7 +40,7 @@ def _lacking(conditions: Iterable[Condition], runs: list[Run]) -> Iterable[str]:
             yield f"{words} is {effect:.3g}, at most {condition.at_most:g} is asked"
 
 
-def _mean(runs: list[Run], term: Term) -> tuple[str, float | None]:
+def mean(runs: list[Run], term: Term) -> tuple[str, float | None]:
     """(what a term is, its value); None where nothing was measured. Of several numbers of steps the best is taken."""
     by_steps = defaultdict[int, list[float]](list)
     name = term.metric

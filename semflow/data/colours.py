@@ -7,7 +7,6 @@ import numpy as np
 from semflow.data.sample import IGNORE_INDEX
 
 Palette = Sequence[tuple[int, int, int]]
-WHITE, BLACK = 255, 0  # of ignored pixels
 CITYSCAPES = (
     (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
     (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
@@ -21,8 +20,8 @@ def voc_palette() -> np.ndarray:
     return ((numbers >> (3 * j + channels) & 1) << (7 - j)).sum(-1)
 
 
-def to_rgb(labels: np.ndarray, palette: Palette, ignored: int = WHITE) -> np.ndarray:
-    """Labels uint8 (..., H, W) to uint8 (..., H, W, 3). palette: RGB by label. ignored: grey of every label without a colour."""
-    table = np.full((IGNORE_INDEX + 1, 3), ignored, np.uint8)
+def to_rgb(labels: np.ndarray, palette: Palette) -> np.ndarray:
+    """Labels uint8 (..., H, W) to uint8 (..., H, W, 3), white where a label has no colour. palette: RGB by label."""
+    table = np.full((IGNORE_INDEX + 1, 3), 255, np.uint8)
     table[: len(palette)] = palette
     return table[labels]

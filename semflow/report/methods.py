@@ -9,7 +9,7 @@ import yaml
 
 from baselines import METHODS
 from semflow.claims import starved
-from semflow.claims.collect import Run, listed, only, own, with_interval
+from semflow.claims.collect import Run, estimate, listed, only, own, with_interval
 from semflow.claims.document import load
 from semflow.evaluation.metrics.catalogue import KINDS
 from semflow.method.samplers import Sampler
@@ -58,7 +58,7 @@ def _page(method: str, runs: list[Run], weak: str) -> Page:
     return Page(
         method, METHODS[method].title, docstrings(method),
         yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110) if settings else "",
-        [*budget.grids(main), _numbers(main), *_losses(main)],
+        [*budget.grids(main), _numbers(main, runs), *_losses(main)],
         f"snakemake --cores all --configfile config/{record.suite}.yaml results/{record.suite}/checkpoints/{method}/seed"
         f"{record.training_seed}",
         weak,
@@ -77,15 +77,20 @@ def docstrings(method: str) -> list[str]:
     return [" ".join(paragraph.split()) for text in words for paragraph in text.split("\n\n") if paragraph]
 
 
-def _numbers(runs: list[Run]) -> Grid:
-    """Every metric by the sampler that the method is known by, of the lowest seeds, with its interval over images."""
+def _numbers(main: list[Run], runs: list[Run]) -> Grid:
+    """Every metric by the sampler that the method is known by: means over seeds, with intervals over images and trainings."""
     rows = []
-    for task in dict.fromkeys(run.record.task for run in runs):
-        record = only(runs, task=task)[0].record
-        for name, metric in record.metrics.items():
-            value = with_interval(metric.value, metric.low, metric.high, KINDS[name].digits)
-            rows.append([words_of(task), Sampler(record.sampler, record.steps).title, KINDS[name].title, value])
-    return plain("What it reached", ["task", "sampler", "metric", "value and 95 % interval"], rows)
+    for task in dict.fromkeys(run.record.task for run in main):
+        record = only(main, task=task)[0].record
+        group = only(runs, task=task, sampler=record.sampler, steps=record.steps)
+        sampler = Sampler(record.sampler, record.steps).title
+        for name in record.metrics:
+            known = [run for run in group if name in run.record.metrics]  # some are of the first sampling seed alone
+            value, low, high, _ = estimate(known, name)
+            shown = with_interval(value, low, high, KINDS[name].digits)
+            trainings = {run.record.training_seed for run in known}
+            rows.append([words_of(task), sampler, KINDS[name].title, shown, str(len(trainings))])
+    return plain("What it reached", ["task", "sampler", "metric", "mean and 95 % interval", "trainings"], rows)
 
 
 def _losses(runs: list[Run]) -> list[Grid]:

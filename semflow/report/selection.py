@@ -9,7 +9,7 @@ from semflow.evaluation.records import Record
 from semflow.method.samplers import Sampler
 from semflow.suite import Suite
 from semflow.suite.measurements import Task, draws
-from semflow.suite.runs import Evaluation, amplitude_of, main_sampler
+from semflow.suite.runs import CONTROL_TITLES, Evaluation, amplitude_of, main_sampler
 
 Evaluations = list[Evaluation]
 
@@ -123,7 +123,7 @@ def among(runs: list[Run], choose: Callable[[Evaluations], Evaluations]) -> list
 
 def place(method: str, sampler: str = "", steps: int = 0) -> tuple:
     """Where a method, or one of its samplers, stands among others, as a sort key: as the registry and the cards have them."""
-    methods = list(METHODS)
+    methods = [*METHODS, *CONTROL_TITLES]
     samplers = [name for names in METHODS[method].tasks.values() for name in names] if method in METHODS else []
     return *_index(methods, method), *_index(samplers, sampler), steps
 

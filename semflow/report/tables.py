@@ -71,7 +71,7 @@ class Entry(NamedTuple):
     def difference(cls, row: Any) -> "Entry":
         """Measured less published, where the metric is the paper's own."""
         gap = math.nan if row is None else row.value - row.published
-        return cls.of("-" if math.isnan(gap) else f"{gap:+.{KINDS[row.metric].digits}f}")
+        return cls.of("-" if math.isnan(gap) else f"{gap:+z.{KINDS[row.metric].digits}f}")
 
     def __str__(self) -> str:
         return f"{self.text} {self.interval}".strip()

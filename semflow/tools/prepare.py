@@ -166,7 +166,7 @@ def unpack(archive: Archive, root: Path) -> None:
         waiting = _left(members)  # another run may have been at it
         with (
             opened(path) as zipped,
-            Progress(f"unpack {archive.file}", len(members), len(members) - len(waiting)) as progress,
+            Progress(f"unpack {archive.file}", len(members), len(members) - len(waiting), unit="files") as progress,
         ):
             for info, place in waiting:
                 _extract(zipped, info, place)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from baselines import METHODS
 from semflow import files
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
-from semflow.evaluation.records import Arrays
+from semflow.evaluation.records import Arrays, Record
+from semflow.method.samplers import Sampler
 from semflow.progress import Progress
 
 PAGE = re.compile(r"^<!-- (baselines/[a-z0-9_]+) -->\n", re.MULTILINE)
@@ -34,12 +36,12 @@ def publish(
     if len({record.suite for record in kept.values()}) > 1:
         raise SemFlowError("--records are of several suites; publish one at a time")
     first = min((record.training_seed for record in kept.values()), default=0)
-    with Progress("publish records", len(kept)) as progress:
+    with Progress("publish records", len(kept), unit="records") as progress:
         for path, record in kept.items():
             if RECORDS not in path.parts:
                 raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
             target = Path(out, *path.parts[path.parts.index(RECORDS) :])
-            slim = _slim(Arrays.load(records.arrays_path(path)), record.training_seed == first)
+            slim = _slim(Arrays.load(records.arrays_path(path)), record.training_seed == first, _main(record))
             digest = slim.save(records.arrays_path(target))
             records.write(target, record.model_copy(update={"arrays_sha256": digest}))
             progress.update(1)
@@ -77,10 +79,17 @@ def _replace(report: Path, out: Path) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _slim(arrays: Arrays, shown: bool) -> Arrays:
-    """Without per-image confusions, which no product reads, and, unless they are shown, without pictures; draws in float32."""
+def _main(record: Record) -> bool:
+    """Whether a record is of the sampler that its method is known by in segmentation."""
+    card = METHODS.get(record.method)
+    return card is not None and card.default.get(record.task) == str(Sampler(record.sampler, record.steps))
+
+
+def _slim(arrays: Arrays, shown: bool, headline: bool) -> Arrays:
+    """Without pictures, unless they are shown, and without per-image confusions but of headlines, from which a reader may make
+    them again; draws in float32."""
     draws = {name: values.astype(np.float32) for name, values in arrays.draws.items()}
-    slim = replace(arrays, draws=draws, confusions=None)
+    slim = replace(arrays, draws=draws, confusions=arrays.confusions if headline else None)
     if shown:
         return slim
     return replace(slim, images=arrays.images[:0], labels=arrays.labels[:0], outputs=arrays.outputs[:0], states=None)

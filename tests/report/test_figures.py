@@ -150,7 +150,7 @@ def given(make_synthesis, make_seed_agreement, real, runs):
 SOLVERS = ["Euler-25\n25 evaluations", "midpoint-12\n24 evaluations", "Heun-12\n24 evaluations", "RK45\n37.5 evaluations"]
 HEADS = {
     "systems": ["layout", "real image", "SemFlow", "pix2pixHD"],
-    "figure03": ["image", "ground truth", "segmented", "drawn"],
+    "figure03": ["image", "ground truth", "segmented", "errors", "drawn"],
     "figure04": ["layout", "real image", *(f"b = {b}\nseed {seed}" for b in ("0", "6.375") for seed in (0, 1))],
     "figure05": ["layout", "real image", "Euler-1", "Euler-2", "Euler-5", "Euler-25"],
     "figure06": ["layout", "t = 1.00", "t = 0.52", "t = 0.00"],  # of 25 steps, 12.5 is kept as 12
@@ -162,7 +162,7 @@ HEADS = {
     "figure09": ["layout", "real image", "Euler-1"],
     "figure10": [*(["layout", "real image"] + SOLVERS), *(["image", "ground truth"] + SOLVERS)],
     "figure11": ["layout", "real image", "seed 0", "seed 1", "seed 2"],
-    "figure12": ["image", "ground truth", "Euler-25"],
+    "figure12": ["image", "ground truth", "Euler-25", "errors"],
 }  # fmt: skip
 
 
@@ -299,7 +299,7 @@ def test_columns_show_the_runs_that_they_are_named_after(given):
     assert greys(FIGURES["figure05"](given["figure05"])[0])[2:] == [11, 12, 15, 100]  # the first seed of 25 steps
     assert greys(FIGURES["figure08"](given["figure08"])[0])[2:] == [0, 3, 6, 12]
     assert greys(FIGURES["figure11"](given["figure11"])[0])[2:] == [100, 101, 102]
-    assert greys(FIGURES["figure03"](given["figure03"])[0])[3] == 100
+    assert greys(FIGURES["figure03"](given["figure03"])[0])[4] == 100
 
 
 def test_figure_3_shows_cyclegan_beside_the_papers_method_where_it_was_run(given):
@@ -308,10 +308,10 @@ def test_figure_3_shows_cyclegan_beside_the_papers_method_where_it_was_run(given
     assert "The paper's Figure 3 shows CycleGAN too, which the suite did not run." in alone
     others = [but(run, method="cyclegan", sampler="direct", steps=0) for run in (runs[0], filled(runs[1], 7))]
     figure, caption = FIGURES["figure03"]([*runs, *others])
-    named = [f"{name}\n{what}" for name in ("SemFlow", "CycleGAN") for what in ("segmented", "drawn")]
-    assert heads(figure) == ["image", "ground truth", *named]
-    assert greys(figure)[3] == 100
-    assert greys(figure)[5] == 7
+    named = [(f"{name}\nsegmented", "errors", f"{name}\ndrawn") for name in ("SemFlow", "CycleGAN")]
+    assert heads(figure) == ["image", "ground truth", *named[0], *named[1]]
+    assert greys(figure)[4] == 100
+    assert greys(figure)[7] == 7
     assert "did not run" not in caption
 
 
@@ -324,21 +324,45 @@ def test_pictures_and_layouts_are_coloured_as_the_data_set_says(given):
 
 
 @pytest.mark.parametrize(
-    ("name", "truth", "predicted", "grey"),
+    ("name", "shown"),
     [
-        ("figure03", "ground truth", "segmented", 0),
-        ("figure12", "ground truth", "Euler-25", 0),
-        ("figure07", "ground truth", None, 255),
+        ("figure03", ("ground truth", "segmented", "errors")),
+        ("figure12", ("ground truth", "Euler-25", "errors")),
+        ("figure07", ("ground truth",)),
+        ("figure02", ("ground truth",)),
     ],
 )
-def test_ignored_pixels_are_black_or_white_as_in_the_papers_figure(given, name, truth, predicted, grey):
+def test_ignored_pixels_are_white_in_every_figure(given, name, shown):
     labels = np.zeros((2, 4, 6), np.uint8)
     labels[:, 0, 0] = 255
     figure, _ = FIGURES[name]([holding(run, labels=labels) for run in given[name]])
-    for head in filter(None, (truth, predicted)):
+    for head in shown:
         for picture in column(figure, head):
-            assert (picture[0, 0] == grey).all()
-            assert (picture[1:] == (255, 0, 0)).all()
+            assert (picture[0, 0] == 255).all()
+            assert (picture[1:] != 255).any(-1).all()
+    assert "ignored" in [text.get_text() for text in figure.texts]
+
+
+def test_errors_are_red_where_prediction_and_ground_truth_differ_and_nowhere_else(given):
+    labels, outputs = np.zeros((2, 4, 6), np.uint8), np.zeros((2, 4, 6), np.uint8)
+    outputs[:, 2, 3] = 1
+    figure, _ = FIGURES["figure12"]([holding(run, labels=labels, outputs=outputs) for run in given["figure12"]])
+    for picture in column(figure, "errors"):
+        red = (picture == (200, 0, 40)).all(-1)
+        assert np.argwhere(red).tolist() == [[2, 3]]
+
+
+def test_the_legend_names_the_classes_that_are_shown_and_lies_below_the_pictures(given):
+    labels, outputs = np.zeros((2, 4, 6), np.uint8), np.zeros((2, 4, 6), np.uint8)
+    figure, _ = FIGURES["figure12"]([holding(run, labels=labels, outputs=outputs) for run in given["figure12"]])
+    assert [text.get_text() for text in figure.texts] == ["a"]
+    outputs[:, 2, 3] = 1
+    figure, _ = FIGURES["figure12"]([holding(run, labels=labels, outputs=outputs) for run in given["figure12"]])
+    assert [text.get_text() for text in figure.texts] == ["a", "b"]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    lowest = min(axes.get_window_extent().y0 for axes in figure.axes)
+    assert all(text.get_window_extent().y0 >= 0 and text.get_window_extent().y1 < lowest for text in figure.texts)
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,20 @@
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from record_fixtures import changed
 
 from baselines import METHODS
 from semflow import published
-from semflow.claims.collect import read_runs
+from semflow.claims.collect import read_runs, with_interval
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
-from semflow.report import table2
+from semflow.report import selection, table2
 from semflow.report.page import page, sections
 from semflow.report.products import Beside, chosen
-from semflow.report.tables import same_for_every_seed
+from semflow.report.tables import Entry, same_for_every_seed
 
 PERFECT = [[[4, 0], [0, 4]]] * 3
 HALF = [[[4, 0], [4, 4]]] * 3
@@ -199,3 +200,13 @@ def test_records_of_another_task_are_left_out_of_table_2(runs, make_synthesis):
     assert table2.table2([*runs, make_synthesis()]).equals(table2.table2(runs))
     with pytest.raises(SemFlowError, match="needs records of segmentation"):
         table2.table2([make_synthesis()])
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign():
+    assert with_interval(-0.004, -0.0449, 0.2, 1) == "0.0 [0.0, 0.2]"
+    assert str(Entry.difference(SimpleNamespace(value=1.001, published=1.003, metric="miou"))) == "+0.0"
+
+
+def test_controls_stand_as_the_protocol_lists_them():
+    controls = ["white_noise", "repainted", "oracle", "grey_card", "dsm"]
+    assert sorted(controls, key=lambda name: selection.place(name)) == ["dsm", "oracle", "repainted", "grey_card", "white_noise"]

@@ -32,12 +32,13 @@ def test_published_records_read_back_with_the_same_numbers(results, tmp_path):
             np.testing.assert_allclose(after.arrays.draws[name], draws, rtol=1e-6)
 
 
-def test_pictures_stay_with_the_first_training_alone_and_confusions_with_none(results, tmp_path):
+def test_pictures_stay_with_the_first_training_alone_and_confusions_with_the_main_sampler(results, tmp_path):
     _, paths = results
     publish(paths, tmp_path / "out")
     published = read_runs(sorted((tmp_path / "out").rglob("*.json")))
     assert {(run.record.training_seed, len(run.arrays.images) > 0) for run in published} == {(0, True), (1, False)}
-    assert all(run.arrays.confusions is None for run in published)
+    kept = {(run.record.method, run.record.sampler, run.record.steps) for run in published if run.arrays.confusions is not None}
+    assert kept == {("semflow", "euler", 25)}
 
 
 def test_records_of_another_run_stay_and_the_report_comes_beside_them(results, tmp_path):

@@ -222,7 +222,22 @@ METHODS_WORDS = provenance.content_hash({name: docstrings(name) for name in METH
     :16
 ]
 INDEX = f"{REPORTS}/index.html"
-NOTEBOOKS = ("table1", "table2", "ablations", "review")
+
+
+def is_large(suite):
+    h, w = suite.data.size
+    return h * w >= 256**2
+
+
+SHOWN = next(  # the weights that a notebook opens, where pictures are small enough for any machine
+    (
+        str(Path(path)) if not KEPT else f"{REFERENCES}/weights/{method}"
+        for method, path in SHIPPED.items()
+        if method == published.subject() and not is_large(FIRST)
+    ),
+    "",
+)
+NOTEBOOKS = ("review", *["explore"] * bool(SHOWN))
 EXECUTED = [
     f"{REPORTS}/notebooks/{name}.{suffix}"
     for name in NOTEBOOKS
@@ -307,11 +322,6 @@ def manifest_of(suite):
     """What says that a data set's files are whole, where they are prepared."""
     name = suite.data.name
     return [MANIFEST.format(data=name)] if name in OFFICIAL else []
-
-
-def is_large(suite):
-    h, w = suite.data.size
-    return h * w >= 256**2
 
 
 def memory_mb(suite):

@@ -6,8 +6,9 @@ rule notebook:
 
     # Executed into the logs, so that a half-run one is kept, and copied from there when every cell ran.
     input:
-        records=lambda w: records(w.notebook) if w.notebook in TABLES else ALL_RECORDS,
+        records=lambda w: ALL_RECORDS if w.notebook == "review" else [],
         claims=lambda w: CLAIMS if w.notebook == "review" else [],
+        checkpoint=lambda w: SHOWN if w.notebook == "explore" else [],
     output:
         ipynb=f"{REPORTS}/notebooks/{{notebook}}.ipynb",
         html=report(
@@ -29,8 +30,9 @@ rule notebook:
         source=f"{SOURCES}/notebooks/{{notebook}}.ipynb",
         templates=f"{SOURCES}/notebooks",
         parameters=lambda w, input: json.dumps(
-            {"records": input.records}
-            | ({"claims": input.claims} if input.claims else {})
+            {"records": input.records, "claims": input.claims}
+            if w.notebook == "review"
+            else {"checkpoint": input.checkpoint, "config": CONFIG}
         ),
         key=lambda w: notebook_key(f"{SOURCES}/notebooks/{w.notebook}.ipynb"),
     shell:

@@ -7,7 +7,7 @@ import numpy as np
 from baselines import METHODS
 from semflow import published
 from semflow.claims.collect import Run, by_row, listed, method_title, only, title, with_interval
-from semflow.data.colours import BLACK, WHITE, to_rgb
+from semflow.data.colours import to_rgb
 from semflow.data.sample import IGNORE_INDEX
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS
@@ -26,6 +26,8 @@ PAPER_AMPLITUDE = 6  # the paper's b, of 255
 SEEDS = 3  # a layout in Figure 11
 BOTH: tuple[Task, ...] = ("segmentation", "synthesis")
 ROWS_OF_TWO = 3  # rows of each block where there are two, so that both are seen at once
+ERROR = (200, 0, 40)
+IGNORED = "Ignored pixels are white."
 NUMBERS = "A row's number is the same example in every figure."
 
 
@@ -56,7 +58,7 @@ def figure02(runs: list[Run]) -> Drawn:
             columns.append(_labels(run, f"{name}\n{seed}".replace(" ", "\n", 1)))
     return draw(columns), (
         f"Segmentation. {setting(shown)} The same to the bit under every sampling seed: {', '.join(alike[True]) or 'none'}; "
-        f"look for what changes from seed to seed in {', '.join(alike[False]) or 'none'}. Ignored pixels are white. "
+        f"look for what changes from seed to seed in {', '.join(alike[False]) or 'none'}. {IGNORED} "
         f"{_also(shown[0], 2)}"
     )
 
@@ -86,7 +88,7 @@ def figure03(runs: list[Run]) -> Drawn:
     """One model in both directions: labels of the image, and a picture of the ground truth."""
     segmented = _by_subject(runs, "figure 3", "segmentation")[0]
     drawn = _by_subject(runs, "figure 3", "synthesis")[0]
-    columns, shown, lacking = [_image(segmented), _truth(segmented, BLACK)], [segmented, drawn], []
+    columns, shown, lacking = [_image(segmented), _truth(segmented)], [segmented, drawn], []
     pairs = [(published.subject(), segmented, drawn)]
     for name in published.in_figures():
         of = [of_one_training(only(runs, method=name, task=task)) for task in BOTH]
@@ -96,12 +98,12 @@ def figure03(runs: list[Run]) -> Drawn:
             lacking.append(method_title(name))
     for name, reads, draws in pairs:
         named = f"{method_title(name)}\n" if len(pairs) > 1 else ""
-        columns += [scored(reads, f"{named}segmented"), picture(draws, f"{named}drawn")]
+        columns += [predicted(reads, f"{named}segmented"), _errors(reads), picture(draws, f"{named}drawn")]
         shown += [run for run in (reads, draws) if run not in shown]
     without = f"The paper's Figure 3 shows {listed(lacking)} too, which the suite did not run. " if lacking else ""
     return draw(columns), (
         f"One model both ways: image to labels, and ground truth to picture. {setting(shown)} Look for label maps that match the "
-        f"ground truth, and for pictures that keep its layout. Ignored pixels are black. {without}{_also(drawn, 3)}"
+        f"ground truth, and for pictures that keep its layout. Errors are red. {IGNORED} {without}{_also(drawn, 3)}"
     )
 
 
@@ -263,9 +265,8 @@ def figure11(runs: list[Run]) -> Drawn:
 def figure12(runs: list[Run]) -> Drawn:
     """Segmentation beside ground truth."""
     run = _by_subject(runs, "figure 12", "segmentation")[0]
-    return draw([_image(run), _truth(run, BLACK), scored(run, _sampler(run.record))]), (
-        f"Segmentation. {setting([run])} Look for missing objects and ragged edges. Ignored pixels are black, in the prediction "
-        f"too, as nothing there is scored. {_also(run, 12)}"
+    return draw([_image(run), _truth(run), predicted(run, _sampler(run.record)), _errors(run)]), (
+        f"Segmentation. {setting([run])} Look for missing objects and ragged edges: errors are red. {IGNORED} {_also(run, 12)}"
     )
 
 
@@ -305,8 +306,8 @@ def _image(run: Run) -> Column:
     return Column("image", run.arrays.images.transpose(0, 2, 3, 1))
 
 
-def _truth(run: Run, ignored: int = WHITE, head: str = "ground truth") -> Column:
-    return Column(head, to_rgb(run.arrays.labels, run.record.palette, ignored))
+def _truth(run: Run, head: str = "ground truth") -> Column:
+    return _coloured(run, run.arrays.labels, head)
 
 
 def given(run: Run) -> list[Column]:
@@ -319,13 +320,29 @@ def picture(run: Run, head: str) -> Column:
 
 
 def _labels(run: Run, head: str) -> Column:
-    return Column(head, to_rgb(run.arrays.outputs, run.record.palette, WHITE))
+    return _coloured(run, run.arrays.outputs, head)
 
 
-def scored(run: Run, head: str) -> Column:
-    """What was predicted, black where there is no ground truth."""
-    labels = np.where(run.arrays.labels == IGNORE_INDEX, IGNORE_INDEX, run.arrays.outputs)
-    return Column(head, to_rgb(labels, run.record.palette, BLACK))
+def _coloured(run: Run, labels: np.ndarray, head: str) -> Column:
+    """Label maps (k, H, W) in the data set's colours, white where they are ignored, with the classes that they show."""
+    shown = [label for label in np.unique(labels) if label < len(run.record.classes)]
+    named = {run.record.classes[label]: run.record.palette[label] for label in shown}
+    return Column(
+        head, to_rgb(labels, run.record.palette), named | ({"ignored": (255, 255, 255)} if IGNORE_INDEX in labels else {})
+    )
+
+
+def predicted(run: Run, head: str) -> Column:
+    """What was predicted, white where there is no ground truth."""
+    return _coloured(run, np.where(run.arrays.labels == IGNORE_INDEX, IGNORE_INDEX, run.arrays.outputs), head)
+
+
+def _errors(run: Run) -> Column:
+    """Where it is wrong, in red on the image in pale grey."""
+    truth, pale = run.arrays.labels, 160 + run.arrays.images.mean(1).astype(np.uint8)[..., None].repeat(3, -1) // 4
+    pale[(run.arrays.outputs != truth) & (truth != IGNORE_INDEX)] = ERROR
+    pale[truth == IGNORE_INDEX] = 255
+    return Column("errors", pale)
 
 
 def _state(states: np.ndarray, number: int, time: float) -> Column:

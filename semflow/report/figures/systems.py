@@ -9,7 +9,7 @@ from semflow.report.figures.canvas import empty
 from semflow.report.figures.captions import setting
 from semflow.report.figures.choice import needed
 from semflow.report.figures.panels import Column, draw
-from semflow.report.figures.pictures import given, of_one_training, picture, scored
+from semflow.report.figures.pictures import given, of_one_training, picture, predicted
 from semflow.report.products import Drawn, figure
 from semflow.report.selection import Evaluations
 from semflow.report.tables import name_of
@@ -77,7 +77,7 @@ def systems(runs: list[Run]) -> Drawn:
         methods = sorted({run.record.method for run in of_task}, key=selection.place)
         first = [of_one_training(only(of_task, method=name))[0] for name in methods]
         if sum(run.record.budget is not None for run in first) > 1:
-            show = picture if task == "synthesis" else scored
+            show = picture if task == "synthesis" else predicted
             before = given(first[0]) if task == "synthesis" else [*reversed(given(first[0]))]
             names = [name_of(run.record.method).partition(" (")[0].partition(" in ")[0] for run in first]
             blocks.append([*before, *(show(run, name.replace(" ", "\n", 1)) for run, name in zip(first, names, strict=True))])
@@ -87,5 +87,5 @@ def systems(runs: list[Run]) -> Drawn:
         raise SemFlowError("the figure of systems needs a second method of one task; evaluate one")
     return draw(*blocks, n_rows=4), (
         f"Above: pictures of the same layouts. Below: label maps of the same images. {setting(shown)} Look for whether objects "
-        "are where the layout has them, and for the colours and textures of real images. Ignored pixels are black."
+        "are where the layout has them, and for the colours and textures of real images. Ignored pixels are white."
     )
