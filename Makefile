@@ -21,10 +21,7 @@ help:
 setup: .venv/.done
 
 .venv/.done: pyproject.toml constraints.txt
-	@echo "Making .venv: some 250 packages, 7 GB on disk with PyTorch and its CUDA libraries, 2 to 4 minutes"
-	$(PYTHON) -m venv .venv
-	@.venv/bin/$(INSTALL) .[dev] | $(SHORT)
-	@touch $@
+	@echo "Making .venv: some 250 packages, 7 GB with PyTorch and CUDA, 2 to 4 minutes" && $(PYTHON) -m venv .venv && .venv/bin/$(INSTALL) .[dev] | $(SHORT) && touch $@
 
 ## reproduce_table2    train SemFlow, DSM and the modified DSM on mini, evaluate, print Table 2
 ## reproduce_table1    train the other systems too, and make Table 1
@@ -49,7 +46,7 @@ docs: setup
 test: setup
 	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-## coverage            the same tests, and which lines they do not reach
+## coverage            the same with the share of lines that they run
 coverage: setup
 	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report term --cov-report xml
 
@@ -64,8 +61,7 @@ test-all: test test-slow
 cluster: .venv/.cluster
 
 .venv/.cluster: .venv/.done
-	@.venv/bin/$(INSTALL) .[cluster] | $(SHORT)
-	@touch $@
+	@.venv/bin/$(INSTALL) .[cluster] | $(SHORT) && touch $@
 
 ## test-slurm          the workflow on a SLURM that this starts (as root, Debian)
 test-slurm: cluster

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         try:
             a = parser(words).parse_args(words)  # which prints help
+            _check_apart(a)
             if getattr(a, "threads", None) and launch.LAUNCHED not in os.environ:
                 os.environ["OMP_NUM_THREADS"] = str(a.threads)  # read by torch when it is imported
             if not (a.computes and launch.prepare(words, *_devices(a))):
@@ -148,6 +150,24 @@ def _examples(group: str) -> str:
     return "examples:\n" + "\n".join(f"  semflow {one.example}" for name, one in VERBS.items() if name.startswith(group))
 
 
+WRITTEN = ("out", "json", "page")  # arguments that name what is written
+APART = ("image", "layout", "state")  # arguments of verbs that keep what they write apart from these themselves
+
+
+def _check_apart(a: Arguments) -> None:
+    """SemFlowError if what is to be written is something that is read, or is written twice."""
+    named = [
+        (name, path, os.path.realpath(path))
+        for name, value in vars(a).items()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path) and name not in APART
+    ]
+    times = Counter(place for *_, place in named)
+    for name, path, place in named:
+        if name in WRITTEN and times[place] > 1:
+            raise SemFlowError(f"--{name} {path} is read by this command as well, or written twice; give another name")
+
+
 def _say(sentence: str, status: int) -> int:
     if not launch.tell(sentence, status):
         print(f"semflow: {sentence}", file=sys.stderr)
@@ -220,7 +240,7 @@ def _evaluate(p: Parser) -> Command:
     )
     _json(p)
     out = "the record's JSON file, its arrays go beside it; with --all: the records that are wanted (default: all)"
-    p.add_argument("--out", type=Path, nargs="+", default=[], help=out)
+    p.add_argument("--out", type=new_file, nargs="+", default=[], help=out)
     return lambda a: _evaluate_all(a) if a.all or a.method == "controls" else _evaluate_one(a)
 
 
@@ -235,6 +255,8 @@ def _evaluate_one(a: Arguments) -> None:
 
     if len(a.out) != 1:
         raise SemFlowError("--out: give one file for the record, or --all for all evaluations of the checkpoint")
+    if a.out[0].suffix == ".npz":
+        raise SemFlowError(f"--out {a.out[0]} is where the record's arrays would go; name a .json, they go beside it")
     if a.method in METHODS and not a.checkpoint:
         raise SemFlowError(f"--checkpoint is needed to evaluate {a.method}")
     if a.method not in METHODS and (a.checkpoint or a.sampler):
@@ -322,7 +344,7 @@ def _bench(p: Parser) -> Command:
     """Measure the speed of training, of sampling, or of what loads training images."""
     p.add_argument("what", choices=("train", "sample", "load"))
     p.add_argument("--synthetic", action="store_true", help="drawn scenes of the suite's size and random weights, no files")
-    p.add_argument("--out", type=Path, help="JSON file for the numbers, which `plan` reads")
+    p.add_argument("--out", type=new_file, help="JSON file for the numbers, which `plan` reads")
     _of_suite(p)
     _method(p, default=True)
     p.add_argument("--repeats", type=positive, default=5, help="repeats of each side, taken in turn (default 5)")
@@ -399,7 +421,7 @@ def _data_check(p: Parser) -> Command:
         help="look into every pair, not 200 of each split; ordinary pictures are seen to be whole, not decoded",
     )
     p.add_argument("--subset", action="store_true", help="other than the official numbers of pictures are meant")
-    p.add_argument("--out", type=Path, help="contact sheet (PNG)")
+    p.add_argument("--out", type=new_file, help="contact sheet (PNG)")
     _json(p)
 
     def run(a: Arguments) -> None:
@@ -425,7 +447,7 @@ def _data_check(p: Parser) -> Command:
 def _data_prepare(p: Parser) -> Command:
     """Unpack its archives, merge the parts of faces, count, write a manifest."""
     _data_set(p)
-    p.add_argument("--out", type=Path, help="the manifest (default: semflow-manifest.json in ROOT)")
+    p.add_argument("--out", type=new_file, help="the manifest (default: semflow-manifest.json in ROOT)")
 
     def run(a: Arguments) -> None:
         from semflow.tools.prepare import prepare
@@ -443,7 +465,7 @@ def _data_prepare(p: Parser) -> Command:
 def _init(p: Parser) -> Command:
     """Write a suite for a folder of images, labels and classes.txt, sized to this machine."""
     p.add_argument("root", type=Path, metavar="DIR", help="folder that holds them")
-    p.add_argument("--out", type=Path, help="the suite's YAML file (default: suite.yaml in DIR)")
+    p.add_argument("--out", type=new_file, help="the suite's YAML file (default: suite.yaml in DIR)")
 
     def run(a: Arguments) -> None:
         from semflow.tools.init import SNAKEFILE, init, this_machine
@@ -468,12 +490,44 @@ def _report(p: Parser) -> Command:
     _records(p)
     p.add_argument("--claims", type=Path, help="claims.json, for the index")
     p.add_argument("--captions", type=Path, nargs="*", default=[], help="for the page: the .txt beside each figure")
-    p.add_argument("--out", type=Path, nargs="+", required=True, help="files to write, each in the form its suffix says")
+    p.add_argument("--single-file", action="store_true", help="for the index: put pictures and figures into the page")
+    p.add_argument("--out", type=new_file, nargs="+", required=True, help="files to write, each in the form its suffix says")
 
     def run(a: Arguments) -> None:
         from semflow.report.write import write
 
-        write(a.what, a.records, a.out, claims=a.claims, captions=a.captions)
+        write(a.what, a.records, a.out, claims=a.claims, captions=a.captions, single_file=a.single_file)
+
+    return run
+
+
+@verb("suites results --out results/index.html")
+def _suites(p: Parser) -> Command:
+    """Link the reports of all suites on one page, with how their claims stand."""
+    p.add_argument("root", type=Path, metavar="DIR", help="folder with a folder a suite, such as results or reports")
+    p.add_argument("--out", type=Path, required=True, help="the page")
+
+    def run(a: Arguments) -> None:
+        from semflow.report.suites import suites
+
+        suites(a.root, a.out)
+        print(a.out)
+
+    return run
+
+
+@verb("readme README.md docs/*.md --records reports/study/records/*/*/*/*/*.json --claims reports/study/claims.json")
+def _readme(p: Parser) -> Command:
+    """Fill the numbers of texts, between their markers, from records and verdicts."""
+    p.add_argument("texts", type=Path, nargs="+", metavar="TEXT", help="Markdown with `<!-- begin ... -->` and `<!-- end -->`")
+    _records(p)
+    p.add_argument("--claims", type=Path, required=True, help="claims.json, the verdicts on them")
+    p.add_argument("--check", action="store_true", help="write nothing; fail where a text says other than the records")
+
+    def run(a: Arguments) -> None:
+        from semflow.report.filled import fill
+
+        fill(a.texts, a.records, a.claims, a.check)
 
     return run
 
@@ -491,22 +545,6 @@ def _compare(p: Parser) -> Command:
 
         comparison = compare_paths(a.a, a.b)
         _tell(a, comparison.text(), comparison.plain())
-
-    return run
-
-
-@verb("readme README.md docs/*.md --records reports/study/records/*/*/*/*/*.json --claims reports/study/claims.json")
-def _readme(p: Parser) -> Command:
-    """Fill the numbers of texts, between their markers, from records and verdicts."""
-    p.add_argument("texts", type=Path, nargs="+", metavar="TEXT", help="Markdown with `<!-- begin ... -->` and `<!-- end -->`")
-    _records(p)
-    p.add_argument("--claims", type=Path, required=True, help="claims.json, the verdicts on them")
-    p.add_argument("--check", action="store_true", help="write nothing; fail where a text says other than the records")
-
-    def run(a: Arguments) -> None:
-        from semflow.report.filled import fill
-
-        fill(a.texts, a.records, a.claims, a.check)
 
     return run
 
@@ -571,7 +609,7 @@ def _regression_check(p: Parser) -> Command:
     told, else 0."""
     _reference(p)
     _json(p, "--out")
-    p.add_argument("--page", type=Path, help="HTML file for the same")
+    p.add_argument("--page", type=new_file, help="HTML file for the same")
 
     def run(a: Arguments) -> None:
         from semflow import files
@@ -709,7 +747,7 @@ def _config(p: Parser) -> None:
 def _json(p: Parser, *former: str) -> None:
     """former: other names of the option."""
     p.add_argument(
-        "--json", *former, type=Path, metavar="FILE", help="JSON file for the same; -: print that in place of the words"
+        "--json", *former, type=new_file, metavar="FILE", help="JSON file for the same; -: print that in place of the words"
     )
 
 
@@ -823,6 +861,14 @@ def _sampler_of(a: Arguments) -> str | None:
 
 def _size(a: Arguments) -> tuple[int, int] | None:
     return tuple(a.size) if a.size else None
+
+
+def new_file(text: str) -> Path:
+    """A file to write, which is no folder; `-` is a name like others."""
+    path = Path(text)
+    if not path.name or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file")
+    return path
 
 
 def whole(text: str) -> int:

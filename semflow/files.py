@@ -62,11 +62,12 @@ def unreadable(error: OSError, source: Path) -> SemFlowError:
     return SemFlowError(f"{place} cannot be read ({reason}); {mends.get(type(error), 'see to its permissions or its disk')}")
 
 
-def write_atomically(target: Path, write: Callable[[Path], object], shared: bool = False) -> None:
+def write_atomically(target: Path, write: Callable[[Path], object], shared: bool = False, forced: bool = True) -> None:
     """Let `write` fill a new file beside `target`, then rename it over `target`. Raises SemFlowError, leaving nothing.
 
     Whatever mode `write` gives it, it has that of a file which is simply opened (the umask's).
-    shared: whether other processes may be writing the same target.
+    shared: whether other processes may be writing the same target.  forced: whether it is on the disk when this returns, which
+    one of many thousand files that are looked at again need not be.
     """
     target = Path(target)
     with writing(target):
@@ -81,8 +82,9 @@ def write_atomically(target: Path, write: Callable[[Path], object], shared: bool
             mode = part.stat().st_mode
             write(part)
             _give(part, mode)
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
+            if forced:
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)

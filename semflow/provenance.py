@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,7 +17,8 @@ from pydantic import BaseModel
 
 from semflow.files import file_hash
 
-__all__ = ["code_hash", "commit", "committed", "content_hash", "file_hash", "had", "host", "introduced", "versions"]
+__all__ = ["code_hash", "commit", "committed", "content_hash", "file_hash", "had", "host", "introduced", "repository"]
+__all__ += ["versions"]
 
 PACKAGES = (__package__, "baselines")
 MAKES_NUMBERS = tuple(f":(top){name}" for name in (*PACKAGES, "workflow", "config", "Snakefile"))
@@ -35,7 +37,7 @@ PLUMBING = frozenset(
         *(f"semflow.{name}" for name in ("data", "data.info", "data.settings")),
         *(f"semflow.suite.{name}" for name in ("keys", "measurements", "jobs", "reading", "runs", "variants")),
         *(f"semflow.method.{name}" for name in ("contract", "hub", "pretrained", "samplers", "settings")),
-        *(f"semflow.training.{name}" for name in ("checkpoints", "devices")),
+        *(f"semflow.training.{name}" for name in ("checkpoints", "devices", "scalars")),
         *("semflow.evaluation", "semflow.evaluation.measuring", "semflow.report"),
     }
 )
@@ -82,8 +84,9 @@ def committed(commits: Iterable[str]) -> str:
     return max(days)
 
 
+@cache
 def introduced(text: str) -> str:
-    """The first commit in which a text came into any file of this checkout; "" outside git."""
+    """The first commit in which a text came into any file of this checkout; "" outside git. git reads all of its history."""
     try:
         commits = _git(Path(__file__).resolve().parent, "log", "--reverse", "--format=%H", "-S", text).split()
         return commits[0] if commits else ""
@@ -98,6 +101,16 @@ def had(wanted: str, commits: Iterable[str]) -> bool | None:
         return all(not _git(here, "rev-list", "-1", wanted, f"^{commit}") for commit in commits)
     except (OSError, ValueError, subprocess.CalledProcessError):  # of a record's commit that is none: any text
         return None
+
+
+def repository(commit: str) -> str:
+    """The web address of a commit, where this checkout's origin has one; "" elsewhere. A user's name or key is left out."""
+    try:
+        origin = _git(Path(__file__).resolve().parent, "remote", "get-url", "origin").strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    found = re.fullmatch(r"(?:(?:https|ssh)://(?:[^@/]+@)?|[^@/]+@)([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?", origin)
+    return f"https://{found[1]}/{found[2]}/tree/{commit}" if found else ""
 
 
 def versions() -> dict[str, str]:

@@ -560,7 +560,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
     disk.mkdir()
     mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", disk], capture_output=True).returncode
     try:
-        trainer = Trainer(make_accelerator(suite, disk / "state"), suite, "semflow", 0, disk / "state")
+        trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, disk / "state")
         trainer.advance(Batch(*Batches(Scenes(8, suite.data.size, 0, "train", 2))[range(4)]))
         trainer.save()
         state = (disk / "state/state.safetensors").stat().st_size
@@ -578,6 +578,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_training_goes_on_once_there
             subprocess.run(["umount", disk], check=True)
     assert done.returncode == 2
     assert is_one_sentence(done.stderr.splitlines()[-1] + "\n", "state.safetensors", "free space")
+    assert "Traceback" not in done.stderr
     assert left == []
     assert again.returncode == 0, again.stderr
     assert "goes on from step 1" in again.stderr
@@ -613,6 +614,47 @@ def test_finished_weights_never_take_the_place_of_other_files(run, tiny_suite, t
     assert is_one_sentence(error, tmp_path / out, named)
     assert (tmp_path / "thesis/chapter1.tex").read_text() == "years of work"
     assert not (tmp_path / state).exists()
+
+
+# What is written never takes the place of what is read
+
+
+@pytest.fixture
+def kept(make_run, store, tmp_path) -> Path:
+    """A record with its arrays."""
+    (path,) = store([make_run("semflow", "euler", 25, PERFECT)])
+    return path
+
+
+REFERENCE = Path(__file__).parents[1] / "results/reference/mini.json"
+OVER = {
+    "verdicts over a record": "report claims --records RECORD --out RECORD",
+    "a check over a record": f"regression check --records RECORD --reference {REFERENCE} --json RECORD",
+    "a page over a record": f"regression check --records RECORD --reference {REFERENCE} --page RECORD",
+    "a plan over its suite": "plan --config SUITE --tflops 1 --json SUITE",
+    "one file twice": "report table2 --records RECORD --out t.csv ./t.csv",
+    "a record and its metrics in one file": "evaluate --config SUITE --method oracle --out r.json --json r.json",
+    "a record by another name": "report claims --records RECORD --out LINK",
+    "a report over itself": "publish --records RECORD --report FOLDER --out FOLDER",
+    "a check into its records' folder": f"regression check --records RECORD --reference {REFERENCE} --json FOLDER",
+    "a record into this folder": "evaluate --config SUITE --method oracle --out .",
+    "a record where its arrays go": "evaluate --config SUITE --method oracle --out r.npz",
+    "a table of another form beside one that there is": "report table2 --records RECORD --out t.csv t.pdf",
+}
+
+
+@pytest.mark.parametrize("kind", OVER)
+def test_what_is_written_never_takes_the_place_of_what_is_read_or_written_too(run, kept, tiny, tmp_path, kind, monkeypatch):
+    write_json(tmp_path / "suite.json", tiny)
+    (tmp_path / "link.json").symlink_to(kept)
+    monkeypatch.chdir(tmp_path)
+    places = {"RECORD": kept, "FOLDER": kept.parent, "SUITE": tmp_path / "suite.json", "LINK": tmp_path / "link.json"}
+    words = [str(places.get(word, word)) for word in OVER[kind].split()]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    status, _, error = run(*words)
+    assert status == 2
+    assert is_one_sentence(error, words[-1].removeprefix("./"))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 # What is printed, for people and for programs
@@ -660,14 +702,18 @@ def test_a_check_in_json_has_the_exit_status_of_the_check(run, tmp_path):
     assert json.loads((tmp_path / "check.json").read_text()) == json.loads(out)
 
 
-def test_a_checkpoint_is_told_in_json_and_in_words_without_torch(run, tiny_suite, checkpoint_of):
+def test_a_checkpoint_is_told_in_json_and_in_words_within_a_second_and_without_torch(run, tiny_suite, checkpoint_of):
     folder = checkpoint_of(tiny_suite)
     told = json.loads(run("info", folder, "--json", "-")[1])
     assert (told["method"], told["suite"], told["size"]) == ("semflow", tiny_suite.suite, list(tiny_suite.data.size))
-    words = "import sys; from semflow.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    words = (
+        "import sys, time; from semflow.cli import main; main(sys.argv[1:]); print('torch' in sys.modules, time.process_time())"
+    )
     done = subprocess.run([sys.executable, "-c", words, "info", folder], capture_output=True, text=True)
     assert done.stdout.splitlines()[0].split() == ["method:", "semflow"]
-    assert done.stdout.splitlines()[-1] == "False"
+    with_torch, seconds = done.stdout.splitlines()[-1].split()
+    assert with_torch == "False"
+    assert float(seconds) < 1
 
 
 def test_a_data_check_in_json_has_its_lines_and_problems(run, tmp_path):
@@ -675,6 +721,7 @@ def test_a_data_check_in_json_has_its_lines_and_problems(run, tmp_path):
     assert status == 1
     told = json.loads(out)
     assert told["lines"][0].startswith("Cityscapes")
+    assert told["problems"]
     assert all(problem in error for problem in told["problems"])
 
 

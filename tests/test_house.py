@@ -15,8 +15,9 @@ from semflow.method.samplers import STEPLESS
 
 ROOT = Path(__file__).resolve().parents[1]
 # Where a method, a data set or a sampler is at home.
-METHODS_OWN = ("semflow/published", *(card.module.replace(".", "/") + ".py" for card in METHODS.values()))
-OTHERS_OWN = ("semflow/published", "semflow/data", "semflow/method/samplers.py", "semflow/method/solvers.py")
+REVIEW = "workflow/notebooks/review.ipynb"  # which computes the numbers of the paper's main claims again
+METHODS_OWN = ("semflow/published", REVIEW, *(card.module.replace(".", "/") + ".py" for card in METHODS.values()))
+OTHERS_OWN = ("semflow/published", REVIEW, "semflow/data", "semflow/method/samplers.py", "semflow/method/solvers.py")
 OTHERS_OWN += ("semflow/tools/bench/__init__.py",)  # which draws scenes where files would be in the way
 SAMPLERS = {name for card in METHODS.values() for samplers in card.tasks.values() for name in samplers} | set(STEPLESS)
 

@@ -256,25 +256,25 @@ class LabelMaps:
             self.missing = [name for name, done in zip(able, pool.map(self._is_made, able), strict=True) if not done]
 
     def _is_made(self, name: str) -> bool:
-        """Whether there is a whole label map of these parts. It is not decoded: that would take minutes for all faces."""
+        """Whether there is a whole label map of these parts. It is not decoded: that would take minutes for all faces.
+
+        SemFlowError if it may not be read.
+        """
+        path = self.folder / f"{name}.png"
         try:
-            data = (self.folder / f"{name}.png").read_bytes()
-        except OSError:
+            data = path.read_bytes()
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise files.unreadable(error, path) from None
         return self.sources[name].encode() in data and data.endswith(PNG_END)
 
     def make(self, name: str) -> None:
-        """Merge the parts of a face."""
-        labels, told, place = merge(self._parts[name]), PngInfo(), self.folder / f"{name}.png"
+        """Merge the parts of a face. Not forced to the disk one by one: what a crash cut off has no end, and is made again."""
+        labels, told = merge(self._parts[name]), PngInfo()
         labels.putpalette([channel for colour in PALETTE for channel in colour])
         told.add_text(MERGED_OF, self.sources[name])
-        part = place.with_name(f".{name}.part")
-        with files.writing(place):
-            try:
-                labels.save(part, format="PNG", pnginfo=told)
-                part.replace(place)
-            finally:
-                part.unlink(missing_ok=True)
+        files.write_atomically(self.folder / f"{name}.png", lambda part: labels.save(part, pnginfo=told), forced=False)
 
 
 def _members(root: Path, everyone: Iterable[str], split: str, partition: str) -> tuple[list[str], list[str]]:

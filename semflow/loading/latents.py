@@ -101,12 +101,14 @@ class Cache:
 
     def check(self) -> None:
         """SemFlowError if a shard is not what the index says, or the index is of another cache."""
-        index = files.read_json(self.folder / INDEX, "index of cached latents")
-        if not isinstance(index, dict) or index.get("made_of") != self.made_of:
-            raise SemFlowError(f"{self.folder} was made with {self._difference()}; delete it and run the same command again")
+        match files.read_json(self.folder / INDEX, "index of cached latents"):
+            case {"made_of": made_of, "sha256": dict(sha256)} if made_of == self.made_of:
+                pass
+            case _:
+                raise SemFlowError(f"{self.folder} was made with {self._difference()}; delete it and run the same command again")
         with Progress(f"check {self.folder}", self.n) as progress:
             for path in self.shards:
-                if files.file_hash(path) != index["sha256"].get(path.name):
+                if files.file_hash(path) != sha256.get(path.name):
                     raise self._damaged(path, "its SHA-256 is not the index's")
                 progress.update(min(SHARD, self.n - progress.done))
 

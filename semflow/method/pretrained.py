@@ -26,6 +26,7 @@ OTHERS = {
 }
 HALF = re.compile(r"\.(fp16|bf16)\.")
 ROUNDED = re.compile(r"BF16|F16|F8|F6|F4")  # safetensors' names of what is less than float32
+SHARD = re.compile(r"[^/\\\0]+\.safetensors")  # a name beside the index, which leads nowhere else
 PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
 
 
@@ -183,9 +184,9 @@ def _quiet() -> Iterator[None]:
 
 def _shards(index: Path) -> list[Path]:
     match files.read_json(index, "index of shards"):
-        case {"weight_map": dict(places)}:
-            return [index.with_name(str(name)) for name in sorted(set(places.values()))]
-    raise SemFlowError(f"{index} names no shards; get it again")
+        case {"weight_map": dict(places)} if all(isinstance(name, str) and SHARD.fullmatch(name) for name in places.values()):
+            return [index.with_name(name) for name in sorted(set(places.values()))]
+    raise SemFlowError(f"{index} names no shards, or none in its own folder; get it again")
 
 
 def _instead(folder: Path) -> str:

@@ -33,6 +33,11 @@ def subject() -> str:
     return str(_read("paper.yaml")["subject"])
 
 
+def paper_url() -> str:
+    """Where the paper can be read."""
+    return str(_read("paper.yaml")["url"])
+
+
 def titles() -> dict[str, str]:
     """Of methods that the paper compares with: their titles, where they have no card in `baselines`."""
     figures = {name: method["title"] for name, method in _read("paper.yaml")["in_figures"].items()}

@@ -44,9 +44,9 @@ def forms(runs: list[Run], beside: Beside) -> Forms:
 
 
 def pages(runs: list[Run]) -> list[Page]:
-    """Of every method that was evaluated, as the registry has them."""
+    """Of every method that segments or draws in a record, as the registry has them."""
     usual = own(runs)
-    methods = [name for name in METHODS if only(usual, method=name)]
+    methods = [name for name in METHODS if selection.among(only(usual, method=name), budget.main)]
     weak = starved.among(runs, load())
     return [_page(name, only(usual, method=name), weak.get(name, "")) for name in methods]
 

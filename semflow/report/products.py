@@ -25,10 +25,15 @@ Forms = dict[str, Callable[[Path], None]]  # by suffix, what writes a product to
 
 
 class Beside(NamedTuple):
-    """What a product is made from beside records. claims: claims.json.  captions: of figures, the .txt beside each."""
+    """What a product is made from beside records. claims: claims.json.  captions: of figures, the .txt beside each.
+
+    records: the files of the records, in their order.  single_file: whether a page holds its pictures.
+    """
 
     claims: Path | None = None
     captions: Sequence[Path] = ()
+    records: Sequence[Path] = ()
+    single_file: bool = False
 
 
 Make = Callable[[list[Run], Beside], Forms]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semflow import files
 from semflow.data import DATASETS, OFFICIAL
 from semflow.data.folders import Found, PairedFiles, listed
 from semflow.data.images import open_picture, orientation
@@ -94,6 +95,11 @@ def check(
     for split, expected in facts.unlabelled.items():
         report.lines.append(f"{split}: officially {expected:,} images, whose annotations are not public; not needed")
     for path in facts.archives_in(root):
+        try:
+            files.check_readable(path)
+        except SemFlowError as error:
+            report.problems.append(str(error))
+            continue
         if zipfile.is_zipfile(path):
             report.lines.append(f"{path.name} lies there; `semflow data prepare {name} {root}` unpacks what is not yet")
         else:

@@ -26,6 +26,7 @@ from semflow.tools.zips import name_inside, opened
 
 log = logging.getLogger(__name__)
 MANIFEST = "semflow-manifest.json"
+ARCHIVE = {"file": str, "bytes": int, "sha256": str}  # what a manifest says of one
 SOME_LOOKED_FOR = 100  # members of an archive, by which it is told where it was unpacked before
 
 
@@ -66,9 +67,9 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     try:
         if known["name"] != name:
             return {}
-        archives = [{key: entry[key] for key in ("file", "bytes", "sha256")} for entry in known["archives"]]
+        archives = [{key: kind(entry[key]) for key, kind in ARCHIVE.items()} for entry in known["archives"]]
         splits = {split: {**facts, "pairs": int(facts["pairs"])} for split, facts in known["splits"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise SemFlowError(
             f"{path} is not a manifest of `semflow data prepare`; delete it and run the same command again"
         ) from None
@@ -211,15 +212,12 @@ def _needed(info: zipfile.ZipInfo, archive: Archive, path: Path) -> PurePosixPat
 
 def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> None:
     """One member, its CRC checked. Not forced to the disk one by one: a file that a crash cut off has another size."""
-    part = place.with_name(".unpacking.part")
-    with files.writing(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with zipped.open(info) as source, part.open("wb") as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
+
+    def copy(part: Path) -> None:
+        with zipped.open(info) as source, part.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+
+    files.write_atomically(place, copy, forced=False)
 
 
 def _size(path: Path) -> int:

@@ -28,19 +28,25 @@ def publish(
     those that were there. methods: what `semflow report methods` wrote, whose pages become the README of each method's folder.
 
     Records that are there of other evaluations stay, so that a study may be made on several machines. SemFlowError if a path has
-    no folder of records, for records of several suites, or where a report would replace what is none.
+    no folder of records, for records of several suites, or where a report would replace what is none, or itself, or a record one
+    that has more.
     """
+    if report is not None and report.resolve().is_relative_to(out.resolve()):
+        raise SemFlowError(f"--out {out} holds the report {report} itself, which would take its place; give another folder")
     if report is not None and out.exists() and any(out.iterdir()) and not (out / RECORDS).is_dir():
         raise SemFlowError(f"{out} has files but no {RECORDS}, so it is no published report that a new one may replace")
     kept = {path: records.read(path) for path in paths}
     if len({record.suite for record in kept.values()}) > 1:
         raise SemFlowError("--records are of several suites; publish one at a time")
     first = min((record.training_seed for record in kept.values()), default=0)
-    with Progress("publish records", len(kept), unit="records") as progress:
-        for path, record in kept.items():
-            if RECORDS not in path.parts:
-                raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
-            target = Path(out, *path.parts[path.parts.index(RECORDS) :])
+    targets = {path: _target(path, out) for path in kept}
+    there = [path for path, target in targets.items() if target.resolve() == path.resolve()]
+    for path in there:  # published already, or it would be written over by less than it has
+        if any(draws.dtype != np.float32 for draws in Arrays.load(records.arrays_path(path)).draws.values()):
+            raise SemFlowError(f"{path} would be written over by less than it has; publish to another folder than --out {out}")
+    with Progress("publish records", len(kept) - len(there), unit="records") as progress:
+        for path in (path for path in kept if path not in there):
+            record, target = kept[path], targets[path]
             slim = _slim(Arrays.load(records.arrays_path(path)), record.training_seed == first, _main(record))
             digest = slim.save(records.arrays_path(target))
             records.write(target, record.model_copy(update={"arrays_sha256": digest}))
@@ -51,6 +57,13 @@ def publish(
         files.write_atomically(out / table.name, partial(shutil.copyfile, table))
     if methods is not None:
         write_readmes(methods)
+
+
+def _target(path: Path, out: Path) -> Path:
+    """Where a record is copied to. SemFlowError if it lies in no folder of records."""
+    if RECORDS not in path.parts:
+        raise SemFlowError(f"{path} lies in no folder {RECORDS!r}; publish records where the workflow writes them")
+    return Path(out, *path.parts[path.parts.index(RECORDS) :])
 
 
 def write_readmes(methods: Path) -> None:
@@ -70,6 +83,9 @@ def _replace(report: Path, out: Path) -> None:
         try:
             shutil.rmtree(scratch, ignore_errors=True)
             shutil.copytree(report, scratch, copy_function=shutil.copyfile)
+            for page in scratch.glob("*.html"):  # what lay above a report, records and verdicts, lies beside a published one
+                text = page.read_text(encoding="utf-8").replace('href="../', 'href="').replace(f'"../{RECORDS}/', f'"{RECORDS}/')
+                page.write_text(text, encoding="utf-8")
             for old in out.iterdir():  # of which a new report may have no like
                 if old.name not in (RECORDS, scratch.name):
                     shutil.rmtree(old) if old.is_dir() else old.unlink()

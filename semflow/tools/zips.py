@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from semflow import files
 from semflow.errors import SemFlowError
 
 
@@ -14,7 +15,7 @@ from semflow.errors import SemFlowError
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """An archive to read. SemFlowError if it is damaged, encrypted or packed in an unknown way."""
     try:
-        with zipfile.ZipFile(path) as zipped:
+        with files.reading(path), zipfile.ZipFile(path) as zipped:
             yield zipped
     except (NotImplementedError, RuntimeError) as error:  # another compression, a password; the first is one of the second
         raise SemFlowError(

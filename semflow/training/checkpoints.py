@@ -88,7 +88,7 @@ def load_state(
                     "give another --state or delete it"
                 )
             _restore(file, networks, turns, average)
-            spent = Spent(**{name: json.loads(metadata[name]) for name in Spent._fields})
+            spent = TypeAdapter(Spent).validate_python({name: json.loads(metadata[name]) for name in Spent._fields})
     except (KeyError, ValueError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SemFlowError(f"{path} belongs to another network ({reason}); delete it to start again") from None
@@ -96,7 +96,7 @@ def load_state(
         raise SemFlowError(f"{path} is damaged or not safetensors ({error}); delete it to start this training again") from None
     if average is not None:
         average.steps = spent.step
-    return spent._replace(first_losses=tuple(spent.first_losses))
+    return spent
 
 
 def _restore(file: Any, networks: nn.ModuleDict, turns: Sequence[optimizers.Turn], average: optimizers.Average | None) -> None:

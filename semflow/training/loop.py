@@ -22,7 +22,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from semflow import files, provenance
+from semflow import provenance
 from semflow.data import Dataset, open_dataset
 from semflow.errors import Interrupted, SemFlowError
 from semflow.loading.batches import Batch, load
@@ -35,6 +35,7 @@ from semflow.seeds import Stream, seed_of
 from semflow.suite import RunSettings, Suite, keys
 from semflow.training import checkpoints, devices, optimizers
 from semflow.training.build import make_model
+from semflow.training.scalars import Scalars
 from semflow.training.spent import FIRST, PARTS, Spent, part_of
 from semflow.training.training_set import training_set
 
@@ -48,7 +49,7 @@ def train(suite: Suite, method: str, seed: int, state: Path, out: Path) -> None:
     Starts where `state` left off. SemFlowError if a loss is not finite; Interrupted after Ctrl-C, state saved.
     """
     run = suite.run
-    accelerator = make_accelerator(suite, state)
+    accelerator = make_accelerator(suite)
     alone = checkpoints.only_trainer(state) if accelerator.is_main_process else nullcontext()
     with alone, _stop_signals() as signalled:
         trainer = Trainer(accelerator, suite, method, seed, state)
@@ -76,8 +77,7 @@ class Trainer:
         self.augmentation, self.steps, self.batch_size = augmentation_of(suite), *optimizers.length(suite, method)
         self.rank = Rank(accelerator.process_index, accelerator.num_processes)
         self.rows = self.rank.rows(self.batch_size)
-        with files.writing(state):
-            self.accelerator.init_trackers(f"{suite.suite}-{method}-seed{seed}")
+        self.scalars = Scalars(state / f"{suite.suite}-{method}-seed{seed}")
         # A package's kernels make the bits: another training with others. How many processes share the work does not.
         versions = provenance.content_hash({"versions": provenance.versions()})[:16]
         self.key = f"{keys.weights_key(suite, method, seed)}-{versions}"
@@ -246,9 +246,8 @@ class Trainer:
             checkpoints.export(out, self.suite, self.method, self.seed, self.model, self.spent, device)
 
     def end(self) -> None:
-        """Close the log."""
-        with files.writing(self.state):
-            self.accelerator.end_training()
+        """Part from the other processes."""
+        self.accelerator.end_training()
 
     def log(self, scalars: dict[str, Tensor], progress: Progress) -> None:
         """Scalars of the last step to TensorBoard, each phase's loss to the progress line too."""
@@ -256,8 +255,8 @@ class Trainer:
         told = {name: self.accelerator.reduce(value, "mean").item() for name, value in scalars.items()}
         for turn in self.turns:
             told[f"{turn.phase.name}/lr" if len(self.turns) > 1 else "lr"] = turn.rate(self.step - 1)
-        with files.writing(self.state):
-            self.accelerator.log(told | {"images_per_s": progress.images_per_s}, self.step)
+        if self.accelerator.is_main_process:
+            self.scalars.write(told | {"images_per_s": progress.images_per_s}, self.step)
         progress.update(0, ", ".join(f"{name} {value:.4f}" for name, value in told.items() if name.split("/")[-1] == "loss"))
 
     def progress(self, what: str) -> Progress:
@@ -358,18 +357,12 @@ def augmentation_of(suite: Suite) -> Augmentation:
     return Augmentation(suite.training.flip, suite.data.cropped, suite.training.cached_perturbations)
 
 
-def make_accelerator(suite: Suite, logs: Path) -> Accelerator:
+def make_accelerator(suite: Suite) -> Accelerator:
     """accelerate on the device asked for; bf16 only where the device has it. SemFlowError if the device is missing."""
     device = devices.pick(suite.run.device)
     precision = "bf16" if suite.training.precision == "bf16" and devices.has_bf16(device) else "no"
     patient = InitProcessGroupKwargs(timeout=timedelta(hours=24))  # latents may be encoded while the other processes wait
-    return Accelerator(
-        cpu=device.type == "cpu",
-        mixed_precision=precision,
-        log_with="tensorboard",
-        project_dir=logs,
-        kwargs_handlers=[patient],
-    )
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=[patient])
 
 
 def training_batches(dataset: Dataset, trainer: Trainer, cache: Path = FOLDER, stop: Stop = lambda: False) -> Iterator[Batch]:

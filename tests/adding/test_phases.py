@@ -20,7 +20,7 @@ def changed(suite, **sections):
 
 
 def trainer_of(suite, folder) -> Trainer:
-    return Trainer(make_accelerator(suite, folder), suite, "toy_gan", 0, folder)
+    return Trainer(make_accelerator(suite), suite, "toy_gan", 0, folder)
 
 
 def batch_of(suite, n: int = 4) -> Batch:

@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import torch
 from markupsafe import escape
 from PIL import Image
+from preparing import archives_of, zipped
 from record_fixtures import PERFECT
 from safetensors.torch import load_file, save_file
 from users import another_user
@@ -23,6 +25,7 @@ from semflow import files
 from semflow.claims import document, drift
 from semflow.claims.collect import Run, read_runs
 from semflow.cli import main
+from semflow.data.celebamask_hq import LabelMaps
 from semflow.data.cityscapes import Cityscapes
 from semflow.errors import SemFlowError
 from semflow.evaluation import features, records
@@ -34,12 +37,14 @@ from semflow.report.drift_page import drift_page
 from semflow.report.write import write
 from semflow.suite import Suite
 from semflow.tools import inference
-from semflow.tools.prepare import prepare
+from semflow.tools.init import Machine, init
+from semflow.tools.prepare import _extract, prepare
 from semflow.tools.publish import publish
 from semflow.tools.sheet import write_sheet
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.card import CARD, read_card
+from semflow.training.scalars import Scalars
 from semflow.training.spent import Spent
 
 
@@ -50,7 +55,10 @@ class Things(NamedTuple):
     model: Any
     runs: list[Run]
     records: list[Path]
+    claims: Path
     data: Path
+    faces: LabelMaps
+    own: Path
     report: Path
 
 
@@ -79,8 +87,13 @@ def things(tiny_suite, make_run, store, trees, tmp_path, place, monkeypatch) -> 
     report.mkdir()
     (report / "index.html").write_text("a page of a report " * 40)
     data = trees.cityscapes_tree(place / "streets", 2)
+    faces = LabelMaps(trees.celebamask_hq_tree(place / "faces", 1))
+    zipped(place / "faces.zip", place / "faces")
+    own = trees.own_tree(place / "own")
     model = make_model(tiny_suite, "semflow")
-    return Things(tiny_suite, model, runs, sorted(inside.glob("*.json")), data, report)
+    written, claims = sorted(inside.glob("*.json")), place / "claims.json"
+    write("claims", written, [claims])
+    return Things(tiny_suite, model, runs, written, claims, data, faces, own, report)
 
 
 class Blind:
@@ -100,6 +113,25 @@ def write_latents(things: Things, folder: Path) -> None:
 
 def write_features(things: Things, folder: Path) -> None:
     features.cached_features(Blind(), torch.zeros(2, 3, 8, 8, dtype=torch.uint8), folder)
+
+
+def write_scalars(things: Things, folder: Path) -> None:
+    Scalars(folder / "log").write({"loss": 1.0, "lr": 0.1}, 1)
+
+
+def write_member(things: Things, folder: Path) -> None:
+    with zipfile.ZipFile(things.faces.folder.parent.with_suffix(".zip")) as archive:
+        member = next(info for info in archive.infolist() if info.filename.endswith(".jpg"))
+        _extract(archive, member, folder / "train2017/1.jpg")
+
+
+def write_label_map(things: Things, folder: Path) -> None:
+    things.faces.folder = folder
+    things.faces.make("0")
+
+
+def write_page(things: Things, folder: Path) -> None:
+    write("index", things.records, [folder / "index.html"], claims=things.claims)
 
 
 def unchanged(runs: list[Run]) -> drift.Check:
@@ -122,8 +154,14 @@ WRITERS: dict[str, Callable[[Things, Path], object]] = {
     "drift page": lambda things, folder: files.write_text(folder / "drift.html", drift_page(unchanged(things.runs), things.runs)),
     "table": lambda things, folder: write("table2", things.records, [folder / "table2.csv", folder / "table2.md"]),
     "claims": lambda things, folder: write("claims", things.records, [folder / "claims.json"]),
+    "page": write_page,
+    "figure": lambda things, folder: write("figure_table2", things.records, [folder / "figure.png", folder / "figure.svg"]),
     "reference": lambda things, folder: drift.accept(read_runs(things.records), folder / "reference.json", "first"),
     "manifest": lambda things, folder: prepare("cityscapes", things.data, folder / "manifest.json"),
+    "scalars": write_scalars,
+    "member of an archive": write_member,
+    "label map of a face": write_label_map,
+    "suite of one's own": lambda things, folder: init(things.own, folder / "suite.yaml", Machine(2, 8 * 10**9, 0)),
     "published records": lambda things, folder: publish(things.records, folder),
     "published report": lambda things, folder: publish([], folder / "out", things.report, [things.report / "index.html"]),
 }
@@ -265,6 +303,32 @@ def test_a_file_that_may_not_be_read_is_one_sentence_that_blames_no_damage(thing
     assert "Permission denied" in said
     assert str(place / "theirs") in said
     assert not any(word in said for word in ("damaged", "delete", "get it again"))
+
+
+@pytest.mark.parametrize("verb", ["check", "prepare"])
+def test_an_archive_that_may_not_be_read_is_not_called_damaged(place, verb, capsys):
+    root = archives_of("cityscapes", place)
+    for path in root.glob("*.zip"):
+        path.chmod(0)
+    with another_user(), pytest.raises(SystemExit):
+        main(["data", verb, "cityscapes", str(root)])
+    said = capsys.readouterr().err
+    assert f"{root}/gtFine_trainvaltest.zip cannot be read (Permission denied)" in said or verb == "prepare"
+    assert f"{root}/leftImg8bit_trainvaltest.zip cannot be read (Permission denied)" in said
+    assert "damaged" not in said
+
+
+def test_a_label_map_that_may_not_be_read_is_not_made_again(place, trees):
+    root = trees.celebamask_hq_tree(place / "faces", 1, merged=True)
+    path = root / "CelebAMask-HQ-labels/0.png"
+    whole = path.read_bytes()
+    path.chmod(0)
+    path.parent.chmod(0o777)
+    with another_user():
+        said = sentence_of(lambda: prepare("celebamask_hq", root, root / "CelebAMask-HQ-labels/manifest.json"))
+    assert f"{path} cannot be read (Permission denied)" in said
+    path.chmod(0o600)
+    assert path.read_bytes() == whole
 
 
 COMMANDS = {

@@ -1,6 +1,6 @@
 """Files that users hand in, mutated byte by byte and key by key: each is read as it stands, or refused in one sentence.
 
-A thousand examples, the same on every machine. SEMFLOW_FUZZ=SEED:EXAMPLES looks at others, EXAMPLES for every kind of file.
+Eighteen hundred examples, the same on every machine. SEMFLOW_FUZZ=SEED:EXAMPLES looks at others, EXAMPLES for every kind of file.
 """
 
 import copy
@@ -11,19 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from fuzzing import EXAMPLES, SEED
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from preparing import archives_of
 from record_fixtures import ABOVE, HEAD, PERFECT
 
 from semflow.claims import document, drift
 from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
 from semflow.evaluation.records import arrays_path
+from semflow.loading import latents
+from semflow.progress import Progress
 from semflow.report.products import Beside, find
 from semflow.report.write import write
 from semflow.suite import reading, runs
+from semflow.tools.plan.rates import rates_of
+from semflow.tools.prepare import MANIFEST, prepare
 from semflow.training import checkpoints
 from semflow.training.build import make_model
 from semflow.training.card import CARD, describe, read_card
@@ -198,7 +204,34 @@ def judged(make_run, store, tmp_path) -> Target:
     return Target(path, lambda: find("index").make(found, Beside(path, ()))[".html"](tmp_path / "page/index.html"))
 
 
-KINDS = ("record", "reference", "card", "suite", "claims", "judged")
+@pytest.fixture
+def manifest(tmp_path) -> Target:
+    """What was prepared of a data set, against which its files and archives are compared."""
+    root = archives_of("cityscapes", tmp_path)
+    prepare("cityscapes", root)
+    return Target(root / MANIFEST, lambda: prepare("cityscapes", root))
+
+
+@pytest.fixture
+def index(tmp_path) -> Target:
+    """The index of cached latents, against which they are compared, and of which it is said what differs."""
+    made_of = {"what": "moments"}
+    cache = latents.Cache(tmp_path, 3, made_of)
+    latents._make(cache, 0, lambda parts: (torch.zeros(len(part), 1, 2, 3) for part in parts), Progress("encode", 3, silent=True))
+    cache.finish()
+    return Target(cache.folder / latents.INDEX, lambda: latents.Cache(tmp_path, 3, made_of).check())
+
+
+@pytest.fixture
+def speed(config_folder, tmp_path) -> Target:
+    """What was measured of a training's speed, by which a suite is planned."""
+    study = reading.load_study(config_folder / "smoke.yaml")
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps({"flops_per_s": 1e9, "device": "cpu", "suite": "smoke", "size": [16, 16]}))
+    return Target(path, lambda: rates_of(study, measured=path))
+
+
+KINDS = ("record", "reference", "card", "suite", "claims", "judged", "manifest", "index", "speed")
 
 
 @pytest.fixture(params=KINDS)

@@ -305,7 +305,7 @@ def test_a_palette_takes_the_place_of_pseudo_masks_and_moves_with_the_model(tiny
 def test_micro_batches_give_the_gradient_of_the_whole_batch(tiny, tmp_path, size):
     def gradient(micro_batch: int | None) -> torch.Tensor:
         suite = small_suite(tiny | {"run": tiny["run"] | {"micro_batch": micro_batch}})
-        trainer = Trainer(make_accelerator(suite, tmp_path), suite, "bbdm", 0, tmp_path)
+        trainer = Trainer(make_accelerator(suite), suite, "bbdm", 0, tmp_path)
         batch = Batch(*Batches(Scenes(5, suite.data.size, 0, "train", 2))[range(5)])
         trainer.accumulate(trainer.turns[0], trainer.parts(batch))
         return torch.cat([weight.grad.flatten() for weight in trainer.model.network.parameters()])

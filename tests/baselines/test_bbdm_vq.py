@@ -155,7 +155,7 @@ def test_masks_and_pictures_meet_in_its_latents(tiny, section, vq):
 def test_it_trains_in_the_latents_with_a_network_of_its_own_and_opens_again(tiny, section, tmp_path):
     tiny["training"] |= {"batch_size": 4, "steps": 1}
     suite = suite_of(tiny, section, batch_size=2, bridge={"lr": 1.0e-4, "lr_schedule": "constant", "grad_clip": 0})
-    trainer = Trainer(make_accelerator(suite, tmp_path / "state"), suite, "bbdm", 0, tmp_path / "state")
+    trainer = Trainer(make_accelerator(suite), suite, "bbdm", 0, tmp_path / "state")
     batch = Batch(*Batches(Scenes(2, suite.data.size, 0, "train", 2))[range(2)])
     for _ in range(2):
         assert set(trainer.advance(batch)) == {"bridge", "loss", "grad_norm"}

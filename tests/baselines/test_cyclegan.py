@@ -196,7 +196,7 @@ def test_the_first_step_has_no_masks_of_other_scenes_and_teaches_nothing():
 
 
 def test_over_an_epoch_of_training_no_scene_meets_itself(suite, tmp_path):
-    trainer, seen, images = Trainer(make_accelerator(suite, tmp_path), suite, "cyclegan", 0, tmp_path), [], []
+    trainer, seen, images = Trainer(make_accelerator(suite), suite, "cyclegan", 0, tmp_path), [], []
     look = trainer.model.look
     trainer.model.look = lambda *given: seen.append(look(*given)) or seen[-1]
     for batch in training_batches(open_dataset(suite.data, "train"), trainer):
@@ -225,7 +225,7 @@ def test_masks_come_out_in_the_order_in_which_they_went_in_however_many_at_once(
 
 def test_the_pools_and_the_masks_that_wait_survive_a_saved_state(suite, tmp_path):
     train(suite, "cyclegan", 0, tmp_path / "whole", tmp_path / "out")
-    trainer = Trainer(make_accelerator(suite, tmp_path / "cut"), suite, "cyclegan", 0, tmp_path / "cut")
+    trainer = Trainer(make_accelerator(suite), suite, "cyclegan", 0, tmp_path / "cut")
     for number, batch in enumerate(training_batches(open_dataset(suite.data, "train"), trainer), 1):
         trainer.advance(batch)
         if number == 3:  # the pools are full, and have given past translations

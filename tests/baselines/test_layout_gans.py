@@ -59,7 +59,7 @@ def suite(tiny, method) -> Suite:
 
 def test_stopped_and_resumed_in_the_middle_ends_in_the_same_bits(suite, method, tmp_path):
     train(suite, method, 0, tmp_path / "whole", tmp_path / "whole-out")
-    trainer = Trainer(make_accelerator(suite, tmp_path / "cut"), suite, method, 0, tmp_path / "cut")
+    trainer = Trainer(make_accelerator(suite), suite, method, 0, tmp_path / "cut")
     for number, batch in enumerate(training_batches(open_dataset(suite.data, "train"), trainer)):
         if number == 5:
             break

@@ -444,7 +444,7 @@ def test_stopped_and_resumed_in_the_middle_ends_in_the_same_bits(suite_of, tmp_p
     suite = suite_of(dropout=0.1, colour_jitter=True, scale_jitter=[0.5, 1.5])
     suite = suite.model_copy(update={"training": suite.training.model_copy(update={"steps": 4, "batch_size": 4})})
     train(suite, "maskformer", 0, tmp_path / "whole", tmp_path / "whole-out")
-    trainer = Trainer(make_accelerator(suite, tmp_path / "cut"), suite, "maskformer", 0, tmp_path / "cut")
+    trainer = Trainer(make_accelerator(suite), suite, "maskformer", 0, tmp_path / "cut")
     for number, batch in enumerate(training_batches(open_dataset(suite.data, "train"), trainer)):
         if number == 2:
             break
@@ -518,7 +518,7 @@ def test_impossible_settings_are_refused(changes, said):
 
 def test_the_published_recipe_reaches_the_optimizer(suite_of, tmp_path):
     suite = suite_of(**{name: PAPER[name] for name in ("training", "ema_decay", "frozen_batch_norm", "scale_jitter")})
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "maskformer", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "maskformer", 0, tmp_path)
     (turn,) = trainer.turns
     assert [turn.rate(step) for step in (0, trainer.steps // 2)] == [pytest.approx(1e-4), pytest.approx(1e-4 * 0.5**0.9)]
     found = {(group["multiplier"], group["weight_decay"]) for group in turn.optimizer.param_groups}

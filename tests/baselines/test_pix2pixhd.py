@@ -208,7 +208,7 @@ def test_it_trains_and_its_checkpoint_draws_what_the_averaged_generator_draws(su
 
 def test_it_resumes_to_the_bit(suite, tmp_path):
     train(suite, "pix2pixhd", 0, tmp_path / "whole", tmp_path / "out")
-    accelerator = make_accelerator(suite, tmp_path / "cut")
+    accelerator = make_accelerator(suite)
     trainer = Trainer(accelerator, suite, "pix2pixhd", 0, tmp_path / "cut")
     for number, batch in enumerate(training_batches(open_dataset(suite.data, "train"), trainer), 1):
         trainer.advance(batch)

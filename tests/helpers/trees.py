@@ -89,3 +89,16 @@ def cityscapes_tree(root: Path, n: int = 8) -> Path:
             label_map(rng, CITY_IDS, 64, 128).save(labels / f"{frame}_gtFine_labelIds.png")
             (labels / f"{frame}_gtFine_polygons.json").write_text("{}")
     return root
+
+
+def own_tree(root: Path, classes: tuple[str, ...] = ("a", "b", "c")) -> Path:
+    """Six images to train with and three of val, of three classes, as mmsegmentation's users have them."""
+    rng = np.random.RandomState(0)
+    for split, n in (("train", 6), ("val", 3)):
+        for kind in ("images", "labels"):
+            (root / kind / split).mkdir(parents=True)
+        for number in range(n):
+            photograph(rng, 24, 32).save(root / f"images/{split}/{number}.jpg")
+            label_map(rng, (0, 1, 2, 255), 24, 32).save(root / f"labels/{split}/{number}.png")
+    (root / "classes.txt").write_text("\n".join(classes) + "\n")
+    return root

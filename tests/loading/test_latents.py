@@ -37,7 +37,7 @@ def changed(suite, **sections):
 
 def losses(suite, method: str = "semflow") -> list[float]:
     """Of every step of a training."""
-    trainer = Trainer(make_accelerator(suite, Path("state")), suite, method, 0, Path("state"))
+    trainer = Trainer(make_accelerator(suite), suite, method, 0, Path("state"))
     return [float(trainer.advance(batch)["loss"]) for batch in training_batches(open_dataset(suite.data, "train"), trainer)]
 
 
@@ -58,7 +58,7 @@ def test_cached_moments_give_the_loss_of_encoding_at_every_step(suite, method, f
 
 def test_what_is_cached_is_the_mean_and_deviation_of_pictures_and_of_their_mirror_images(suite):
     losses(changed(suite, run={"cache_latents": True}))
-    model = Trainer(make_accelerator(suite, Path("other")), suite, "semflow", 0, Path("other")).model
+    model = Trainer(make_accelerator(suite), suite, "semflow", 0, Path("other")).model
     image, _ = open_dataset(suite.data, "train")[6]
     pixels = torch.from_numpy(image)[None].float() / 127.5 - 1
     kept = load_file(shards("moments")[1])["latents"][1]
@@ -74,7 +74,7 @@ def test_a_mask_has_as_many_latents_as_perturbations(suite):
     losses(suite)
     kept = load_file(shards("masks")[0])["latents"]
     assert kept.shape == (5, 2, 3, 5, 4, 4)
-    trainer = Trainer(make_accelerator(suite, Path("other")), suite, "semflow", 0, Path("other"))
+    trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, Path("other"))
     labels = torch.from_numpy(open_dataset(suite.data, "train")[2].labels)[None]
     plain = trainer.model.encode_labels(labels, None, 0.0)[0]
     apart = [(kept[2, 0, number] - plain).norm() for number in range(3)]
@@ -235,7 +235,7 @@ def test_encoding_that_is_stopped_keeps_whole_shards_and_goes_on_from_them(suite
     monkeypatch.setattr(latents, "SHARD", 4)
     suite = changed(suite, run={"cache_latents": True})
     asked = iter([False, True])
-    trainer = Trainer(make_accelerator(suite, Path("state")), suite, "semflow", 0, Path("state"))
+    trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, Path("state"))
     with pytest.raises(Interrupted, match="the same command goes on"):
         next(training_batches(open_dataset(suite.data, "train"), trainer, stop=lambda: next(asked)))
     (first,) = shards("moments")

@@ -168,6 +168,13 @@ def test_sharded_weights_are_read_and_a_missing_shard_is_named(folder, suite_of,
     assert "names no shards" in complaint(folder)
 
 
+@pytest.mark.parametrize("shard", ["../other.safetensors", "/etc/passwd", "", ".", "..", "a/b.safetensors", ["a"], 5, None])
+def test_an_index_whose_shards_lie_elsewhere_is_refused(folder, complaint, shard):
+    (folder / "unet" / WEIGHTS).unlink()
+    (folder / "unet" / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": {"conv_in.weight": shard}}))
+    assert "names no shards, or none in its own folder" in complaint(folder)
+
+
 @pytest.mark.parametrize(("kind", "named"), [(torch.float16, "F16"), (torch.bfloat16, "BF16")])
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
 def test_weights_rounded_to_half_precision_are_refused_whatever_their_file_is_called(folder, complaint, part, kind, named):

@@ -1,19 +1,27 @@
 """The report's page, without a browser: what stands on it, and the pictures beside it."""
 
+import base64
 import json
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from semflow import published
 from semflow.claims.collect import Names, identity, with_interval
 from semflow.errors import SemFlowError
-from semflow.report import table1, table2
+from semflow.report import methods, table1, table2
 from semflow.report.ablations import ablations, ablations_grid
-from semflow.report.page import embedded, explorer, first_sentence, page, sections, site
+from semflow.report.page import embedded, explorer, numbered, page, sections, site
+from semflow.report.page.claim_rows import conclusion
+from semflow.report.page.forest import WIDTH, forest, standardised
+from semflow.report.page.pictures import first_sentence
+from semflow.report.products import PRODUCTS, Beside
 from semflow.report.tables import plain
 
 CLAIMS = Path(__file__).with_name("page_claims.json")
@@ -83,7 +91,7 @@ def changed(run, **fields):
 def test_nothing_from_data_becomes_markup(written):
     assert "b" not in written.elements
     assert "em" not in written.elements
-    assert set(written.scripts) == {"data-records", "data-explorer", ""}
+    assert set(written.scripts) == {"data-records", "data-explorer", "data-pictures", ""}
     assert "alert(1)" not in written.scripts[""]
     assert "SemFlow beats DSM <script>alert(1)</script>." in written.text
     assert "scenes <b>" in written.text
@@ -105,7 +113,55 @@ def test_the_summary_says_scale_data_and_verdicts(written):
     ):
         assert words in head
     assert "1 reproduced" in head
-    assert "Of the 2 entries of Tables 1 and 2, 2 are not comparable" in head
+    assert "Entries of Tables 1 and 2 as claims: 2 not comparable" in written.text
+
+
+def claim(verdict, *records):
+    return {"verdict": verdict, "conditions": [{"records": list(records)}]}
+
+
+def test_the_conclusion_counts_what_holds_of_what_could_be_judged_by_task(everything):
+    segmented, drawn = "semflow-b6-segmentation-euler-25-b0-train0-sample0", "semflow-b6-synthesis-euler-25-b6-train0-sample0"
+    claims = [claim("reproduced", segmented), claim("not reproduced", segmented), claim("inconclusive", segmented)]
+    claims += [claim("reproduced", segmented), claim("not comparable", drawn), claim("not run")]
+    assert conclusion(claims, everything) == [
+        "Segmentation: 2 of 4 claims hold, 1 is open.",
+        "Synthesis: none of 1 claim can be judged here.",
+    ]
+    claims += [claim("reproduced", drawn), claim("reproduced", drawn, segmented)]
+    assert conclusion(claims, everything)[1:] == [
+        "Synthesis: 1 of 1 claim holds; 1 more is not comparable.",
+        "Both tasks together: 1 of 1 claim holds.",
+    ]
+
+
+def condition(effect, low, high, **bounds):
+    return {"effect": effect, "low": low, "high": high, "at_least": None, "at_most": None} | bounds
+
+
+@pytest.mark.parametrize(
+    ("condition", "bar"),
+    [
+        (condition(7.0, 5.0, 9.0, at_least=1.0), (3.0, 2.0, 4.0)),
+        (condition(7.0, 5.0, 9.0, at_most=1.0), (-3.0, -4.0, -2.0)),
+        (condition(0.5, 0.4, 0.6, at_least=-1.0, at_most=1.0), (5.0, 4.0, 6.0)),
+        (condition(-2.0, -3.0, -1.0, at_least=-1.0, at_most=1.0), (-1.0, -2.0, 0.0)),
+        (condition(7.0, 7.0, 7.0, at_least=1.0), None),
+        (condition(7.0, None, None, at_least=1.0), None),
+    ],
+)
+def test_an_effect_is_drawn_in_half_widths_from_the_margin_that_it_is_nearest_to_violating(condition, bar):
+    assert standardised(condition) == pytest.approx(bar) if bar else standardised(condition) is None
+
+
+def test_the_drawing_keeps_the_order_of_effects_and_has_margins_in_its_middle():
+    effects = [-40.0, -1.0, 0.0, 2.0, 300.0]
+    claims = [{"id": str(x), "conditions": [condition(x, x - 1, x + 1, at_least=0.0)]} for x in effects]
+    drawn = forest(claims)
+    places = [drawn.bars[str(x)][0].effect for x in effects]
+    assert places == sorted(places)
+    assert places[2] == WIDTH / 2 == {label: x for x, label in drawn.ticks}["0"]
+    assert all(0 <= end <= WIDTH for bars in drawn.bars.values() for bar in bars for end in bar)
 
 
 def test_the_papers_own_scale_is_called_that(everything, claims, tmp_path):
@@ -128,16 +184,22 @@ def test_every_claim_and_discrepancy_is_on_the_page(written, claims):
     assert all(note in written.text for note in claims["notes"])
 
 
-def test_a_claims_row_shows_its_first_condition_which_decides(written):
-    (row,) = [row for row in written.tables["verdicts"] if row[0].startswith("SemFlow beats")]
-    assert " ".join(row[2].split()) == "25.0 [20.1, 30.2]"
-    assert row[3:6] == ["0.030", "3 / 2", "Both parts lie above one."]
-    assert " ".join(row[1].split()) == "reproduced at proxy scale, primary, knife edge: decided at 5 %, not at 1 %"
+def line_of(written, words):
+    """The text of a claim from its words on."""
+    return written.text.partition(f" {words}")[2]
+
+
+def test_a_claims_line_shows_its_first_condition_which_decides(written):
+    line = line_of(written, "SemFlow beats DSM <script>alert(1)</script>.")
+    assert line.startswith(
+        " primary 25.0 [20.1, 30.2] ≥ 1, ≤ 40 reproduced (at proxy scale, primary, knife edge: decided at 5 %, not"
+    )
+    assert "p = 0.030: Both parts lie above one. Place in the paper: section 4.3." in line
 
 
 def test_a_refuted_claims_p_value_is_that_of_its_holding(written):
-    (row,) = [row for row in written.tables["verdicts"] if row[0].startswith("Steps do not matter.")]
-    assert row[3] == "< 0.001"
+    line = line_of(written, "Steps do not matter.")
+    assert line.startswith(" -0.500 [-0.600, -0.400] ≤ 0.1 not reproduced (at proxy scale) , p < 0.001:")
 
 
 def test_a_condition_shows_how_trainings_scatter_where_there_are_several(written):
@@ -219,14 +281,21 @@ def test_every_run_stands_with_its_provenance(everything, written):
 
 def test_a_dialog_has_what_a_record_holds(written, everything):
     known = json.loads(written.scripts["data-records"])
-    assert set(known) == {identity(run.record) for run in everything}
-    record = known["semflow-b6-synthesis-euler-25-b6-train0-sample1"]
-    pairs = {name: text for _, group in record["groups"] for name, text in group}
+    assert set(known["records"]) == {identity(run.record) for run in everything}
+    _, groups = known["records"]["semflow-b6-synthesis-euler-25-b6-train0-sample1"]
+    pairs = {known["texts"][name]: known["texts"][value] for _, group in groups for name, value in group}
     assert pairs["Fréchet distance (EfficientNet-Lite0)"].startswith("12.00 [")
     assert pairs["commit"] == "c" * 40
     assert pairs["seeds"] == "training 0, sampling 1"
     behind = {name for span in written.elements["span"] for name in span.get("data-records", "").split()}
-    assert behind == set(known)
+    assert behind == set(known["records"])
+
+
+def test_a_text_that_many_records_have_in_common_stands_once():
+    texts = {}
+    said = numbered(["title", [["heading", [("a", "b"), ("b", "a")]]]], texts)
+    assert list(texts) == ["title", "heading", "a", "b"]
+    assert said == [0, [[1, [[2, 3], [3, 2]]]]]
 
 
 @pytest.mark.parametrize("given", [{}, {"claims": [], "discrepancies": [], "notes": [], "scale": "proxy"}])
@@ -336,8 +405,11 @@ def test_a_variant_of_the_suite_is_named_where_records_are(everything, tmp_path)
     other = changed(everything[0], variant="double")
     site([*everything, other], {}, [], tmp_path / "index.html")
     read = Read((tmp_path / "index.html").read_text())
-    known = json.loads(read.scripts["data-records"])[identity(other.record)]
-    assert known["title"] == "Segmentation by SemFlow Euler-25, b = 6, double, training 0, sampling seed 0"
+    known = json.loads(read.scripts["data-records"])
+    assert (
+        known["texts"][known["records"][identity(other.record)][0]]
+        == "Segmentation by SemFlow Euler-25, b = 6, double, training 0, sampling seed 0"
+    )
     assert [row[0] for row in read.tables["runs"]].count("segmentation: SemFlow Euler-25, double") == 1
     models = [entry["model"] for entry in json.loads(read.scripts["data-explorer"])]
     assert models.count("SemFlow, trained with b = 6, double") == 1
@@ -360,10 +432,68 @@ def test_the_same_records_give_the_same_page(everything, claims, tmp_path):
 
 
 def test_nothing_is_fetched_from_elsewhere(written, tmp_path):
-    for tag, name in (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src")):
+    for tag, name in (("img", "src"), ("link", "href"), ("script", "src")):
         for attributes in written.elements.get(tag, []):
             assert not attributes.get(name, "").startswith(("http", "//"))
     text = (tmp_path / "index.html").read_text()
     assert "fetch(" not in text
     assert "innerHTML" not in text
     assert "@import" not in text
+
+
+def test_the_page_links_the_paper_the_verdicts_and_every_record(everything, claims, store, tmp_path):
+    paths = store(everything)
+    (tmp_path / "claims.json").write_text("{}")
+    site(everything, claims, [], tmp_path / "report/index.html", {"claims.json": tmp_path / "claims.json"}, paths)
+    read = Read((tmp_path / "report/index.html").read_text())
+    links = [attributes["href"] for attributes in read.elements["a"]]
+    assert published.paper_url() in links
+    assert "../claims.json" in links
+    where = json.loads(read.scripts["data-records"])["files"]
+    assert [tmp_path / "report" / where[identity(run.record)] for run in everything] != paths
+    assert [(tmp_path / "report" / where[identity(run.record)]).resolve() for run in everything] == [
+        path.resolve() for path in paths
+    ]
+
+
+def test_the_csv_of_a_table_is_the_one_that_is_written(everything, written, tmp_path):
+    of = sections.of_table2(everything)
+    PRODUCTS["table2"].make(of, Beside())[".csv"](tmp_path / "table2.csv")
+    (link,) = [attributes["href"] for attributes in written.elements["a"] if attributes.get("download") == "table2.csv"]
+    assert unquote(link.partition(",")[2]) == (tmp_path / "table2.csv").read_text()
+
+
+def test_a_figure_links_its_files_and_says_the_command_that_made_it(everything, tmp_path):
+    for suffix in ("svg", "png"):
+        (tmp_path / f"one.{suffix}").write_text("")
+    site(everything, {}, [("one.svg", "One. Two.")], tmp_path / "index.html")
+    read = Read((tmp_path / "index.html").read_text())
+    links = [attributes["href"] for attributes in read.elements["a"]]
+    assert links.count("one.png") == 1
+    assert links.count("one.svg") == 2  # the picture itself too
+    assert "Made by snakemake --cores all --configfile config/hand.yaml results/hand/report/figures/one.svg" in read.text
+
+
+def test_a_page_in_a_single_file_holds_every_picture(everything, claims, tmp_path):
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3">\n<text>50 % & "#</text></svg>'
+    (tmp_path / "one.svg").write_text(drawing)
+    out = tmp_path / "alone" / "index.html"
+    site(everything, claims, [("../one.svg", "One. Two.")], out, single_file=True)
+    assert [path.name for path in out.parent.iterdir()] == ["index.html"]
+    read = Read(out.read_text())
+    (image,) = read.elements["img"][:1]
+    assert unquote(image["src"].partition(",")[2]) == drawing.replace("\n", " ")
+    pictures = json.loads(read.scripts["data-pictures"])
+    shown = {path for entry in json.loads(read.scripts["data-explorer"]) for _, path in entry["pictures"]}
+    assert set(pictures) == shown
+    first = Image.open(BytesIO(base64.b64decode(next(iter(pictures.values())).partition(",")[2])))
+    assert first.size == (12, 4)  # three pictures of 6 x 4, or two
+    links = [attributes["href"] for attributes in read.elements["a"] if "download" not in attributes]
+    assert all(link.startswith(("#", "https:")) for link in links)
+
+
+def test_every_method_unfolds_with_what_its_page_says(everything, written):
+    (dsm,) = [page for page in methods.pages(everything) if page.name == "dsm"]
+    assert all(paragraph in written.text for paragraph in dsm.words)
+    assert f"Train it: {dsm.command}" in written.text
+    assert "method-dsm" in {attributes.get("id") for attributes in written.elements["details"]}

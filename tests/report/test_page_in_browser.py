@@ -1,5 +1,6 @@
 """The report's page in headless Chromium, opened from disk."""
 
+import importlib
 import json
 import os
 import re
@@ -12,6 +13,8 @@ import pytest
 from PIL import Image
 
 from semflow.report.page import site
+from semflow.report.products import FIGURES
+from semflow.report.write import write
 
 CLAIMS = Path(__file__).with_name("page_claims.json")
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -45,44 +48,56 @@ def _executable():
     return found
 
 
+def _of_tests(name):
+    """A module that tests alone need; where a browser must be there, so must it."""
+    return importlib.import_module(name) if os.environ.get("SEMFLOW_BROWSER") else pytest.importorskip(name)
+
+
 @pytest.fixture(scope="module")
 def browser():
     executable = _executable()
-    if not os.environ.get("SEMFLOW_BROWSER"):
-        pytest.importorskip("playwright", reason="playwright is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
+    with _of_tests("playwright.sync_api").sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def folder(runs, real, make_synthesis, tmp_path):
-    """A report in a folder whose name needs escaping in an address."""
-    folder = tmp_path / "a report #1"
-    (folder / "figures").mkdir(parents=True)
-    (folder / "figures/one.svg").write_text(SVG)
+def material(runs, real, make_synthesis, tmp_path):
+    """(records, claims, figures) of a report, the figures drawn; its folder's name needs escaping in an address."""
+    (tmp_path / "a report #1/figures").mkdir(parents=True)
+    (tmp_path / "a report #1/figures/one.svg").write_text(SVG)
     drawn = [make_synthesis(), make_synthesis(20.0, steps=1), make_synthesis(40.0, drawn_with=12.0)]
-    claims = json.loads(CLAIMS.read_text())
-    site([*runs, *drawn, real], claims, [("figures/one.svg", "One. Two.")] * 3, folder / "index.html")
-    return folder
+    return [*runs, *drawn, real], json.loads(CLAIMS.read_text()), [("figures/one.svg", "One. Two.")] * 3
+
+
+@pytest.fixture
+def folder(material, tmp_path):
+    site(*material, tmp_path / "a report #1/index.html")
+    return tmp_path / "a report #1"
+
+
+@pytest.fixture
+def single_file(material, tmp_path):
+    """The same report in a file that lies alone."""
+    site(*material, tmp_path / "a report #1/single.html", single_file=True)
+    (tmp_path / "elsewhere").mkdir()
+    return (tmp_path / "a report #1/single.html").rename(tmp_path / "elsewhere/single.html")
 
 
 @pytest.fixture
 def open_page(browser, folder):
-    """open_page(**options of the context) -> the report, which must end without a complaint in its console."""
+    """open_page(**options of the context) -> the report, or the page `at`, which must end without a complaint in its console."""
     contexts, complaints = [], []
 
-    def start(**options):
+    def start(at=folder / "index.html", **options):
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda request: complaints.append(f"{request.url} failed"))
         page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
-        page.goto((folder / "index.html").as_uri())
+        page.goto(at.as_uri())
         return page
 
     yield start
@@ -94,6 +109,11 @@ def open_page(browser, folder):
 @pytest.fixture
 def page(open_page):
     return open_page()
+
+
+def unfold(page, selector):
+    """Open what is folded around an element, as a click on each summary does."""
+    page.locator(selector).first.evaluate("e => { for (; e; e = e.parentElement) if (e.tagName === 'DETAILS') e.open = true; }")
 
 
 def column(page, section, number):
@@ -116,7 +136,7 @@ def test_every_link_and_picture_leads_somewhere(page, folder):
     for address in found:
         if address.startswith("#"):
             assert page.locator(f"[id='{address[1:]}']").count() == 1, address
-        elif not address.startswith("data:"):
+        elif not address.startswith(("data:", "https:")):
             assert (folder / unquote(urlparse(address).path)).is_file(), address
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
 
@@ -144,6 +164,7 @@ def test_the_first_tab_stop_skips_to_the_content(page):
 
 
 def test_numbers_sort_as_numbers_both_ways_and_what_is_missing_stays_last(page):
+    unfold(page, "#metric")
     page.locator("#metric").select_option("")
     head = page.locator("#ablations th", has_text="steps")
     for direction, expected in (("ascending", sorted), ("descending", lambda values: sorted(values, reverse=True))):
@@ -172,23 +193,93 @@ def test_sorting_moves_a_methods_rows_together(page):
     assert sorted(before) == sorted(after)
 
 
-def test_claims_are_filtered_by_verdict(page):
-    def shown():
-        return page.locator(".claim:not([hidden])").evaluate_all("claims => claims.map(c => c.id)")
+def shown_claims(page):
+    return page.locator("#verdicts > .claims .claim:visible").evaluate_all("claims => claims.map(c => c.id)")
 
-    buttons = page.locator(".filter button")
-    assert len(shown()) == 7
-    buttons.filter(has_text=re.compile("^ ?not reproduced")).click()
-    assert shown() == ["claim-flat"]
-    assert buttons.filter(has_text="not reproduced").get_attribute("aria-pressed") == "true"
-    assert page.locator("#claims-status").inner_text() == "Showing 1 of 7 claims: not reproduced."
-    buttons.filter(has_text="not comparable").click()
-    assert page.locator("#claim-table2-25").is_visible()  # among the claims of table entries, which opened
-    buttons.first.click()
-    assert len(shown()) == 7
+
+def test_a_count_leads_to_as_many_claims_as_it_says(page):
+    everything = shown_claims(page)
+    assert len(everything) == 5
+    for link in page.locator(".counts a").all():
+        link.click()
+        assert len(shown_claims(page)) == int(link.locator("strong").inner_text()) == 1
+        assert link.get_attribute("aria-current") == "true"
+    assert page.locator("#claims-status").inner_text() == "Showing 1 of 5 claims. Show all"
+    page.get_by_role("link", name="Show all").click()
+    assert shown_claims(page) == everything
+    page.go_back()
+    assert len(shown_claims(page)) == 1
+
+
+def test_a_claims_address_unfolds_it_and_shows_it(open_page):
+    page = open_page()
+    assert page.locator("#claim-flat p").first.is_hidden()
+    page.goto(f"{page.url}#claim-flat")
+    assert page.locator("#claim-flat p").first.is_visible()
+    assert page.locator("#claim-flat").evaluate(
+        "e => { const { top } = e.getBoundingClientRect(); return top >= 0 && top < innerHeight; }"
+    )
+    page.evaluate("location.hash = '#claim-table2-25'")
+    page.locator("#claim-table2-25 p").first.wait_for(state="visible")  # within the entries, which unfolded too
+    page.get_by_role("link", name="Link to this claim").first.click()
+
+
+def test_what_the_explorer_shows_stands_in_the_address(open_page):
+    page = open_page()
+    page.locator("select[name=task]").select_option("synthesis")
+    page.locator("input[name=example]").press("ArrowRight")
+    shown, address = page.locator("#shown").inner_text(), page.url
+    assert shown.startswith("Example 2 of 2: synthesis")
+    again = open_page()
+    again.goto(address)
+    assert again.locator("#shown").inner_text() == shown
+    again.evaluate("location.hash = '#explorer?record=none'")
+    assert again.locator("#shown").inner_text().startswith("Example 1 of 2")
+
+
+def test_a_figure_opens_large_and_gives_focus_back(page):
+    link = page.locator("a.zoom").first
+    small = link.locator("img").bounding_box()["width"]
+    link.press("Enter")
+    large = page.locator("#large img")
+    assert large.bounding_box()["width"] > small
+    assert large.get_attribute("alt") == "One."
+    page.keyboard.press("Escape")
+    assert large.is_hidden()
+    assert link.evaluate("e => e === document.activeElement")
+
+
+def test_of_a_tables_numbers_one_is_a_tab_stop_and_arrows_go_on(page):
+    numbers = page.locator("#table2 button.measured")
+    assert numbers.count() > 2
+    assert page.locator("#table2 button.measured[tabindex='0']").count() == 1
+    numbers.first.focus()
+    page.keyboard.press("ArrowRight")
+    assert numbers.nth(1).evaluate("e => e === document.activeElement && e.tabIndex === 0")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert numbers.last.evaluate("e => e === document.activeElement")
+
+
+def test_the_first_column_of_a_wide_table_stays(open_page):
+    page = open_page(viewport={"width": 390, "height": 844})
+    scroll, head = page.locator("#table1 .scroll"), page.locator("#table1 tbody th").first
+    before = head.bounding_box()["x"]
+    assert scroll.evaluate("e => { e.scrollLeft = 200; return e.scrollLeft; }") == 200
+    assert head.bounding_box()["x"] == pytest.approx(before, abs=1)
+
+
+def test_a_single_file_shows_its_pictures_wherever_it_lies(open_page, single_file):
+    page = open_page(at=single_file)
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert picture(page, 2)[0].startswith("data:image/png;base64,")
+    box = page.locator(".shown .picture").nth(2)
+    box.scroll_into_view_if_needed()
+    assert Image.open(BytesIO(box.screenshot())).convert("RGB").getpixel((50, 50)) == (255, 0, 0)
 
 
 def test_ablations_are_filtered_by_metric(page):
+    unfold(page, "#metric")
     assert set(column(page, "ablations", 9)) == {"mIoU"}
     page.locator("#metric").select_option("brightness")
     assert set(column(page, "ablations", 9)) == {"brightness"}
@@ -247,6 +338,7 @@ def test_a_number_opens_its_record_and_gives_focus_back(page):
 
 
 def test_the_dialog_shows_the_right_record(page):
+    unfold(page, "#metric")
     page.locator("#ablations tr", has_text="SemFlow").locator("button.measured", has_text="50.0").first.click()
     dialog = page.locator(DIALOG)
     assert dialog.get_by_role(
@@ -270,7 +362,7 @@ def test_a_number_over_several_records_lists_them_all(page):
 
 
 def test_a_claims_condition_opens_its_records(page):
-    page.locator("#claim-above summary").click()
+    page.locator("#claim-above > summary").click()
     page.locator("#claim-above .conditions button.measured").last.click()
     assert "Euler-1" in page.locator("#record-head").inner_text()
 
@@ -293,34 +385,80 @@ def test_colours_follow_the_system_and_keep_their_contrast(open_page, scheme, da
     found = page.evaluate(CONTRAST)
     assert len(found) > 100
     assert [item for item in found if item["ratio"] < 4.5] == []
-    assert page.evaluate("getComputedStyle(document.querySelector('.figures img')).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def test_the_first_paint_takes_less_than_a_second(page):
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
-    assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 1000
-
-
-def test_on_paper_everything_is_open_and_controls_are_gone(page, tmp_path):
+def test_on_paper_stands_what_is_unfolded_without_controls(page):
+    page.locator("#claim-above > summary").click()
     page.emulate_media(media="print")
-    for selector in (".controls", "nav", ".skip"):
+    for selector in (".controls", "nav", ".skip", "#explorer", "#runs"):
         assert page.locator(f"{selector}:visible").count() == 0
-    assert page.locator("#claim-above .conditions").is_hidden()
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#claim-above .conditions").is_visible()
+    assert page.locator("#claim-flat p").first.is_hidden()
     page.set_viewport_size({"width": 700, "height": 1000})  # 186 mm, what an A4 page has between its margins
     wide = "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > 701).map(t => t.innerText)"
     assert page.evaluate(wide) == []
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator("#claim-above .conditions").is_hidden()
-    page.pdf(path=tmp_path / "page.pdf", format="A4")
-    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_without_javascript_everything_can_be_read(open_page):
     page = open_page(java_script_enabled=False)
     assert page.locator("#claim-above").is_visible()
+    page.locator("#ablations summary").click()
     assert page.locator("#ablations tbody tr").last.is_visible()
     assert page.locator(".controls:visible").count() == 0
-    page.locator("#claim-above summary").click()
+    page.locator("#claim-above > summary").click()
     assert page.locator("#claim-above .conditions").is_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing_folded_or_not(open_page, width, scheme):
+    axe = _of_tests("axe_playwright_python.sync_playwright").Axe()
+    page = open_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    for _ in range(2):
+        found = axe.run(page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+
+
+# The committed study, as large as a report is.
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The page of the committed records, with as many figures as there are."""
+    folder = tmp_path_factory.mktemp("study")
+    records = sorted((Path(__file__).parents[2] / "reports/study/records").rglob("*.json"))
+    for name in FIGURES:
+        (folder / f"{name}.svg").write_text(SVG)
+        (folder / f"{name}.txt").write_text("One figure. With many words.")
+    write("claims", records, [folder / "claims.json"])
+    captions = [folder / f"{name}.txt" for name in FIGURES]
+    write("index", records, [folder / "index.html"], claims=folder / "claims.json", captions=captions)
+    return folder / "index.html"
+
+
+@pytest.mark.slow
+def test_a_whole_study_is_printed_on_twelve_pages_and_less(open_page, study, tmp_path):
+    open_page(at=study).pdf(path=tmp_path / "page.pdf", format="A4")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes())) <= 12
+
+
+@pytest.mark.slow
+def test_a_whole_study_has_fewer_than_200_tab_stops_before_anything_is_unfolded(open_page, study):
+    stops = "[...document.querySelectorAll('a, button, input, select, summary, [tabindex]')]"
+    stops += ".filter(e => e.tabIndex >= 0 && !e.disabled && e.checkVisibility()).length"
+    assert 50 < open_page(at=study).evaluate(stops) < 200
+
+
+@pytest.mark.slow
+def test_a_whole_study_is_painted_within_a_second(open_page, study):
+    page = open_page(at=study)
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+    assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 1000
+
+
+@pytest.mark.slow
+def test_a_whole_study_fits_a_phone_whose_first_screen_has_its_conclusion(open_page, study):
+    page = open_page(at=study, viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".conclusion").inner_text().startswith("Segmentation: ")
+    assert page.locator(".counts").evaluate("e => e.getBoundingClientRect().bottom") < 844

@@ -87,6 +87,16 @@ def test_the_index_needs_claims_in_their_form(stored, tmp_path):
     assert not (tmp_path / "index.html").exists()
 
 
+def test_a_single_file_is_made_of_the_index_alone(stored, tmp_path):
+    with pytest.raises(SemFlowError, match="--single-file is for the index, not for table2"):
+        write("table2", stored, [tmp_path / "table2.csv"], single_file=True)
+    assert not (tmp_path / "table2.csv").exists()
+    write("claims", stored, [tmp_path / "claims.json"])
+    words = ["report", "index", "--single-file", "--claims", tmp_path / "claims.json", "--out", tmp_path / "out/index.html"]
+    cli.main([*map(str, words), "--records", *map(str, stored)])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+
+
 def run(*words) -> int:
     """Exit status of the command line."""
     with pytest.raises(SystemExit) as end:

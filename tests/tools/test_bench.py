@@ -50,7 +50,7 @@ def test_the_size_of_the_paper_is_measured_without_its_files(sd_suite, tmp_path)
 
 def test_bare_steps_are_of_what_the_networks_are_called_with_in_a_real_step(tiny_suite, tmp_path):
     """DSM's network sees noise beside the image, at timesteps up to 1000: nobody says so to the bench."""
-    trainer = Trainer(make_accelerator(tiny_suite, tmp_path), tiny_suite, "dsm", 0, tmp_path)
+    trainer = Trainer(make_accelerator(tiny_suite), tiny_suite, "dsm", 0, tmp_path)
     batch = next(training_batches(open_dataset(tiny_suite.data, "train"), trainer, tmp_path))
     seen, before = [], [weight.clone() for weight in trainer.networks.parameters()]
     hook = trainer.networks["unet"].register_forward_pre_hook(lambda _, args: seen.append(args))
@@ -72,7 +72,7 @@ def test_bare_steps_of_two_phases_go_back_through_what_a_phase_does_not_move(tin
         "feature_matching": 10, "perceptual": 0, "generator": recipe, "discriminator": recipe,
     }}  # fmt: skip
     suite = config.check(tiny, "tiny")
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "pix2pixhd", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "pix2pixhd", 0, tmp_path)
     batch = next(training_batches(open_dataset(suite.data, "train"), trainer, tmp_path))
     side, seen = bench._bare_steps(trainer, batch), []
 

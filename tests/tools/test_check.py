@@ -74,6 +74,7 @@ def test_the_official_numbers_are_said_to_be_so(tree, monkeypatch):
 def test_a_missing_folder_says_where_to_get_the_data(run, tmp_path, name):
     status, out, wrong = run("check", name, tmp_path / "nowhere")
     assert status == 1
+    assert wrong
     assert all("no images" in sentence for sentence in wrong)
     assert all(source in out for source in OFFICIAL[name].sources)
 
@@ -81,6 +82,7 @@ def test_a_missing_folder_says_where_to_get_the_data(run, tmp_path, name):
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_no_problem_sends_to_the_command_that_tells_it(tmp_path, name):
     found = problems(name, tmp_path)
+    assert found
     assert all("the lines above say where to get it" in sentence for sentence in found)
     assert not any("semflow data check" in sentence for sentence in found)
 

@@ -395,7 +395,7 @@ def test_latents_take_what_is_written(small_suite, monkeypatch):
         "training": small_suite.training.model_copy(update={"cached_perturbations": 3, "batch_size": 4}),
     }
     suite = small_suite.model_copy(update=update)
-    trainer = Trainer(make_accelerator(suite, Path("state")), suite, "semflow", 0, Path("state"))
+    trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, Path("state"))
     next(training_batches(open_dataset(suite.data, "train"), trainer))
     shards = list(Path("results/latents").glob("*/*.safetensors"))
     headers = sum(8 + int.from_bytes(path.read_bytes()[:8], "little") for path in shards)
@@ -404,7 +404,7 @@ def test_latents_take_what_is_written(small_suite, monkeypatch):
 
 
 def test_states_and_weights_take_what_is_written(small_suite):
-    trainer = Trainer(make_accelerator(small_suite, Path("state")), small_suite, "semflow", 0, Path("state"))
+    trainer = Trainer(make_accelerator(small_suite), small_suite, "semflow", 0, Path("state"))
     trainer.advance(next(training_batches(open_dataset(small_suite.data, "train"), trainer)))
     trainer.save()
     trainer.export(Path("out"))
@@ -416,7 +416,7 @@ def test_states_and_weights_take_what_is_written(small_suite):
 
 
 def test_what_a_training_keeps_on_its_device_is_twenty_bytes_a_weight(small_suite):
-    trainer = Trainer(make_accelerator(small_suite, Path("state")), small_suite, "semflow", 0, Path("state"))
+    trainer = Trainer(make_accelerator(small_suite), small_suite, "semflow", 0, Path("state"))
     (turn,) = trainer.turns
     trainer.accumulate(turn, trainer.parts(next(training_batches(open_dataset(small_suite.data, "train"), trainer))))
     weights = list(trainer.networks.parameters())

@@ -1,11 +1,14 @@
 """Records and a report, copied to where they are committed."""
 
+import json
+
 import numpy as np
 import pytest
 
 from semflow.claims.collect import read_runs
 from semflow.errors import SemFlowError
 from semflow.evaluation.records import arrays_path, write
+from semflow.report.page import site
 from semflow.tools.publish import publish
 
 
@@ -54,6 +57,19 @@ def test_records_of_another_run_stay_and_the_report_comes_beside_them(results, t
     assert made == {"index.html": "page", "figures/a.svg": "drawing", "table2.csv": "numbers"}
 
 
+def test_a_published_page_links_the_records_that_lie_beside_it(results, tmp_path):
+    folder, paths = results
+    links = {"claims.json": folder / "claims.json"}
+    site(read_runs(paths), {}, [], folder / "report/index.html", links, paths)
+    (folder / "claims.json").write_text("{}")
+    publish(paths, tmp_path / "out", folder / "report", [folder / "claims.json"])
+    page = (tmp_path / "out/index.html").read_text()
+    known = json.loads(page.partition('id="data-records">')[2].partition("</script>")[0])["files"]
+    assert len(known) == len(paths)
+    assert all((tmp_path / "out" / path).is_file() for path in known.values())
+    assert 'href="claims.json"' in page
+
+
 def test_a_report_replaces_the_one_that_was_there_and_nothing_else(results, tmp_path):
     folder, paths = results
     (folder / "report").mkdir()
@@ -70,6 +86,26 @@ def test_a_report_replaces_the_one_that_was_there_and_nothing_else(results, tmp_
     with pytest.raises(SemFlowError, match="is no published report"):
         publish(paths, tmp_path / "home", folder / "report")
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("with_report", [True, False])
+def test_a_run_is_not_published_over_itself(results, with_report):
+    folder, paths = results
+    (folder / "report").mkdir()
+    (folder / "report/index.html").write_text("page")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(SemFlowError, match="give another folder" if with_report else "publish to another folder"):
+        publish(paths, folder, folder / "report" if with_report else None)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_published_records_may_be_published_again_where_they_are(results, tmp_path):
+    _, paths = results
+    publish(paths, tmp_path / "out")
+    there = sorted((tmp_path / "out").rglob("*.json"))
+    before = {path: path.read_bytes() for path in there}
+    publish(there, tmp_path / "out")
+    assert {path: path.read_bytes() for path in there} == before
 
 
 def test_records_of_two_suites_or_of_no_folder_of_records_are_refused(results, tmp_path, store, runs):

@@ -99,7 +99,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(tiny_suite, tmp_path
 
     def gradient(micro_batch: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         other = changed(suite, run={"micro_batch": micro_batch})
-        trainer = Trainer(make_accelerator(other, tmp_path), other, method, 0, tmp_path)
+        trainer = Trainer(make_accelerator(other), other, method, 0, tmp_path)
         loss = trainer.accumulate(trainer.turns[0], trainer.parts(batch_of(other, 20)))["loss"]
         return loss, torch.cat([weight.grad.flatten() for weight in trainer.model.network.parameters()])
 
@@ -109,7 +109,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(tiny_suite, tmp_path
 
 def test_a_micro_batch_is_found_by_halving_until_memory_suffices(tiny_suite, tmp_path, monkeypatch):
     suite = changed(tiny_suite, training={"batch_size": 20})
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, tmp_path)
     whole, sizes = SemFlow.losses, []
 
     def narrow(self, phase, x, *more):
@@ -126,7 +126,7 @@ def test_a_micro_batch_is_found_by_halving_until_memory_suffices(tiny_suite, tmp
 
 
 def test_an_error_that_is_not_memory_is_not_tried_again(tiny_suite, tmp_path, monkeypatch):
-    trainer = Trainer(make_accelerator(tiny_suite, tmp_path), tiny_suite, "semflow", 0, tmp_path)
+    trainer = Trainer(make_accelerator(tiny_suite), tiny_suite, "semflow", 0, tmp_path)
 
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
@@ -151,7 +151,7 @@ class _Looks(TorchDispatchMode):
 @pytest.mark.parametrize("method", ["semflow", "dsm", "dsm_modified"])
 def test_a_step_reads_no_value_back(tiny_suite, tmp_path, method, monkeypatch):
     monkeypatch.setattr("semflow.method.pseudo_mask.PseudoMask.check", lambda self, labels: None)  # which looks on the CPU alone
-    trainer = Trainer(make_accelerator(tiny_suite, tmp_path), tiny_suite, method, 0, tmp_path)
+    trainer = Trainer(make_accelerator(tiny_suite), tiny_suite, method, 0, tmp_path)
     batch = batch_of(tiny_suite, 4)
     trainer.advance(batch)
     with _Looks() as looks:
@@ -171,7 +171,7 @@ def test_options_of_a_run_change_no_more_than_rounding(tiny_suite, tmp_path, opt
 def test_a_state_goes_on_under_another_memory_layout(tiny_suite, tmp_path):
     whole = changed(tiny_suite, training={"steps": 4}, run={"checkpoint_every": 2, "channels_last": True})
     train(whole, "semflow", 0, tmp_path / "whole/state", tmp_path / "whole/out")
-    trainer = Trainer(make_accelerator(whole, tmp_path), whole, "semflow", 0, tmp_path / "whole/state")
+    trainer = Trainer(make_accelerator(whole), whole, "semflow", 0, tmp_path / "whole/state")
     for weight in trainer.model.network.parameters():
         moments = trainer.turns[0].optimizer.state[weight]
         assert moments["exp_avg"].stride() == weight.stride()

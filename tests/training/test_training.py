@@ -14,7 +14,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from semflow import provenance
@@ -29,6 +29,7 @@ from semflow.method.samplers import Sampler
 from semflow.method.semflow import SemFlow
 from semflow.suite import reading as config
 from semflow.training import checkpoints, devices, spent
+from semflow.training.build import make_model
 from semflow.training.loop import Trainer, make_accelerator, train
 from semflow.training.optimizers import recipe, schedule
 
@@ -194,7 +195,7 @@ def fresh_accelerator():
 def test_bf16_computes_in_bf16_and_keeps_weights_and_times_in_float32(tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
     suite = with_training(tiny_suite, precision="bf16")
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "semflow", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, tmp_path)
     network, seen = trainer.model.network, {}
     network.register_forward_pre_hook(lambda _, inputs: seen.update(t=inputs[1].dtype))
     network.unet.conv_in.register_forward_hook(lambda _, inputs, output: seen.update(features=output.dtype))
@@ -209,7 +210,7 @@ def test_bf16_leaves_latents_and_noise_levels_in_float32(tiny, kl_section, tmp_p
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
     tiny["autoencoder"] = kl_section
     suite = with_training(config.check(tiny, "tiny"), precision="bf16")
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm_modified", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "dsm_modified", 0, tmp_path)
     encode, seen = trainer.model.autoencoder.encode, []
 
     def watched(*inputs):
@@ -226,7 +227,7 @@ def trained_in_two(suite, folder, first: int, then: int):
     """The losses of a training that stops after some steps and goes on from its state, and what its card says that it took."""
     losses = []
     for steps in (first, then):
-        trainer = Trainer(make_accelerator(suite, folder), suite, "semflow", 0, folder)
+        trainer = Trainer(make_accelerator(suite), suite, "semflow", 0, folder)
         losses += [trainer.advance(four_scenes(suite))["loss"].item() for _ in range(steps)]
         trainer.save()
     trainer.export(folder / "out")
@@ -269,7 +270,7 @@ def test_a_kl_autoencoder_trains_and_segments_in_its_latents(tiny, kl_section, t
 
 def test_gradients_are_clipped_to_the_norm_asked_for(tiny_suite, tmp_path):
     suite = with_training(tiny_suite, grad_clip=1e-3)
-    trainer = Trainer(make_accelerator(suite, tmp_path), suite, "dsm", 0, tmp_path)
+    trainer = Trainer(make_accelerator(suite), suite, "dsm", 0, tmp_path)
     norms = []
     trainer.turns[0].optimizer.register_step_pre_hook(
         lambda optimizer, *_: norms.append(
@@ -287,6 +288,14 @@ def test_scalars_go_to_tensorboard(tiny_suite, tmp_path):
     events = EventAccumulator(str(folder)).Reload()
     assert {"loss", "grad_norm", "lr", "images_per_s"} <= set(events.Tags()["scalars"])
     assert [event.step for event in events.Scalars("loss")] == [2, 4]
+
+
+def test_a_log_that_cannot_be_written_ends_the_training_with_a_sentence_about_it(tiny_suite, tmp_path):
+    suite = with_run(with_training(tiny_suite, steps=2), log_every=1)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / f"{suite.suite}-semflow-seed0").touch()
+    with pytest.raises(SemFlowError, match=r"cannot write .*events.out.tfevents.*; free space or permission"):
+        train(suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
 
 
 def test_two_processes_never_train_in_one_folder(tiny_suite, tmp_path):
@@ -332,6 +341,18 @@ def test_truncated_state_is_refused_with_the_mend(tiny_suite, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(SemFlowError, match="damaged"):
         train(tiny_suite, "semflow", 0, tmp_path / "state", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("name", "value"), [("first_losses", "1"), ("first_losses", "{}"), ("step", '"x"'), ("sums", "[1]")])
+def test_a_state_that_says_what_cannot_be_is_refused_with_the_mend(tiny_suite, tmp_path, name, value):
+    networks = make_model(tiny_suite, "semflow").networks
+    checkpoints.save_state(tmp_path, "key", spent.Spent(), networks, [], None)
+    path = tmp_path / checkpoints.STATE
+    with safe_open(path, framework="pt") as file:
+        said = file.metadata() | {name: value}
+    save_file(load_file(path), path, said)
+    with pytest.raises(SemFlowError, match=r"state\.safetensors .*delete it to start again"):
+        checkpoints.load_state(tmp_path, "key", networks, [], None)
 
 
 @pytest.mark.parametrize(

@@ -440,4 +440,6 @@ def print_tables():
         print(
             f"Claims: {', '.join(f'{number} {verdict}' for verdict, number in counts.items())}"
         )
-        print(f"Report: {index.resolve()}")
+        print(f"Report: {index.resolve()}", "All suites:", sep="\n", flush=True)
+        reports = "-m semflow suites results --out results/index.html".split()
+        subprocess.run([sys.executable, *reports])

@@ -128,4 +128,4 @@ use rule table as site with:
         out=lambda w, output: output.html,
         words=products.PRODUCTS["index"].words,
         options=lambda w, input: f"--claims {input.claims} {captions(input.get('beside', []))}",
-        key=f"{code_of('index')}-{PAGE_FILES}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",
+        key=f"{code_of('index')}-{PAGE_FILES}-{METHODS_WORDS}-{PUBLISHED['table1']}-{PUBLISHED['table2']}",

@@ -1,37 +1,39 @@
 """The web pages around tables and figures. Everything that comes from data is escaped; nothing is fetched."""
 
 import json
-import os
-import re
-import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from semflow import files
+from semflow import files, published
 from semflow.claims import starved
 from semflow.claims.collect import Names, Run, by_dataset, images_of, listed, only, size_of, sizes_of_networks
 from semflow.claims.document import load
 from semflow.claims.verdicts import orderings, read, table_entries
 from semflow.errors import SemFlowError
-from semflow.report import selection, table1, table2
-from semflow.report.ablations import ablations_grid
+from semflow.provenance import repository
+from semflow.report import methods, selection, table1, table2
+from semflow.report.ablations import ablations, ablations_grid
 from semflow.report.budget import grids as budget_grids
 from semflow.report.budget import speed_note
 from semflow.report.claims_text import committed
 from semflow.report.page import explorer, sections
-from semflow.report.page.claim_rows import MEANING, claim_rows, count
+from semflow.report.page.claim_rows import MEANING, by_verdict, conclusion
 from semflow.report.page.details import details
+from semflow.report.page.forest import WIDTH, forest
+from semflow.report.page.pictures import Captioned, captioned, figure, inlined, relative
 from semflow.report.products import Beside, Forms, product
 from semflow.report.selection import everything
 from semflow.report.tables import Grid
 
-Captioned = list[tuple[str, str]]  # (path relative to the page, caption)
-SENTENCE = re.compile(r"((?:Figure \d+\. )?.+?[.?!])(?= [A-Z]|$)", re.DOTALL)
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @product("table1_page", table1.needs)
@@ -52,7 +54,7 @@ def _one_table(name: str, grids: list[Grid], notes: list[str], runs: list[Run], 
     title = f"{name}, suite {runs[0].record.suite}"
 
     def write(path: Path) -> None:
-        files.write_text(path, page(title, grids, notes, _captioned(beside.captions, path), runs))
+        files.write_text(path, page(title, grids, notes, captioned(beside.captions, path), runs))
 
     return {".html": write}
 
@@ -66,77 +68,105 @@ def index(runs: list[Run], beside: Beside) -> Forms:
     suite = runs[0].record.suite
     if claims["suite"] != suite:
         raise SemFlowError(f"{beside.claims} is of suite {claims['suite']}, the records are of {suite}; judge these")
-    return {".html": lambda path: site(runs, claims, _captioned(beside.captions, path), path)}
+    links, records = ({}, ()) if beside.single_file else ({"claims.json": beside.claims}, beside.records)
 
+    def write(path: Path) -> None:
+        site(runs, claims, captioned(beside.captions, path), path, links, records, beside.single_file)
 
-def _captioned(captions: Sequence[Path], page_path: Path) -> Captioned:
-    """Every figure, and its caption."""
-    if missing := [caption for caption in captions if not caption.exists()]:
-        raise SemFlowError(f"there is no {missing[0]}; draw the figure first")
-    pictures = [os.path.relpath(caption.with_suffix(".svg"), page_path.parent) for caption in captions]
-    return [(path, caption.read_text(encoding="utf-8").strip()) for path, caption in zip(pictures, captions, strict=True)]
+    return {".html": write}
 
 
 def page(title: str, tables: list[Grid], notes: list[str], figures: Captioned, runs: list[Run]) -> str:
     """One HTML page: tables, notes, figures, and the provenance of every run."""
-    return _render(runs, title, figures=_figures(figures, None), tables=tables, notes=notes)
+    return _render(runs, title, figures=[figure(path, caption, None) for path, caption in figures], tables=tables, notes=notes)
 
 
-def site(runs: list[Run], claims: dict[str, Any], figures: Captioned, out: Path) -> None:
+def site(
+    runs: list[Run], claims: dict[str, Any], figures: Captioned, out: Path, beside: Mapping[str, Path] | None = None,
+    records: Sequence[Path] = (), single_file: bool = False,
+) -> None:  # fmt: skip
     """Write the whole report of a suite: the page `out`, and `pictures/` beside it.
 
-    claims: what claims.json holds; may be empty.
+    claims: what claims.json holds; may be empty.  beside: files that the page links, by name.  records: files of `runs`, in their
+    order, which it links too.  single_file: pictures and figures go into the page, and no folder is written.
     """
-    out, names = Path(out), Names.among(runs)
-    with files.new_folder(out.parent / explorer.FOLDER) as folder:
-        entries = explorer.explorer(runs, folder)
-        words = _render(
-            runs,
-            f"SemFlow, replicated: suite {runs[0].record.suite}",
-            report=_report(runs, claims, names) | {"explorer": bool(entries)},
-            figures=_figures(figures, out.parent),
-            data={"records": {names.identity(run.record): details(run.record, names) for run in runs}, "explorer": entries},
+    out = Path(out)
+    with TemporaryDirectory() if single_file else files.new_folder(out.parent / explorer.FOLDER) as folder:
+        entries = explorer.explorer(runs, Path(folder))
+        pictures = (
+            {f"{explorer.FOLDER}/{path.name}": inlined(path) for path in sorted(Path(folder).iterdir())} if single_file else {}
         )
+        shown = [figure(path, caption, out.parent, single_file) for path, caption in figures]
+        data = {"records": _records(runs, records, out.parent), "explorer": entries, "pictures": pictures}
+        report = _report(runs, claims) | {"explorer": bool(entries), "files": relative((beside or {}).items(), out.parent)}
+        words = _render(runs, f"SemFlow, replicated: suite {runs[0].record.suite}", report=report, figures=shown, data=data)
     files.write_text(out, words)
 
 
-def _report(runs: list[Run], claims: dict[str, Any], names: Names) -> dict[str, Any]:
-    at_paper_scale = claims.get("scale") == "paper"
+def _records(runs: list[Run], paths: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """What the dialog says of every record, and where its file lies. Each text stands once: most records have most in common."""
+    names, texts = Names.among(runs), dict[str, int]()
+    known = [names.identity(run.record) for run in runs]
+    said = {name: numbered(details(run.record, names), texts) for name, run in zip(known, runs, strict=True)}
+    where = relative(zip(known, paths, strict=True), folder) if paths else {}
+    return {"texts": list(texts), "records": said, "files": where}
+
+
+def numbered(value: Any, texts: dict[str, int]) -> Any:
+    """Lists with every text in them replaced by its number in `texts`, which grows."""
+    return texts.setdefault(value, len(texts)) if isinstance(value, str) else [numbered(one, texts) for one in value]
+
+
+def _report(runs: list[Run], claims: dict[str, Any]) -> dict[str, Any]:
+    names, at_paper_scale = Names.among(runs), claims.get("scale") == "paper"
     known = claims or {"claims": []}
-    others, numbers = claim_rows(orderings(known)), claim_rows(table_entries(known))
+    others, numbers = orderings(known), table_entries(known)
     weak = starved.among(runs, load())
-    first, second, ablations = sections.of_table1(runs), sections.of_table2(runs), ablations_grid(runs)
+    first, second, ablated = sections.of_table1(runs), sections.of_table2(runs), ablations_grid(runs)
     return {
         "proxy": not at_paper_scale,
         "facts": facts(runs, at_paper_scale),
-        "claims": others,
-        "table_entries": numbers,
-        "counts": count(others),
-        "entry_counts": count(numbers),
+        "paper": published.paper_url(),
+        "conclusion": conclusion(others, runs),
+        "lists": {"claims": by_verdict(others), "entries": by_verdict(numbers)},
+        "forest": forest([*others, *numbers]),
         "verdicts": MEANING,
         "notes": [*claims.get("notes", []), *filter(None, [committed(claims)])],
         "discrepancies": claims.get("discrepancies", []),
         "tables": [
-            (1, first and table1.grid(first, names, starving=weak), first and table1.notes(first, weak)),
-            (2, second and table2.grid(second, names), second and table2.notes(second)),
+            _table(1, first, lambda of: (table1.grid(of, names, starving=weak), table1.notes(of, weak), table1.table1(of))),
+            _table(2, second, lambda of: (table2.grid(of, names), table2.notes(of), table2.table2(of))),
         ],
-        "ablations": ablations,
-        "metrics": sections.metrics_of(ablations),
+        "methods": methods.pages(runs),
+        "ablations": ablated,
+        "ablations_csv": download(ablations(runs)),
+        "metrics": sections.metrics_of(ablated),
         "legends": explorer.legends(runs),
         "cost": [*budget_grids(runs), sections.spent_grid(runs, names)],
         "speed": speed_note(runs),
     }
 
 
-def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, str]:
-    """What was measured on, in words: scale, data, network."""
+def _table(number: int, runs: list[Run], make: "Callable[[list[Run]], tuple[Grid, list[str], DataFrame]]") -> dict[str, Any]:
+    """A table of the page; without a grid where there are no records for it."""
+    grid, notes, frame = make(runs) if runs else (None, [], None)
+    return {"number": number, "grid": grid, "notes": notes, "csv": "" if frame is None else download(frame)}
+
+
+def download(frame: "DataFrame") -> str:
+    """A table's CSV as an address."""
+    return f"data:text/csv;charset=utf-8,{quote(frame.to_csv(index=False, lineterminator=chr(10)))}"
+
+
+def facts(runs: list[Run], at_paper_scale: bool) -> dict[str, Any]:
+    """What was measured on, in words: scale, data, network; and the commits of the records, each with its address."""
     sizes = (f"{n / 1e6:.1f} million" if n >= 1e5 else f"{n:,}" for n in sizes_of_networks(runs))
     parameters = listed(dict.fromkeys(sizes)) or "no"
     return {
         "scale": "at the paper's scale" if at_paper_scale else "at proxy scale",
         "data": "; ".join(map(_data, by_dataset(runs).values())),
         "network": f"{parameters} parameters",
-        "commit": listed(dict.fromkeys(run.record.provenance.commit[: sections.SHORT] for run in runs)),
+        "commits": {commit: repository(commit) for commit in dict.fromkeys(run.record.provenance.commit for run in runs)},
     }
 
 
@@ -146,44 +176,24 @@ def _data(runs: list[Run]) -> str:
     return f"{images_of(record)} of {record.dataset}, {size_of(record)}, {len(record.classes)} classes"
 
 
-def _figures(figures: Captioned, folder: Path | None) -> list[dict[str, Any]]:
-    """folder: where the page will lie, to find out how large each figure is, so that nothing moves when it loads."""
-    return [
-        {"path": path, "caption": caption, "alt": first_sentence(caption), "size": _size(folder / path) if folder else None}
-        for path, caption in figures
-    ]
-
-
-def first_sentence(caption: str) -> str:
-    """The first sentence of a caption, the number of its figure with it."""
-    found = SENTENCE.match(caption)
-    return found.group(1) if found else caption
-
-
-def _size(path: Path) -> tuple[float, float] | None:
-    """Width and height of an SVG in its own units; None for what is missing or is no SVG."""
-    try:
-        box = next(ET.iterparse(path, events=["start"]))[1].get("viewBox", "")
-        _, _, width, height = map(float, box.split())
-    except (OSError, ET.ParseError, ValueError, StopIteration):
-        return None
-    return width, height
-
-
 def _render(
     runs: list[Run], title: str, figures: list[dict[str, Any]], tables: Sequence[Grid] = (), notes: Sequence[str] = (),
     report: dict[str, Any] | None = None, data: dict[str, Any] | None = None,
 ) -> str:  # fmt: skip
+    return rendered(
+        "template.html",
+        title=title, suite=runs[0].record.suite, figures=figures, tables=tables, notes=notes, report=report, width=WIDTH,
+        runs=sections.runs_grid(runs), versions=sections.versions(runs),
+        data={name: embedded(value) for name, value in (data or {}).items()}, script=Markup(_own("script.js")),
+    )  # fmt: skip
+
+
+def rendered(name: str, **values: Any) -> str:
+    """A template of this folder, with the style that all have."""
     environment = Environment(
         loader=FunctionLoader(_own), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("template.html").render(
-        title=title, figures=figures, tables=tables, notes=notes, report=report,
-        runs=sections.runs_grid(runs), versions=sections.versions(runs),
-        data={name: embedded(value) for name, value in (data or {}).items()},
-        style=Markup(_own("style.css")), script=Markup(_own("script.js")),
-    )  # fmt: skip
-    return page + "\n"
+    return environment.get_template(name).render(style=Markup(_own("style.css")), **values) + "\n"
 
 
 def _own(name: str) -> str:

@@ -1,11 +1,15 @@
-"""The claims of claims.json as rows of the page's first table."""
+"""The claims of claims.json as lines of the page, and the sentence that they come to."""
 
+from collections import Counter
 from typing import Any
 
+from semflow.claims.collect import Names, Run
 from semflow.claims.verdicts import JUDGED, VERDICTS
 from semflow.report.claims_text import SCALES, decisive, marks, p_value
 from semflow.report.tables import Entry, Grid, Row
+from semflow.suite.measurements import draws
 
+Claims = list[dict[str, Any]]
 MEANING = {
     "reproduced": "its test is passed",
     "not reproduced": "the measurements contradict it",
@@ -15,37 +19,64 @@ MEANING = {
     "true by construction": "it holds of any right implementation; no evidence",
 }
 HOLDS = {True: "yes", False: "no", None: "not settled"}
+SUBJECTS = {frozenset({False}): "Segmentation", frozenset({True}): "Synthesis", frozenset({False, True}): "Both tasks together"}
 CONDITIONS = (
     *("what", "effect and 95 % interval", "90 % interval", "SD of trainings"),
     *("holds where", "holds", "p", "images", "trainings", "seeds"),
 )
 
 
-def claim_rows(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Claims as claims.json has them, in the order given, with their entries of the table; order: of its verdict."""
-    return [claim | _shown(claim) for claim in claims]
+def by_verdict(claims: Claims) -> dict[str, Claims]:
+    """Claims by verdict, in the page's order, each with the entries of its line and of what unfolds below it."""
+    return {
+        verdict: [claim | _shown(claim) for claim in claims if claim["verdict"] == verdict]
+        for verdict in VERDICTS
+        if any(claim["verdict"] == verdict for claim in claims)
+    }
 
 
-def count(claims: list[dict[str, Any]]) -> dict[str, int]:
-    """How many claims have each verdict, in the page's order, those that none has left out."""
-    found = [claim["verdict"] for claim in claims]
-    return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
+def conclusion(claims: Claims, runs: list[Run]) -> list[str]:
+    """How many claims hold of those that could be judged: a sentence for each thing that the records behind them are of."""
+    names = Names.among(runs)
+    drawn = {names.identity(run.record): draws(run.record.task) for run in runs}
+    subjects: dict[frozenset[bool], list[str]] = {key: [] for key in SUBJECTS}
+    for claim in claims:
+        behind = {name for condition in claim["conditions"] for name in condition["records"]}
+        subjects.setdefault(frozenset(drawn[name] for name in behind if name in drawn), []).append(claim["verdict"])
+    return [*filter(None, (_told(SUBJECTS.get(key, "Others"), Counter(verdicts)) for key, verdicts in subjects.items()))]
+
+
+def _told(subject: str, found: Counter[str]) -> str:
+    """Such as "Segmentation: 9 of 11 claims hold, 1 is open; 2 more are not comparable."""
+    n, holding, is_open, other = (
+        sum(found[verdict] for verdict in verdicts)
+        for verdicts in (JUDGED, ("reproduced",), ("inconclusive",), ("not comparable",))
+    )
+    if not n:
+        return f"{subject}: none of {other} claim{'s' * (other != 1)} can be judged here." if other else ""
+    text = f"{subject}: {holding} of {n} claim{'s' * (n != 1)} hold{'s' * (holding == 1)}"
+    text += f", {is_open} {_are(is_open)} open" if is_open else ""
+    return text + (f"; {other} more {_are(other)} not comparable." if other else ".")
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def _shown(claim: dict[str, Any]) -> dict[str, Any]:
     condition = next(iter(claim["conditions"]), None)  # the one that decides stands first
     scale = f"at {SCALES[claim['scale']]}" if claim["scale"] and claim["verdict"] in JUDGED else ""
     return {
-        "scale": ", ".join(filter(None, [scale, f"on {claim['data']}" if claim.get("data") else "", *marks(claim)])),
-        "effect": _effect(condition) if condition else Entry.of("-"), "p": _p(decisive(claim)),
-        "size": f"{condition['n_images']} / {condition['n_trainings']}" if condition else "-",
-        "conditions": _conditions(claim) if condition else None, "order": VERDICTS.index(claim["verdict"]),
+        "marks": ", ".join(filter(None, [scale, f"on {claim['data']}" if claim.get("data") else "", *marks(claim)])),
+        "effect": _effect(condition) if condition else Entry(""), "p": p_value(decisive(claim)),
+        "required": _required(condition) if condition else "", "conditions": _conditions(claim) if condition else None,
+        "drawn": claim["kind"] != "table_entry" or claim["verdict"] in JUDGED,
     }  # fmt: skip
 
 
 def _conditions(raw: dict[str, Any]) -> Grid:
     groups = [[Row(_condition(condition))] for condition in raw["conditions"]]
-    return Grid(f"Conditions of “{raw['words']}”", list(CONDITIONS), groups, name="conditions")
+    return Grid(f"Conditions of “{raw['words']}” ({raw['place']})", list(CONDITIONS), groups, name="conditions")
 
 
 def _condition(condition: dict[str, Any]) -> list[Entry]:
@@ -55,9 +86,9 @@ def _condition(condition: dict[str, Any]) -> list[Entry]:
         _effect(condition),
         Entry.of(_interval(condition, "low90", "high90")),
         Entry.of(_number(condition, "sd_trainings")),
-        Entry(_bounds(condition)),
+        Entry(_required(condition) or "-"),
         Entry(HOLDS[condition["holds"]]),
-        _p(condition["p"]),
+        Entry(p_value(condition["p"]), sort=condition["p"], kind="number"),
         *(Entry.of(str(condition[name])) for name in ("n_images", "n_trainings", "n_seeds")),
     ]
 
@@ -79,10 +110,7 @@ def _number(condition: dict[str, Any], name: str) -> str:
     return "-" if condition[name] is None else f"{condition[name]:.{condition['digits']}f}"
 
 
-def _bounds(condition: dict[str, Any]) -> str:
-    words = {"at_least": "at least", "at_most": "at most"}
-    return " and ".join(f"{words[name]} {condition[name]:g}" for name in words if condition[name] is not None) or "-"
-
-
-def _p(p: float | None) -> Entry:
-    return Entry(p_value(p), sort=p, kind="number")
+def _required(condition: dict[str, Any]) -> str:
+    """≥ 1, ≤ 2"""
+    signs = {"at_least": "≥", "at_most": "≤"}
+    return ", ".join(f"{signs[name]} {condition[name]:g}" for name in signs if condition[name] is not None)

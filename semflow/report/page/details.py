@@ -13,8 +13,8 @@ from semflow.suite.measurements import draws
 Pairs = list[tuple[str, str]]
 
 
-def details(record: Record, names: Names) -> dict[str, Any]:
-    """A title, and groups of (name, value), all of them text."""
+def details(record: Record, names: Names) -> list[Any]:
+    """[title, [[heading, [(name, value), ...]], ...]], all of it text."""
     groups: dict[str, Pairs] = {
         "Metrics, with 95 % intervals": [_metric(record, name) for name in record.metrics],
         "What was run": _run(record, names),
@@ -24,7 +24,7 @@ def details(record: Record, names: Names) -> dict[str, Any]:
             (name, "absent" if value is None else f"{value:.1f}") for name, value in record.class_iou.items()
         ],
     }
-    return {"title": name_of(record, names), "groups": [[heading, pairs] for heading, pairs in groups.items() if pairs]}
+    return [name_of(record, names), [[heading, pairs] for heading, pairs in groups.items() if pairs]]
 
 
 def name_of(record: Record, names: Names) -> str:

@@ -53,27 +53,33 @@ function makeSortable(table) {
 // The record behind a number.
 
 const dialog = document.getElementById("record");
-let records = null;
+let known = null;
 
 function describe(name) {
-  const { groups } = records[name];
-  return groups.flatMap(([heading, pairs]) => {
+  const text = (number) => known.texts[number];
+  const parts = known.records[name][1].flatMap(([heading, pairs]) => {
     const list = made("dl");
-    pairs.forEach(([term, text]) => list.append(made("dt", term), made("dd", text)));
-    return [made("h3", heading), list];
+    pairs.forEach(([term, value]) => list.append(made("dt", text(term)), made("dd", text(value))));
+    return [made("h3", text(heading)), list];
   });
+  if (name in known.files) {
+    const link = made("a", "The record's file");
+    link.href = known.files[name];
+    parts.push(link);
+  }
+  return parts;
 }
 
 function showRecords(names, number) {
-  records ??= data("records");
-  const known = names.filter((name) => name in records);
-  const one = known.length === 1;
-  const title = one ? records[known[0]].title : `${known.length} records behind ${number}`;
-  document.getElementById("record-head").textContent = title;
+  known ??= data("records");
+  const title = (name) => known.texts[known.records[name][0]];
+  const found = names.filter((name) => name in known.records);
+  const one = found.length === 1;
+  document.getElementById("record-head").textContent = one ? title(found[0]) : `${found.length} records behind ${number}`;
   document.getElementById("record-body").replaceChildren(
-    ...(one ? describe(known[0]) : known.map((name) => {
+    ...(one ? describe(found[0]) : found.map((name) => {
       const details = made("details");
-      details.append(made("summary", records[name].title), ...describe(name));
+      details.append(made("summary", title(name)), ...describe(name));
       return details;
     })),
   );
@@ -91,22 +97,36 @@ function makeButton(span) {
   span.replaceWith(button);
 }
 
-// Filters.
+// Of a table's numbers one is a tab stop, and arrow keys go on from it.
 
-function filterClaims(buttons, wanted) {
-  buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.verdict === wanted)));
-  const claims = all(".claim");
-  claims.forEach((claim) => { claim.hidden = wanted !== "" && claim.dataset.verdict !== wanted; });
-  const shown = claims.filter((claim) => !claim.hidden);
-  const entries = document.querySelector("details.entries");
-  if (entries && wanted) entries.open = shown.length > 0 && shown.every((claim) => entries.contains(claim));
-  document.getElementById("claims-status").textContent = wanted ? `Showing ${shown.length} of ${claims.length} claims: ${wanted}.` : "";
+const STEP = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+function stopAt(button, buttons) {
+  buttons.forEach((other) => { other.tabIndex = other === button ? 0 : -1; });
 }
+
+function rove(table) {
+  const buttons = all("button.measured", table);
+  stopAt(buttons.find((button) => !button.closest("tr").hidden), buttons);
+}
+
+function move(event) {
+  const buttons = all("button.measured", event.currentTarget).filter((button) => !button.closest("tr").hidden);
+  const at = buttons.indexOf(document.activeElement);
+  if (at < 0 || !(event.key in STEP)) return;
+  event.preventDefault();
+  const next = buttons.at((at + STEP[event.key]) % buttons.length);
+  stopAt(next, buttons);
+  next.focus();
+}
+
+// A filter.
 
 function filterRows(metric) {
   const rows = all("#ablations tbody tr");
   rows.forEach((row) => { row.hidden = metric !== "" && row.dataset.key !== metric; });
   const shown = rows.filter((row) => !row.hidden).length;
+  rove(document.querySelector("#ablations table"));
   document.getElementById("metric-status").textContent = `Showing ${shown} of ${rows.length} rows.`;
 }
 
@@ -130,6 +150,7 @@ function startExplorer(entries) {
   const { steps: stepsInput, example: exampleInput } = form.elements;
   const choice = { ...entries[0], example: 1 };
   let stepOptions = [], current = entries[0];
+  const pictures = data("pictures");
 
   function choose() {
     let left = entries;
@@ -174,7 +195,7 @@ function startExplorer(entries) {
     all(".shown figure").forEach((figure, number) => {
       const [head, path] = current.pictures[number];
       const picture = figure.querySelector(".picture");
-      picture.style.backgroundImage = `url("${encodeURI(path)}")`;
+      picture.style.backgroundImage = `url("${pictures[path] ?? encodeURI(path)}")`;
       picture.style.backgroundSize = `${100 * current.examples}% 100%`;
       picture.style.backgroundPosition = `${share}% 0`;
       picture.style.aspectRatio = String(current.ratio);
@@ -191,33 +212,66 @@ function startExplorer(entries) {
     else choice[name] = name === "seed" ? Number(value) : value;
     if (name === "example") setExample();
     else choose();
+    const state = new URLSearchParams({ record: current.record, example: exampleInput.value });
+    history.replaceState(null, "", `#explorer?${state}`);
   });
   document.getElementById("shown-record").addEventListener("click", () => showRecords([current.record], ""));
   document.getElementById("chooser").hidden = false;
   choose();
+  return (state) => {
+    Object.assign(choice, entries.find(({ record }) => record === state.get("record")), { example: Number(state.get("example")) || 1 });
+    choose();
+  };
 }
 
-// Printing: figures are there by then, and everything that is folded is opened, and folded again.
+// The address: what it names is unfolded, verdicts are shown alone, and the explorer shows what stands after its name.
 
-addEventListener("load", () => all("img[loading=lazy]").forEach((img) => { img.loading = "eager"; }));
+function follow(show) {
+  const [name, state] = decodeURI(location.hash.slice(1)).split("?");
+  const target = name && document.getElementById(name);
+  for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
+  if (name === "explorer" && state) show?.(new URLSearchParams(state));
+  const groups = all("#verdicts > .claims > .group");
+  const alone = groups.includes(target);
+  groups.forEach((group) => { group.hidden = alone && group !== target; });
+  all(".counts a").forEach((link) => link.setAttribute("aria-current", String(link.hash === location.hash)));
+  document.getElementById("claims-status").replaceChildren();
+  if (alone) {
+    const back = made("a", "Show all");
+    back.href = "#verdicts";
+    const n = (parts) => parts.flatMap((part) => all(".claim", part)).length;
+    document.getElementById("claims-status").append(`Showing ${n([target])} of ${n(groups)} claims. `, back);
+  }
+  (alone ? document.getElementById("verdicts") : target || undefined)?.scrollIntoView();
+}
 
-let folded = [];
-addEventListener("beforeprint", () => {
-  folded = all("details:not([open])");
-  folded.forEach((details) => { details.open = true; });
-});
-addEventListener("afterprint", () => folded.forEach((details) => { details.open = false; }));
+// A figure as large as the window.
+
+function enlarge(event) {
+  event.preventDefault();
+  const large = document.getElementById("large");
+  const { src, alt } = event.currentTarget.querySelector("img");
+  large.querySelector(".scroll").replaceChildren(Object.assign(made("img"), { src, alt }));
+  large.showModal();
+}
+
+addEventListener("load", () => all("img[loading=lazy]").forEach((img) => { img.loading = "eager"; })); // for printing
 
 all("table[data-sortable]").forEach(makeSortable);
 if (dialog) {
   all("span.measured").forEach(makeButton);
+  all("table[data-sortable]").forEach((table) => {
+    rove(table);
+    table.addEventListener("keydown", move);
+  });
   all(".controls[hidden]").forEach((controls) => { controls.hidden = false; });
-  const buttons = all(".filter button");
-  buttons.forEach((button) => button.addEventListener("click", () => filterClaims(buttons, button.dataset.verdict)));
+  all("a.zoom").forEach((link) => link.addEventListener("click", enlarge));
   const metric = document.getElementById("metric");
   metric.addEventListener("change", () => filterRows(metric.value));
   if (metric.options.length > 1) metric.selectedIndex = 1;
   filterRows(metric.value);
   const entries = data("explorer");
-  if (entries?.length) startExplorer(entries);
+  const show = entries?.length ? startExplorer(entries) : null;
+  addEventListener("hashchange", () => follow(show));
+  follow(show);
 }

@@ -70,7 +70,7 @@ def train(suite: Suite, method: str, repeats: int) -> Bench:
     """The training loop against the bare steps of the same networks, and for the paper's method against a plain loop."""
     suite = _with_steps(suite, STEPS * (repeats + 2))
     with tempfile.TemporaryDirectory() as state:
-        accelerator = make_accelerator(suite, Path(state))
+        accelerator = make_accelerator(suite)
         device, bf16 = accelerator.device, accelerator.mixed_precision == "bf16"
         seen: dict[str, Any] = {}
 
@@ -122,7 +122,7 @@ def load(suite: Suite, method: str, repeats: int) -> Bench:
     """What the loaders give against what the training step eats."""
     suite = _with_steps(suite, 1000 * ENOUGH * (repeats + 2))
     with tempfile.TemporaryDirectory() as state:
-        trainer = Trainer(make_accelerator(suite, Path(state)), suite, method, 0, Path(state))
+        trainer = Trainer(make_accelerator(suite), suite, method, 0, Path(state))
         batches = training_batches(open_dataset(suite.data, "train"), trainer, Path(state))
         batch = next(batches)
 
