@@ -536,9 +536,7 @@ def _readme(p: Parser) -> Command:
 def _compare(p: Parser) -> Command:
     """Compare two evaluations of the same images: paired differences of all metrics, with their intervals."""
     for side in ("a", "b"):
-        what = (
-            "record, or folder of records: of several seeds, which are taken together, or of several samplers, which are paired"
-        )
+        what = "record, or folder of records: several seeds are taken together, several samplers are paired"
         p.add_argument(side, type=Path, metavar=side.upper(), help=what if side == "a" else "the same; differences are A - B")
     _json(p)
 

@@ -208,6 +208,8 @@ def _compared(a: list[Run], b: list[Run]) -> Pair:
             missing[name] = reason
         elif lacking := [side for side, effect in zip("AB", sides, strict=True) if effect is None]:
             missing[name] = f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} no interval of it"
+        elif not np.isfinite([value for effect in sides if effect for value in effect.values.values()]).all():
+            missing[name] = "a value is null"
         else:
             found.append(_difference(name, *[effect for effect in sides if effect]))
     resampled = ours.record.protocol.interval.partition("over ")[2]

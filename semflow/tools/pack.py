@@ -73,7 +73,7 @@ def pack(folder: Path, out: Path, date: str = "", licence: str = "MIT") -> Packe
     sources = {path.relative_to(folder).as_posix(): path for path in (folder / CONFIG, *outputs)}
     about = {path.relative_to(CHECKOUT).as_posix(): path for path in _workflow()}
     run, environment = _described(known, study.name, licence, date)
-    with Progress(f"pack {folder}", len(sources) + len(about)) as progress:
+    with Progress(f"pack {folder}", len(sources) + len(about), unit="files") as progress:
 
         def write(part: Path) -> None:
             with zipfile.ZipFile(part, "w") as zipped:
@@ -166,7 +166,7 @@ def unpack(path: Path, out: Path) -> int:
     with files.reading(path), opened(path) as zipped:
         members = _members(zipped, path)
         hashes = _manifest(zipped, members, path)
-        with files.new_folder(out) as scratch, Progress(f"unpack {path}", len(members)) as progress:
+        with files.new_folder(out) as scratch, Progress(f"unpack {path}", len(members), unit="files") as progress:
             for name, info in members.items():
                 place = scratch / name
                 place.parent.mkdir(parents=True, exist_ok=True)

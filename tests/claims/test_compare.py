@@ -129,6 +129,9 @@ def test_a_metric_or_a_training_of_one_side_alone_is_named(scored, values, make_
     lacking = changed(many[0], metrics=many[0].record.metrics | {"brightness": make_synthesis().record.metrics["brightness"]})
     (pair,) = compare([scored(one)], [lacking]).pairs
     assert pair.missing == {"brightness": "A and B have no interval of it"}
+    null = many[0].record.metrics[METRIC].model_copy(update={"value": None, "low": None, "high": None})
+    (pair,) = compare([scored(one)], [changed(many[0], metrics={METRIC: null})]).pairs
+    assert (pair.metrics, pair.missing) == ([], {METRIC: "a value is null"})
 
 
 def test_the_command_says_in_words_what_its_json_holds(runs, store, tmp_path, capsys):
