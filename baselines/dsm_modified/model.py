@@ -10,14 +10,14 @@ from semflow.seeds import Source
 
 
 class ModifiedDSM(DSM):
-    """Noise prediction as in Eq. 2, where less of the mask shines through the noise.
+    """Noise prediction as in Eq. 2 with masks scaled down, so that the noise hides them sooner.
 
     mask_scale: what mask latents are multiplied by before Eq. 1. Below 1 the noise hides them sooner, so that at more
     timesteps they must be read off the image (Chen et al., 2023, scale masks by 0.1).
 
-    The network sees x_t at unit variance, its output is added to the best linear guess of the noise (both as if latents were
-    standard normal before scaling), and Eq. 2's error is weighed so that this output counts alike at every timestep (Karras et
-    al., 2022, section 5, written for Eq. 1).
+    The network sees x_t at unit variance and predicts the residual of the best linear estimate of the noise (both as if latents
+    were standard normal before scaling), and Eq. 2's error is weighed so that this output counts alike at every timestep (Karras
+    et al., 2022, section 5, written for Eq. 1).
     """
 
     def __init__(

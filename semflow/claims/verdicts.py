@@ -288,7 +288,7 @@ def _too_weak(claim: Claim, conditions: list[Tested], at: ScaleName, runs: list[
     speaks = {True: "for the claim", False: "against the claim", None: "undecided"}[_settled(conditions)]
     fails = f"The sanity check fails: {check.words} ({_said(_deciding_first(shown)[0])})."
     indicative = f"Indicative only: {speaks}, {_said(_deciding_first(conditions)[0])}."
-    return "not comparable", f"{fails} {indicative}", "A better trained model."
+    return "not comparable", f"{fails} {indicative}", "A model that passes the check."
 
 
 def _contradicted(claim: Claim, conditions: list[Tested], runs: list[Run]) -> Reasoned | None:

@@ -21,7 +21,7 @@ from semflow.seeds import Source, uniform
 class SemFlow:
     """Rectified flow from image latents z0 to pseudo-mask latents z1 (Eq. 8 to 14).
 
-    amplitude: of the finite perturbation in training and synthesis (Eq. 14), in 0..255 units.
+    amplitude: b of Eq. 14, in training and synthesis, in grey levels of 255.
     """
 
     sampling = ("unet",)

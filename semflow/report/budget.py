@@ -61,8 +61,8 @@ def grids(runs: list[Run]) -> list[Grid]:
     outputs = [cost | cost[task] | {"task": task} for cost in costs for task in TASKS if task in cost]
     outputs = [row | {"sampler": Sampler.parse(row["sampler"]).title} for row in outputs]
     known = [
-        ("What training a method takes", TRAINING, costs),
-        ("What an output takes, by the sampler that a method is known by", {"task": ("task", "")} | OUTPUT, outputs),
+        ("Cost of training", TRAINING, costs),
+        ("Cost of one output, default sampler", {"task": ("task", "")} | OUTPUT, outputs),
     ]
     several = Names.among(runs).several
     grids = []

@@ -1,15 +1,18 @@
 """Numbers in texts: README and docs keep them between markers, which are filled from the committed records and verdicts.
 
-`<!-- begin WHAT -->...<!-- end -->`, where WHAT is `table1`, `table2`, `counts` (of verdicts), `claims ID ...` (a line each), or
-`number TERM` with a term as in claims.yaml, whose mean over trainings and sampling seeds is given.
+`<!-- begin WHAT -->...<!-- end -->`, where WHAT is `table1`, `table2`, `variants` (main numbers by the suite's variants),
+`counts` (of verdicts), `claims ID ...` (a line each), or `number TERM` with a term as in claims.yaml, whose mean over trainings
+and sampling seeds is given.
 """
 
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from semflow import files
-from semflow.claims.collect import Run, only, own, read_runs
+from semflow.claims.collect import Run, number, only, own, read_runs, row_of, title
 from semflow.claims.document import Term
 from semflow.claims.effects import name_in
 from semflow.claims.starved import mean
@@ -17,7 +20,7 @@ from semflow.claims.verdicts import orderings
 from semflow.claims.verdicts import read as read_claims
 from semflow.errors import SemFlowError, did_you_mean
 from semflow.evaluation.metrics.catalogue import KINDS
-from semflow.report import table1, table2
+from semflow.report import figures, table1, table2  # noqa: F401 (figures registers the one of variants)
 from semflow.report.claims_text import effect, summary
 from semflow.report.products import chosen
 from semflow.report.tables import Grid, markdown_table
@@ -60,6 +63,7 @@ def _content(what: str, runs: list[Run], judged: dict[str, Any]) -> str:
     makers = {
         "table1": lambda: _plain(table1.grid(chosen("table1", runs))),
         "table2": lambda: _plain(table2.grid(chosen("table2", runs))),
+        "variants": lambda: _variants(chosen("variants", runs)),
         "counts": lambda: summary(orderings(judged)),
         "claims": lambda: "\n".join(_claim(known, judged) for known in of.split()),
         "number": lambda: _number(of, runs),
@@ -75,6 +79,29 @@ def _plain(grid: Grid) -> str:
     full = [column for column in range(len(grid.header)) if any(row[column] not in ("-", "") for row in rows)]
     kept = [row for row in rows if any(entry not in ("-", "published", "measured") for entry in row[1:])]
     return markdown_table([grid.header[column] for column in full], [[row[column] for column in full] for row in kept])
+
+
+def _variants(runs: list[Run]) -> str:
+    """mIoU and MMD² of each method by the suite's variants, the shortest training first: a mean, and of how many trainings."""
+    trained, rows = [run for run in runs if run.record.budget], []
+    seen = {run.record.variant: run.record.budget.images_seen or 0 for run in trained if run.record.budget}
+    names = sorted(seen, key=lambda name: (seen[name], name))
+    for method, sampler, steps in dict.fromkeys(row_of(run.record) for run in trained):
+        for task, role in (("segmentation", "miou"), ("synthesis", "mmd2")):
+            of = only(trained, method=method, sampler=sampler, steps=steps, task=task)
+            if of:
+                metric = name_in(role, of[0])
+                groups = [only(of, variant=name) for name in names]
+                cells = [_mean(group, metric) if group else "-" for group in groups]
+                rows.append([f"{title(method, sampler, steps)}, {KINDS[metric].title}", *cells])
+    return markdown_table(["", *(f"{name or 'as it is'}, {seen[name]:,} images" for name in names)], rows)
+
+
+def _mean(group: list[Run], metric: str) -> str:
+    """Over trainings, each a mean over its sampling seeds; in brackets how many."""
+    seeds = {run.record.training_seed for run in group}
+    means = [np.mean([number(run, metric) for run in only(group, training_seed=seed)]) for seed in seeds]
+    return f"{np.mean(means):.{KINDS[metric].digits}f} ({len(means)})"
 
 
 def _claim(known: str, judged: dict[str, Any]) -> str:

@@ -111,7 +111,10 @@ def markdown(page: Page, runs: list[Run]) -> str:
     own_runs = [run for run in own(runs) if run.record.method == page.name]
     seeds = sorted({run.record.training_seed for run in own_runs})
     parts = [f"# {page.title}", *page.words, *([f"**{page.weak}**"] if page.weak else [])]
-    parts += [f"{measured_on(own_runs)}; training seeds {listed(seeds)}. Made by `make publish_report`."]
+    parts += [
+        f"{measured_on(own_runs)}; training seeds {listed(seeds)}. Made by `snakemake publish_report --cores all"
+        f" --configfile config/{own_runs[0].record.suite}.yaml`."
+    ]
     if page.settings:
         parts += ["Its settings, beside the suite's own:", f"```yaml\n{page.settings}```"]
     for grid in page.tables:

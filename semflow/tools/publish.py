@@ -53,6 +53,8 @@ def publish(
             progress.update(1)
     if report is not None:
         _replace(report, out)
+        for notebook in (out / "notebooks").glob("*.ipynb"):  # which opens what a clone has
+            files.write_text(notebook, _as_published(notebook.read_text(encoding="utf-8"), report.parent, out))
     for table in tables:
         files.write_atomically(out / table.name, partial(shutil.copyfile, table))
     if methods is not None:
@@ -74,6 +76,17 @@ def write_readmes(methods: Path) -> None:
         if not Path(folder).is_dir():
             raise SemFlowError(f"{methods} has a page for {folder}, but there is no such folder here; publish in the repository")
         files.write_text(Path(folder) / "README.md", page)
+
+
+def _as_published(text: str, run: Path, out: Path) -> str:
+    """What a notebook says, with the paths of a run turned into those of what is committed."""
+    for there, here in (
+        ("config.json", f"config/{run.name}.yaml"),
+        ("claims.json", f"{out}/claims.json"),
+        (RECORDS, f"{out}/{RECORDS}"),
+    ):
+        text = text.replace(f"{run}/{there}", here)
+    return text
 
 
 def _replace(report: Path, out: Path) -> None:

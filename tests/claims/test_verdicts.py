@@ -220,7 +220,7 @@ def test_images_needed_are_images_where_blocks_of_them_are_drawn(above, document
 def test_a_suite_that_is_no_better_than_chance_judges_nothing(make_run, checked, matrices, verdict_of, pair):
     runs = [*pair(0.55, 0.2), make_run("shuffled_labels", "direct", 0, matrices(0.55, seed=2))]
     claim = verdict_of(runs, checked)
-    assert (claim["verdict"], claim["p"], claim["needs"]) == ("not comparable", None, "A better trained model.")
+    assert (claim["verdict"], claim["p"], claim["needs"]) == ("not comparable", None, "A model that passes the check.")
     assert claim["why"].startswith("The sanity check fails: no better than another image's labels (")
     assert "Indicative only: for the claim, SemFlow Euler-25 mIoU - DSM DDPM-25 mIoU = " in claim["why"]
     runs = [*pair(0.2, 0.55), runs[-1]]

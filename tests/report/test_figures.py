@@ -419,6 +419,27 @@ def test_training_amplitudes_are_means_over_seeds_with_intervals(given):
     np.testing.assert_allclose(miou, [(b, 50, 50, 50) for b in (0, 6.375, 20)])
 
 
+def test_what_lies_in_a_single_picture_is_held_against_real_images_of_the_same_layouts(given):
+    (real,) = [run for run in given["training_amplitudes"] if run.record.method == "real_images"]
+    same = scoring(but(real, method="test_images"), "detail", 12.5)
+    figure, _ = FIGURES["training_amplitudes"]([*given["training_amplitudes"], same])
+    lines = {axes.get_title().partition("\n")[0]: dashed(axes) for axes in figure.axes}
+    assert lines["detail inside regions"] == [12.5]
+
+
+def test_points_are_means_over_the_trainings_that_all_of_them_have(given):
+    runs = given["sampling_amplitudes"]
+    most = max(run.record.sampling_amplitude for run in runs)
+    again = [
+        scoring(but(run, training_seed=1), "brightness", 0.0)
+        for run in runs
+        if run.record.method == "semflow" and run.record.sampling_amplitude != most
+    ]
+    alone, more = (FIGURES["sampling_amplitudes"](of)[0] for of in (runs, [*runs, *again]))
+    for a, b in zip(alone.axes, more.axes, strict=True):
+        assert [list(line.get_ydata()) for line in a.lines] == [list(line.get_ydata()) for line in b.lines]
+
+
 def test_real_images_are_a_dashed_line_where_they_have_a_score(given):
     figure, _ = FIGURES["training_amplitudes"](given["training_amplitudes"])
     lines = {axes.get_title().partition("\n")[0]: dashed(axes) for axes in figure.axes}

@@ -125,7 +125,7 @@ def test_the_conclusion_counts_what_holds_of_what_could_be_judged_by_task(everyt
     claims = [claim("reproduced", segmented), claim("not reproduced", segmented), claim("inconclusive", segmented)]
     claims += [claim("reproduced", segmented), claim("not comparable", drawn), claim("not run")]
     assert conclusion(claims, everything) == [
-        "Segmentation: 2 of 4 claims hold, 1 is open.",
+        "Segmentation: 2 of 4 claims hold, 1 does not, 1 is open.",
         "Synthesis: none of 1 claim can be judged here.",
     ]
     claims += [claim("reproduced", drawn), claim("reproduced", drawn, segmented)]

@@ -1,6 +1,7 @@
 """Records and a report, copied to where they are committed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,17 @@ def test_a_report_replaces_the_one_that_was_there_and_nothing_else(results, tmp_
     with pytest.raises(SemFlowError, match="is no published report"):
         publish(paths, tmp_path / "home", folder / "report")
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
+
+
+def test_a_published_notebook_opens_what_a_clone_has(results, tmp_path, monkeypatch):
+    _, paths = results
+    monkeypatch.chdir(tmp_path)
+    report = Path("results/hand/report")
+    (report / "notebooks").mkdir(parents=True)
+    (report / "notebooks/a.ipynb").write_text("results/hand/config.json results/hand/claims.json results/hand/records")
+    publish(paths, Path("reports/hand"), report)
+    told = (tmp_path / "reports/hand/notebooks/a.ipynb").read_text()
+    assert told == "config/hand.yaml reports/hand/claims.json reports/hand/records"
 
 
 @pytest.mark.parametrize("with_report", [True, False])

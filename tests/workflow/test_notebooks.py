@@ -65,8 +65,8 @@ def test_the_review_needs_numpy_alone_and_little_code():
     nodes = list(ast.walk(ast.parse(code("review"))))
     modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    assert modules == {"hashlib", "json", "pathlib", "numpy"}
-    assert len([line for line in code("review").splitlines() if line.strip()]) <= 62
+    assert modules == {"hashlib", "json", "os", "pathlib", "numpy"}
+    assert len([line for line in code("review").splitlines() if line.strip()]) <= 65
 
 
 def test_in_two_dimensions_one_step_segments_and_perturbation_alone_makes_many_pictures(monkeypatch):

@@ -30,7 +30,7 @@ rule notebook:
         source=f"{SOURCES}/notebooks/{{notebook}}.ipynb",
         templates=f"{SOURCES}/notebooks",
         parameters=lambda w, input: json.dumps(
-            {"records": input.records, "claims": input.claims}
+            {"records": KEPT or f"{RESULTS}/records", "claims": input.claims}
             if w.notebook == "review"
             else {"checkpoint": input.checkpoint, "config": CONFIG}
         ),

@@ -1,6 +1,7 @@
 """Curves and bars: Table 2 by number of steps, and what perturbation, solvers and seeds change."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from semflow import published
 from semflow.claims.collect import Estimate, Run, by_row, comparable, estimate, method_title, only, row_of, size_of, title
 from semflow.errors import SemFlowError
 from semflow.evaluation.metrics.catalogue import KINDS, filling
+from semflow.evaluation.records import Record
 from semflow.method.samplers import DIRECT, Sampler
 from semflow.report import selection, table1, table2
 from semflow.report.figures.canvas import empty, styles
@@ -33,9 +35,10 @@ DISTANCES = ("frechet", "mmd2", "perceptual", "diversity")
 APPEARANCE = ("brightness", "clipped", "detail")
 PICTURES = "The paper shows pictures instead."
 OTHER_DATA = ", on other data and at another scale; compare shapes and orderings, not values"
+MEANS = "Points are means over the trainings that all points of a panel have."
 REAL = (
-    "Dashed: real training images in place of drawn ones: the least that distances between sets can be expected to be, and what "
-    "brightness and detail should be. They are of other layouts, so that their perceptual distance is that of unrelated pictures."
+    "Dashed: for distances, real training images of other layouts: the least that distances between sets can be expected to be, "
+    "and the perceptual distance of unrelated pictures. For brightness, clipped pixels and detail, real images of these layouts."
 )
 
 
@@ -128,13 +131,14 @@ def curves_of_table2(runs: list[Run]) -> Drawn:
 def training_amplitudes(runs: list[Run]) -> Drawn:
     """Both tasks by the perturbation b that models were trained with."""
     drawn, segmented, real = _needed(runs, "training amplitudes", "synthesis", "segmentation")
+    drawn, segmented = (of_shared_trainings(of, lambda record: record.amplitude) for of in (drawn, segmented))
     panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou")] + [("miou", segmented)]
     panels += [(role, drawn) for role in APPEARANCE]
     drawing = _over_amplitudes(panels, real, "amplitude", "training amplitude b, of 255")
     return drawing, joined(
         f"Models trained with other perturbations b (Eq. 14), each sampled as trained. {setting([*drawn, *segmented])} "
         "Look for whether some perturbation draws better and more varied pictures than none (b = 0), and what it costs "
-        f"segmentation. Points are means over all seeds. {REAL} {table1.ROUND_TRIP} {intervals([*drawn, *segmented])} {PICTURES}",
+        f"segmentation. {MEANS} {REAL} {table1.ROUND_TRIP} {intervals([*drawn, *segmented])} {PICTURES}",
         papers_data(drawn[0].record, 4),
     )
 
@@ -144,7 +148,8 @@ def variants(runs: list[Run]) -> Drawn:
     """Both tasks by the suite's variants: other lengths of training, other anchors."""
     trained = [run for run in runs if run.record.method in METHODS]
     tasks = [(role, only(trained, task=task)) for role, task in (("miou", "segmentation"), ("mmd2", "synthesis"))]
-    panels = [(role, of) for role, of in tasks if len({run.record.variant for run in of}) > 1]
+    alike = [(role, of_shared_trainings(of, lambda record: (record.method, record.variant))) for role, of in tasks]
+    panels = [(role, of) for role, of in alike if len({run.record.variant for run in of}) > 1]
     if not panels:
         needed(runs, "the figure of variants", task="segmentation")
         raise SemFlowError("the figure of variants needs a method under several variants; give the records of both")
@@ -165,10 +170,11 @@ def variants(runs: list[Run]) -> Drawn:
         axes.grid(alpha=0.25, axis="y")
         _entitle(axes, of, role)
     _legend(drawing, drawing.axes)
+    shown = [run for _, of in panels for run in of]
     return drawing, joined(
-        f"Models trained in the variants of the suite's file, by the sampler that each is known by. {setting(trained)} Look for "
-        "what more training gives each method, and for what other anchors change. Points are means over all seeds. "
-        f"{intervals(trained)} {PICTURES if len(panels) > 1 else ''}".strip()
+        f"Models trained in the variants of the suite's file, by the sampler that each is known by. {setting(shown)} Look for "
+        f"what more training gives each method, and for what other anchors change. {MEANS} "
+        f"{intervals(shown)} {PICTURES if len(panels) > 1 else ''}".strip()
     )
 
 
@@ -185,6 +191,7 @@ def _images_seen(runs: list[Run]) -> int:
 def sampling_amplitudes(runs: list[Run]) -> Drawn:
     """Synthesis by the perturbation b' that one model is sampled with."""
     drawn, real = _needed(runs, "sampling amplitudes", "synthesis")
+    drawn = of_shared_trainings(drawn, lambda record: record.sampling_amplitude)
     panels = [(role, drawn) for role in (*DISTANCES, "round_trip_miou", *APPEARANCE)]
     drawing = _over_amplitudes(panels, real, "sampling_amplitude", "sampling amplitude b', of 255")
     for axes in drawing.axes:
@@ -192,7 +199,7 @@ def sampling_amplitudes(runs: list[Run]) -> Drawn:
     return drawing, joined(
         f"One model sampled with other perturbations b' than the b of its training, which is dotted. {setting(drawn)} "
         "Look for whether distances are lowest at b' = b, and whether brightness rises with b', as the paper's Figure 8 says. "
-        f"Points are means over all seeds. {REAL} {table1.ROUND_TRIP} {intervals(drawn)} {PICTURES}",
+        f"{MEANS} {REAL} {table1.ROUND_TRIP} {intervals(drawn)} {PICTURES}",
         papers_data(drawn[0].record, 8),
     )
 
@@ -201,6 +208,7 @@ def sampling_amplitudes(runs: list[Run]) -> Drawn:
 def evaluations(runs: list[Run]) -> Drawn:
     """Both tasks by how often the network is evaluated, one curve a solver."""
     segmented, drawn, real = _needed(runs, "evaluations", "segmentation", "synthesis")
+    segmented, drawn = (of_shared_trainings(of, lambda record: (record.sampler, record.steps)) for of in (segmented, drawn))
     drawing = empty(figsize=(12, 3.4), layout="constrained")
     panels = drawing.subplots(1, 4)
     roles = (("miou", segmented), ("frechet", drawn), ("mmd2", drawn), ("perceptual", drawn))
@@ -219,8 +227,8 @@ def evaluations(runs: list[Run]) -> Drawn:
     return drawing, joined(
         f"Solvers by how often they evaluate the network. {setting([*segmented, *drawn])} "
         "Look for whether a solver of higher order is better at "
-        "as many evaluations, and from where on more of them change nothing. Points are means over seeds. "
-        "Dashed: real training images.",
+        f"as many evaluations, and from where on more of them change nothing. {MEANS} "
+        "Dashed: real training images of other layouts.",
         tolerance(runs),
         intervals([*segmented, *drawn]),
         PICTURES,
@@ -253,9 +261,22 @@ def seed_agreement(runs: list[Run]) -> Drawn:
 
 
 def _needed(runs: list[Run], of: str, *tasks: str) -> list[list[Run]]:
-    """The paper's method's runs of every task, then those of real images."""
+    """The paper's method's runs of every task, then those of real images, of other layouts and, where there are any, of these."""
     wanted = [(task, published.subject()) for task in tasks] + [("synthesis", "real_images")]
-    return [needed(runs, f"the figure of {of}", task=task, method=method) for task, method in wanted]
+    *ours, real = [needed(runs, f"the figure of {of}", task=task, method=method) for task, method in wanted]
+    return [*ours, [*real, *only(runs, task="synthesis", method="test_images")]]
+
+
+def of_shared_trainings(runs: list[Run], point: Callable[[Record], Hashable]) -> list[Run]:
+    """Runs of the training seeds that all points have, so that they differ in nothing else; all runs where no seed is shared.
+
+    point: what of a record tells points apart.
+    """
+    seeds = defaultdict[Hashable, set[int]](set)
+    for run in runs:
+        seeds[point(run.record)].add(run.record.training_seed)
+    shared = set.intersection(*seeds.values()) if seeds else set[int]()
+    return [run for run in runs if run.record.training_seed in shared] if shared else runs
 
 
 def _over_amplitudes(panels: Sequence[tuple[str, list[Run]]], real: list[Run], field: str, label: str) -> "Figure":
@@ -295,10 +316,13 @@ def _reach(values: Sequence[float], lows: Sequence[float], highs: Sequence[float
 
 
 def _draw_real(axes: "Axes", real: list[Run], role: str) -> None:
-    """What real images score, as a dashed line with its interval, where they have such a score."""
-    metrics = real[0].record.metrics
+    """What real images score, as a dashed line with its interval, where they have such a score: those of the drawn layouts in
+    what lies in a single picture, else those of other layouts."""
+    same = only(real, method="test_images") if role in APPEARANCE else []
+    chosen = same or only(real, method="real_images")
+    metrics = chosen[0].record.metrics
     if filling(role, metrics) in metrics:
-        value, low, high, _ = estimate(real, role)
+        value, low, high, _ = estimate(chosen, role)
         axes.axhline(value, color="0.35", lw=1, ls="--", label=title("real_images", str(DIRECT)))
         if low <= high:  # it has an interval
             axes.axhspan(low, high, color="0.35", alpha=0.15, lw=0)

@@ -71,7 +71,7 @@ def _systems(evaluations: Evaluations, suite: Suite) -> Evaluations:
 @figure("systems", needs=_systems)
 def systems(runs: list[Run]) -> Drawn:
     """What every method draws of the same layouts, and how it segments the same images."""
-    blocks, shown = list[list[Column]](), list[Run]()
+    blocks, words, shown = list[list[Column]](), list[str](), list[Run]()
     for task in ("synthesis", "segmentation"):
         of_task = only(runs, task=task)
         methods = sorted({run.record.method for run in of_task}, key=selection.place)
@@ -81,11 +81,12 @@ def systems(runs: list[Run]) -> Drawn:
             before = given(first[0]) if task == "synthesis" else [*reversed(given(first[0]))]
             names = [name_of(run.record.method).partition(" (")[0].partition(" in ")[0] for run in first]
             blocks.append([*before, *(show(run, name.replace(" ", "\n", 1)) for run, name in zip(first, names, strict=True))])
+            words.append("pictures of the same layouts" if task == "synthesis" else "label maps of the same images")
             shown += first
     if not blocks:
         needed([run for run in runs if run.record.budget], "the figure of systems", task="segmentation")
         raise SemFlowError("the figure of systems needs a second method of one task; evaluate one")
     return draw(*blocks, n_rows=4), (
-        f"Above: pictures of the same layouts. Below: label maps of the same images. {setting(shown)} Look for whether objects "
-        "are where the layout has them, and for the colours and textures of real images. Ignored pixels are white."
+        f"{'. Below: '.join(words).capitalize()}. {setting(shown)} Look for whether objects are where the layout has them, and "
+        "for the colours and textures of real images. Ignored pixels are white."
     )

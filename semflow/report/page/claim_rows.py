@@ -47,14 +47,15 @@ def conclusion(claims: Claims, runs: list[Run]) -> list[str]:
 
 
 def _told(subject: str, found: Counter[str]) -> str:
-    """Such as "Segmentation: 9 of 11 claims hold, 1 is open; 2 more are not comparable."""
-    n, holding, is_open, other = (
+    """Such as "Segmentation: 9 of 11 claims hold, 1 does not, 1 is open; 2 more are not comparable."""
+    n, holding, failing, is_open, other = (
         sum(found[verdict] for verdict in verdicts)
-        for verdicts in (JUDGED, ("reproduced",), ("inconclusive",), ("not comparable",))
+        for verdicts in (JUDGED, ("reproduced",), ("not reproduced",), ("inconclusive",), ("not comparable",))
     )
     if not n:
         return f"{subject}: none of {other} claim{'s' * (other != 1)} can be judged here." if other else ""
     text = f"{subject}: {holding} of {n} claim{'s' * (n != 1)} hold{'s' * (holding == 1)}"
+    text += f", {failing} do{'es' * (failing == 1)} not" if failing else ""
     text += f", {is_open} {_are(is_open)} open" if is_open else ""
     return text + (f"; {other} more {_are(other)} not comparable." if other else ".")
 
