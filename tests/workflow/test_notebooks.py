@@ -32,7 +32,13 @@ def test_is_a_valid_notebook_for_any_python_kernel(name):
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_the_example_is_shown_with_its_pictures():
+    outputs = [output for cell in read("two_dimensions")["cells"] if cell["cell_type"] == "code" for output in cell["outputs"]]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert not any(output["output_type"] == "error" for output in outputs)
+
+
+@pytest.mark.parametrize("name", ["review", "explore"])
 def test_holds_no_output_and_no_count_of_executions(name):
     cells = [cell for cell in read(name)["cells"] if cell["cell_type"] == "code"]
     assert cells
