@@ -132,6 +132,7 @@ def test_what_sampling_needs_is_exported_with_plain_weights_and_opens_again(toy_
         "config.json",
         "diffusion_pytorch_model.safetensors",
         "semflow.json",
+        "README.md",
     }
     model, card = checkpoints.open_checkpoint(tmp_path / "out")
     assert (card.pseudo_mask, card.autoencoder, card.network) == (None, None, None)
@@ -144,7 +145,7 @@ def test_several_networks_that_sampling_needs_have_a_folder_each(toy_suite, tmp_
     toy = METHODS["toy_gan"].load()
     monkeypatch.setattr(toy, "sampling", ("generator", "discriminator"))
     train(toy_suite, "toy_gan", 0, tmp_path / "state", tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"generator", "discriminator", "semflow.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"generator", "discriminator", "semflow.json", "README.md"}
     model, _ = checkpoints.open_checkpoint(tmp_path / "out")
     averages = load_file(tmp_path / "state" / checkpoints.STATE)
     assert torch.equal(model.networks["generator"].first.weight, averages["ema.generator.first.weight"])

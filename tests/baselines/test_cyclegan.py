@@ -280,7 +280,7 @@ def test_a_mask_is_read_by_the_nearest_colour_and_ignored_pixels_are_white():
 
 def test_its_checkpoint_has_both_generators_and_nothing_else(suite, tmp_path):
     train(suite, "cyclegan", 0, tmp_path / "state", tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"to_mask", "to_image", "semflow.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"to_mask", "to_image", "semflow.json", "README.md"}
     model, card = open_checkpoint(tmp_path / "out")
     averages = load_file(tmp_path / "state" / STATE)
     for name in ("to_mask", "to_image"):

@@ -50,7 +50,7 @@ def test_at_its_best_is_the_highest_mean_over_trainings_of_any_number_of_steps(p
     runs = [run for steps, shares in ((25, (0.5, 0.7)), (5, (0.65, 0.65))) for seed, share in enumerate(shares)
             for run in pair(0.9, share, steps=steps, training_seed=seed)]  # fmt: skip
     at_5 = [run.record.metrics["miou"].value for run in runs if (run.record.method, run.record.steps) == ("dsm", 5)]
-    assert starved._mean(runs, asking.not_starved["dsm"].conditions[0].of)[1] == pytest.approx(sum(at_5) / 2)
+    assert starved.mean(runs, asking.not_starved["dsm"].conditions[0].of)[1] == pytest.approx(sum(at_5) / 2)
 
 
 def test_a_method_that_was_not_measured_is_not_called_starved(make_run, matrices, asking):

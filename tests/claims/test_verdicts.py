@@ -398,7 +398,9 @@ def test_the_commits_in_which_what_decides_came_in_are_named_and_whether_records
     assert f"was fixed: in commit {commits[1][:10]} margins. Then in commit {commits[3][:10]} checks." in text
 
 
-def test_outside_git_nothing_is_said_of_when(pair, dated, tmp_path, monkeypatch):
+def test_outside_git_nothing_is_said_of_when(pair, dated, tmp_path, monkeypatch, request):
+    provenance.introduced.cache_clear()
+    request.addfinalizer(provenance.introduced.cache_clear)
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "claims.yaml"))
     judged = verdicts.judge(pair(0.9, 0.7), dated)
     assert judged["fixed"] == []

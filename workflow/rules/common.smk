@@ -237,14 +237,10 @@ def is_large(suite):
     return h * w >= 256**2
 
 
-SHOWN = next(  # the weights that a notebook opens, where pictures are small enough for any machine
-    (
-        str(Path(path)) if not KEPT else f"{REFERENCES}/weights/{method}"
-        for method, path in SHIPPED.items()
-        if method == published.subject() and not is_large(FIRST)
-    ),
-    "",
-)
+SHOWN = ""  # the weights that a notebook opens, where pictures are small enough for any machine
+if published.subject() in SHIPPED and not is_large(FIRST):
+    here = FIRST.checkpoints or (f"{REFERENCES}/weights" if KEPT else None)
+    SHOWN = f"{here}/{published.subject()}" if here else SHIPPED[published.subject()]
 NOTEBOOKS = ("review", *["explore"] * bool(SHOWN))
 EXECUTED = [
     f"{REPORTS}/notebooks/{name}.{suffix}"
