@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
+from semflow import published
 from semflow.data import OFFICIAL
 from semflow.report import PRODUCTS, evaluation_jobs, records
 from semflow.suite.reading import Study
@@ -14,7 +15,6 @@ from semflow.tools.plan.workload import Job
 
 __all__ = ["Plan", "Row", "make_plan", "rates_of"]
 
-NOTEBOOKS = 4
 HOUR, DAY = 3600, 24
 SOURCES = {"files": "images that are here", "official": "images as officially counted, since their files are not here"}
 Timed = tuple[Job, float]  # and its seconds on one device
@@ -99,7 +99,7 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
         for job in workload.work(suite, [one for one in processes if one.suite is suite])
     ]
     prepared = [Row(name, "prepare data", 1) for name in wanted if name in OFFICIAL]
-    reports = Row("all", "tables, figures, pages", sum(bool(records(name, study)) for name in PRODUCTS) + NOTEBOOKS)
+    reports = Row("all", "tables, figures, pages", sum(bool(records(name, study)) for name in PRODUCTS) + _notebooks(study))
     return Plan(
         study.name,
         devices,
@@ -112,6 +112,12 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
         storage.memory(study, wanted, rates.unit),
         (*rates.notes, *_notes(study, wanted, devices, rates.unit, efficiency)),
     )
+
+
+def _notebooks(study: Study) -> int:
+    """One that computes headline numbers again, and one that opens the paper's method where pictures are small."""
+    first = next(iter(study.suites.values()))
+    return 1 + (published.subject() in first.methods and first.data.size[0] * first.data.size[1] < 256**2)
 
 
 def wall_hours(timed: Sequence[Timed], devices: int, efficiency: float) -> tuple[float, float]:
