@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from semflow import files
+from semflow import files, published
 from semflow.claims.collect import Run, check_one, own_amplitudes
 from semflow.errors import SemFlowError
 from semflow.report.selection import among
@@ -158,6 +158,13 @@ def records(name: str, study: Study) -> list[str]:
 def evaluation_jobs(study: Study) -> list[Job]:
     """The jobs that evaluate a study; a table does not wait for what it does not show."""
     return jobs(study, {name: records(name, study) for name in ("table2", "table1")})
+
+
+def notebooks(study: Study) -> list[str]:
+    """Those that the workflow executes: one computes headline numbers again; where pictures are small, one opens the paper's
+    method."""
+    first = next(iter(study.suites.values()))
+    return ["review", *["explore"] * (published.subject() in first.methods and not first.is_large)]
 
 
 def check_outputs(study: Study) -> None:

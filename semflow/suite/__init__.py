@@ -100,6 +100,12 @@ class Suite(Section):
     variants: dict[Name, dict[Literal["pseudo_mask", "network", "training"], dict[str, Any]]] = {}
     runs: Many[Entry]
 
+    @property
+    def is_large(self) -> bool:
+        """Whether pictures are too large for any machine: what works with them asks for more memory and time."""
+        h, w = self.data.size
+        return h * w >= 256**2
+
     @model_validator(mode="after")
     def _runs_are_of_configured_methods(self) -> "Suite":
         for number, entry in enumerate(self.runs):

@@ -11,6 +11,7 @@ import numpy as np
 
 from baselines import METHODS
 from semflow import files
+from semflow.claims.compare import RECORDS
 from semflow.errors import SemFlowError
 from semflow.evaluation import records
 from semflow.evaluation.records import Arrays, Record
@@ -18,7 +19,6 @@ from semflow.method.samplers import Sampler
 from semflow.progress import Progress
 
 PAGE = re.compile(r"^<!-- (baselines/[a-z0-9_]+) -->\n", re.MULTILINE)
-RECORDS = "records"  # the folder of records within that of a suite, here and there
 
 
 def publish(
@@ -86,7 +86,7 @@ def _as_published(text: str, run: Path, out: Path) -> str:
         (RECORDS, f"{out}/{RECORDS}"),
     ):
         text = text.replace(f"{run}/{there}", here)
-    return text
+    return re.sub(rf"{run}/checkpoints/(?:\w+/)?(\w+)/seed\d+", r"results/reference/weights/\1", text)
 
 
 def _replace(report: Path, out: Path) -> None:

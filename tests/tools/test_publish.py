@@ -94,10 +94,13 @@ def test_a_published_notebook_opens_what_a_clone_has(results, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     report = Path("results/hand/report")
     (report / "notebooks").mkdir(parents=True)
-    (report / "notebooks/a.ipynb").write_text("results/hand/config.json results/hand/claims.json results/hand/records")
+    names = ("config.json", "claims.json", "records", "checkpoints/semflow/seed0")
+    (report / "notebooks/a.ipynb").write_text(" ".join(f"results/hand/{name}" for name in names))
+        "results/hand/config.json results/hand/claims.json results/hand/records results/hand/checkpoints/semflow/seed0"
+    )
     publish(paths, Path("reports/hand"), report)
     told = (tmp_path / "reports/hand/notebooks/a.ipynb").read_text()
-    assert told == "config/hand.yaml reports/hand/claims.json reports/hand/records"
+    assert told == "config/hand.yaml reports/hand/claims.json reports/hand/records results/reference/weights/semflow"
 
 
 @pytest.mark.parametrize("with_report", [True, False])

@@ -232,16 +232,10 @@ METHODS_WORDS = provenance.content_hash({name: docstrings(name) for name in METH
 INDEX = f"{REPORTS}/index.html"
 
 
-def is_large(suite):
-    h, w = suite.data.size
-    return h * w >= 256**2
-
-
-SHOWN = ""  # the weights that a notebook opens, where pictures are small enough for any machine
-if published.subject() in SHIPPED and not is_large(FIRST):
-    here = FIRST.checkpoints or (f"{REFERENCES}/weights" if KEPT else None)
-    SHOWN = f"{here}/{published.subject()}" if here else SHIPPED[published.subject()]
-NOTEBOOKS = ("review", *["explore"] * bool(SHOWN))
+NOTEBOOKS = products.notebooks(STUDY)
+PLACE = FIRST.checkpoints or (f"{REFERENCES}/weights" if KEPT else None)
+OPENED = published.subject()  # whose weights a notebook opens
+SHOWN = f"{PLACE}/{OPENED}" if PLACE else SHIPPED.get(OPENED)
 EXECUTED = [
     f"{REPORTS}/notebooks/{name}.{suffix}"
     for name in NOTEBOOKS
@@ -330,7 +324,7 @@ def manifest_of(suite):
 
 def memory_mb(suite):
     """A whole evaluation split is held, and a training's network and average."""
-    return 64000 if is_large(suite) else 4000
+    return 64000 if suite.is_large else 4000
 
 
 def asked(rule, **own):

@@ -26,7 +26,7 @@ for job in products.evaluation_jobs(STUDY):
                 kind,
                 mem_mb=memory_mb(job.suite),
                 gpu=GPUS * int(kind == "evaluate" or job.suite.autoencoder.learned),
-                runtime=(1440 if is_large(job.suite) else 240) * len(job.evaluations),
+                runtime=(1440 if job.suite.is_large else 240) * len(job.evaluations),
             ),
         params:
             suite=of_suite(job.suite.data.name),

@@ -38,7 +38,7 @@ rule train:
     resources:
         mem_mb=lambda w: memory_mb(dataset_of(w)),
         gpu=GPUS,
-        runtime=lambda w: 10080 if is_large(dataset_of(w)) else 720,  # a week; what is cut off goes on when it is started again
+        runtime=lambda w: 10080 if dataset_of(w).is_large else 720,  # a week; what is cut off goes on when it is started again
     params:
         configured=configured,
         state=lambda w: f"{STORE}/state/{w.method}-{keys.weights_key(suite_of(w), w.method, int(w.seed))}",

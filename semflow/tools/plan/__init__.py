@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
-from semflow import published
 from semflow.data import OFFICIAL
-from semflow.report import PRODUCTS, evaluation_jobs, records
+from semflow.report import PRODUCTS, evaluation_jobs, notebooks, records
 from semflow.suite.reading import Study
 from semflow.suite.runs import Evaluation, evaluations
 from semflow.tools.plan import storage, workload
@@ -99,7 +98,7 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
         for job in workload.work(suite, [one for one in processes if one.suite is suite])
     ]
     prepared = [Row(name, "prepare data", 1) for name in wanted if name in OFFICIAL]
-    reports = Row("all", "tables, figures, pages", sum(bool(records(name, study)) for name in PRODUCTS) + _notebooks(study))
+    reports = Row("all", "tables, figures, pages", sum(bool(records(name, study)) for name in PRODUCTS) + len(notebooks(study)))
     return Plan(
         study.name,
         devices,
@@ -112,12 +111,6 @@ def make_plan(study: Study, devices: int, rates: Rates, efficiency: float) -> Pl
         storage.memory(study, wanted, rates.unit),
         (*rates.notes, *_notes(study, wanted, devices, rates.unit, efficiency)),
     )
-
-
-def _notebooks(study: Study) -> int:
-    """One that computes headline numbers again, and one that opens the paper's method where pictures are small."""
-    first = next(iter(study.suites.values()))
-    return 1 + (published.subject() in first.methods and first.data.size[0] * first.data.size[1] < 256**2)
 
 
 def wall_hours(timed: Sequence[Timed], devices: int, efficiency: float) -> tuple[float, float]:
