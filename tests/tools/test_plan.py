@@ -122,7 +122,7 @@ def test_jobs_of_the_paper_are_those_counted_by_hand(paper):
         ("celebamask_hq", "control segmentation"): 2, ("celebamask_hq", "control synthesis"): 4,
         ("cityscapes", "train semflow"): 1, ("cityscapes", "evaluate segmentation"): 2, ("cityscapes", "evaluate synthesis"): 6,
         ("cityscapes", "control segmentation"): 2, ("cityscapes", "control synthesis"): 4,
-        ("all", "tables, figures, pages"): 29,
+        ("all", "tables, figures, pages"): 25 + 1,
     }  # fmt: skip
     assert all(row.records == row.jobs for row in rows if row.stage.startswith(("evaluate", "control")))
 

@@ -96,8 +96,6 @@ def test_a_published_notebook_opens_what_a_clone_has(results, tmp_path, monkeypa
     (report / "notebooks").mkdir(parents=True)
     names = ("config.json", "claims.json", "records", "checkpoints/semflow/seed0")
     (report / "notebooks/a.ipynb").write_text(" ".join(f"results/hand/{name}" for name in names))
-        "results/hand/config.json results/hand/claims.json results/hand/records results/hand/checkpoints/semflow/seed0"
-    )
     publish(paths, Path("reports/hand"), report)
     told = (tmp_path / "reports/hand/notebooks/a.ipynb").read_text()
     assert told == "config/hand.yaml reports/hand/claims.json reports/hand/records results/reference/weights/semflow"
